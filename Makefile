@@ -25,7 +25,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit js screenshots tables format bench conformance faults fuzz lock audit clean
+.PHONY: help demo test lint unit js screenshots tables format bench conformance faults fuzz soak lock audit clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -75,6 +75,9 @@ $(VENV)/.fuzz-stamp: $(DEV)
 
 fuzz: $(VENV)/.fuzz-stamp ## Fuzz what reads from the network, the bus, Redis and a server, a minute each (ARGS="frames --seconds 600")
 	@$(RUN) -m tests.fuzz $(ARGS)
+
+soak: $(DEV) ## Long runs: floods, faults, churn and a million connections, for a quarter of an hour; writes docs/soak.md
+	@$(RUN) -m tests.soak --write docs/soak.md $(ARGS)
 
 faults: $(DEV) ## Break Redis, connections and servers under load, for six minutes; writes docs/reliability.md
 	@$(RUN) -m tests.faults --write docs/reliability.md $(ARGS)

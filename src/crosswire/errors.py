@@ -231,7 +231,8 @@ class EventError(CrosswireError):
 
     Args:
         code: code for programs, such as ``"full"``. Crosswire's own are ``HANDLER_ERROR``, ``NO_HANDLER``,
-            ``INVALID_PAYLOAD``, ``INVALID_MESSAGE``, ``TOO_LARGE``, ``ROOM_LIMIT`` and ``BUSY``.
+            ``INVALID_PAYLOAD``, ``INVALID_MESSAGE``, ``TOO_LARGE``, ``NAME_TOO_LONG``, ``ROOM_LIMIT``,
+            ``JOIN_RATE``, ``CALL_LIMIT`` and ``BUSY``.
         message: text for people. It crosses the network, so it must contain no secrets.
         sender: name of the node or user that refused, if there is one.
     """
@@ -251,6 +252,13 @@ class InvalidPayload(EventError):
 
     def __init__(self, message: str, *, sender: str | None = None) -> None:
         super().__init__("INVALID_PAYLOAD", message, sender=sender)
+
+
+class NameTooLong(EventError, ValueError):
+    """The name of an event, a user or a room is longer than ``Limits.name``."""
+
+    def __init__(self, what: str, limit: int) -> None:
+        super().__init__("NAME_TOO_LONG", f"{what} may have {limit} characters")
 
 
 class InvalidMessage(EventError):

@@ -10,7 +10,7 @@ from tests.fuzz.target import Finding
 Request = tuple[str, str, tuple[tuple[str, str], ...], bool]
 _PIECES = (1, 7)
 """Bytes of the pieces in which a head is fed again."""
-_UNKNOWN_METHOD = {400, 501}
+UNKNOWN_METHOD = {400, 501}
 """Statuses of a method that nobody knows: 501 needs all of it in one piece, as the parser refuses its first letters."""
 
 
@@ -27,7 +27,7 @@ class HttpHeadTarget:
             return  # the line and the fields arrive apart, so the status may be 414 or 431
         for size in _PIECES:
             pieces = read(data, size)
-            if pieces != whole and {pieces, whole} != _UNKNOWN_METHOD:
+            if pieces != whole and {pieces, whole} != UNKNOWN_METHOD:
                 raise Finding(f"in pieces of {size} bytes it is {pieces}, at once {whole}")
 
     def stop(self) -> None:

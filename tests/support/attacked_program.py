@@ -23,6 +23,7 @@ from collections import Counter, deque
 from typing import Any
 
 from crosswire import Handshake, Heartbeat, Limits, Server, Socket
+from crosswire.runtime import loops
 from tests.support.uvicorn_server import serve_forever
 
 SAMPLE_INTERVAL = 0.001
@@ -102,6 +103,7 @@ class AttackedServer:
             options["tls"].load_cert_chain(f"{certificate}/certificate.pem", f"{certificate}/key.pem")
         self._server = Server(port=0, limits=limits, heartbeat=heartbeat, **options)
         self._add_handlers()
+        self._add_shouting()
         if hooks:
             self._add_hooks()
         self._server.on_start(self._started)
@@ -159,6 +161,16 @@ class AttackedServer:
         @server.on("tell")
         def tell(socket: Socket, data: str) -> None:
             server.everyone.send("told", data)
+
+    def _add_shouting(self) -> None:
+        server = self._server
+
+        @server.on("shout")
+        async def shout(socket: Socket, data: dict[str, int]) -> None:
+            text = "x" * data["size"]
+            for _ in range(data["count"]):
+                server.room("room", "shout").send("told", text)
+                await socket.drained()
 
     def _add_hooks(self) -> None:
         server, counts = self._server, self.counts
@@ -219,6 +231,8 @@ def _say(answer: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run the server with the options of the command line."""
+    if os.environ.get("CROSSWIRE_TEST_LOOP") == "asyncio":
+        loops.loop_factory = lambda: None
     attacked = AttackedServer(json.loads(sys.argv[1]))
     logging.basicConfig(level=logging.INFO, handlers=[attacked.log])
     attacked.run()

@@ -150,8 +150,9 @@ async def attacked_server(
     """Run a server as ``server.run()`` does; end it with the context.
 
     Its handlers: ``echo`` (a plain function), ``busy`` (one that takes 1 ms), ``slow`` (waits for ever), ``keep``
-    (keeps its payload), ``join`` (the room that the payload names), ``tell`` (sends to everyone). ``user=`` of the
-    query is the user; ``authenticate`` never ends for one that begins with "pending".
+    (keeps its payload), ``join`` (the room that the payload names), ``tell`` (sends to everyone), ``shout`` (sends
+    ``count`` messages of ``size`` to the room "shout", as fast as the caller reads them). ``user=`` of the query is
+    the user; ``authenticate`` never ends for one that begins with "pending".
 
     Args:
         limits: of the server.
@@ -206,6 +207,14 @@ class Attacker:
         """Read until some bytes have come."""
         async with asyncio.timeout(ANSWER_TIMEOUT):
             return await self._reader.readuntil(end)
+
+    async def skip_to(self, end: bytes) -> None:
+        """Read and discard what comes, up to these bytes; there is no timeout."""
+        tail = b""
+        while end not in tail:
+            data = await self._read()
+            assert data, "the connection has ended"
+            tail = tail[-len(end) :] + data
 
     async def frames(self, count: int) -> list[Frame]:
         """Read that many frames, or fewer if the connection ends."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from crosswire.cluster.client_channels import ClientChannels
@@ -29,6 +30,9 @@ from crosswire.runtime.log_records import get_logger
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, SubscriptionFailure
 
 logger = get_logger("crosswire.cluster")
+
+_MAX_SILENCED = 100
+"""Maximum number of nodes that fell silent and are recognised when they are heard again."""
 
 
 class ClusterConnection:
@@ -89,12 +93,13 @@ class ClusterConnection:
         self._hooks = hooks
         self._tasks = tasks
         self._holds_events = holds_events
+        self._silenced: deque[str] = deque(maxlen=_MAX_SILENCED)
         # The original publishes answers to everybody: among original servers, ids must be unique in the cluster.
         self._requests = PendingRequests("" if compat is None else f"{self.incarnation}-")
         self.compat: OriginalDialect | None = None
         if compat is not None:
             self.dialect = self.compat = OriginalDialect(self.port, compat, name)
-        clock = HybridClock(lambda: int(environment.wall_time() * 1_000_000))
+        clock = HybridClock(_real_microseconds, _steady_microseconds)
         own = NodeInfo(name, self.incarnation, environment.wall_time())
         checks = LifeChecks(self.native, self.port, self._requests)
         self.members = Members(
@@ -209,10 +214,15 @@ class ClusterConnection:
         self.owners.members_changed()
         self._hooks.fire_join(info)
         self._hooks.on_newcomer(info.name)
+        if info.incarnation in self._silenced:
+            self._silenced.remove(info.incarnation)
+            self._clients.restored()  # it was alive all the time, and its users may be connected here too
 
     def left(self, info: NodeInfo, reason: str) -> None:
         """Fail the requests that wait for the node's answers, and run the hook ``on_leave``."""
         self._requests.gone(info.name)
+        if reason == "timeout":
+            self._silenced.append(info.incarnation)
         self.owners.members_changed()
         self._hooks.fire_leave(info, reason)
 
@@ -265,3 +275,11 @@ class ClusterConnection:
         else:
             self._clients.restored()
             self._hooks.on_missed()
+
+
+def _real_microseconds() -> int:
+    return int(environment.wall_time() * 1_000_000)
+
+
+def _steady_microseconds() -> int:
+    return int(environment.monotonic() * 1_000_000)

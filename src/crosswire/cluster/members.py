@@ -296,7 +296,7 @@ class Members:
         for member in doubtful:
             self._native.send_to_incarnation(member.beat.incarnation, self._beat(asks=True))
         for member in dead:
-            self._members.remove(member.beat.name, member.beat.incarnation)
+            self._members.lose(member)
             self._gone(member, "timeout")
 
     # MemberInbox
@@ -345,6 +345,8 @@ class Members:
             if replaced is not None:
                 self._gone(replaced, "replaced")
             self._port.remember(bytes.fromhex(beat.incarnation))
+            if (last_heard := self._members.take_lost(beat.incarnation)) is not None:
+                self._port.messages_missed((), last_heard)  # what it sent meanwhile; its numbers were forgotten
             self._events.joined(self._info_of(beat.name))
             self._changed()
 

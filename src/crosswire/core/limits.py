@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from crosswire.core.options import require_count, require_seconds
+from crosswire.core.options import require_count, require_rate, require_seconds
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
@@ -12,6 +13,7 @@ _MIN_HEADERS = 5
 """Header fields that the request for a WebSocket has at least."""
 _MIN_HEADER_SIZE = 256
 """Bytes that the request for a WebSocket has at least, with a host's name and a short path."""
+_NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate", "message_rate", "byte_rate", "burst")
 
 _HELD_BESIDES = 128 * 1024
 """Bytes of small messages that may be held besides two of the largest."""
@@ -42,13 +44,29 @@ class Limits:
         outbox: bytes waiting for one connection that does not read fast enough, 64 more counted for each message; over
             it the connection is dropped (a single message larger than this is still sent to a connection that has
             nothing waiting). The event loop holds 128 KiB more.
+        name: characters of an event, a user, and of a room's namespace and id each; a longer one is refused with
+            ``NAME_TOO_LONG``, a connection with such a user closed with 1013.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
+        joins: rooms that one connection joins a second, as the average of ten seconds; one more is refused with
+            ``JOIN_RATE``.
+        calls: calls of the server to one connection that are not answered yet; one more is refused with ``CALL_LIMIT``.
         connections: open connections, or None for no limit; one more is answered with HTTP 503.
+        unauthenticated: connections that have not sent their request, and as many whose ``authenticate`` is at work.
+            Over it, the oldest one that has not sent its request in a second is dropped for a new one; if none is that
+            old, new ones wait to be accepted. One more for ``authenticate`` is answered with HTTP 503.
+        address_connections: open connections of one address, an IPv6 network of 64 bits being one; None for no limit.
+            One more is answered with HTTP 429. Behind ``trusted_proxies``, the address is the client's.
+        address_rate: new connections a second of one address, on average, and ten seconds' worth at once; None for no
+            limit. One more is answered with HTTP 429.
         handlers: asynchronous handlers running at once for one connection, unanswered calls among them. Further
             messages wait until a handler ends, and are not read once ``max_message`` bytes wait. If none ends for 2
             seconds, the calls that wait are refused with ``BUSY``.
         total_handlers: asynchronous handlers that wait for something, of all connections together, those that are gone
             too. Over it each connection may have one, and those of connections that are gone are cancelled at once.
+        message_rate: messages a second that are read of one connection, on average; a control frame or a fragment is
+            one too. None for no limit. What comes beyond is read later: nothing is lost, and the client is held back.
+        byte_rate: the same in bytes; a second's worth may come at once.
+        burst: messages that may come at once, with ``message_rate``; None for a second's worth.
         close_timeout: seconds to wait for the peer's Close frame; over it the connection is dropped.
     """
 
@@ -61,18 +79,31 @@ class Limits:
     held: int | None = None
     linger: float = 5
     outbox: int = 1024 * 1024
+    name: int = 256
     rooms: int = 100
+    joins: int = 100
+    calls: int = 1000
     connections: int | None = None
+    unauthenticated: int = 2000
+    address_connections: int | None = None
+    address_rate: float | None = None
     handlers: int = 1000
     total_handlers: int = 20_000
+    message_rate: float | None = None
+    byte_rate: float | None = None
+    burst: int | None = None
     close_timeout: float = 5
 
     def __post_init__(self) -> None:
         for name in self.__slots__:
             value = getattr(self, name)
-            if value is None and name in ("connections", "held"):
+            if value is None and name in _NONE_ALLOWED:
                 continue
-            require = require_seconds if name.endswith("_timeout") or name == "linger" else require_count
+            require: Callable[[str, object], object] = require_count
+            if name.endswith("_timeout") or name == "linger":
+                require = require_seconds
+            elif name.endswith("_rate"):
+                require = require_rate
             require(f"Limits({name})", value)
         for name, least in (("headers", _MIN_HEADERS), ("header_size", _MIN_HEADER_SIZE)):
             if getattr(self, name) < least:

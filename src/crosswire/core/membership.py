@@ -74,12 +74,13 @@ class Membership:
         changes: number of times that members came or went, or the paths or formats of one changed.
     """
 
-    __slots__ = ("_left", "_members", "_names", "changes")
+    __slots__ = ("_left", "_lost", "_members", "_names", "changes")
 
     def __init__(self) -> None:
         self._members: dict[str, Member] = {}
         self._names: dict[str, str] = {}  # by incarnation
         self._left: OrderedDict[str, tuple[int, float]] = OrderedDict()  # incarnation -> last stamp, and when it left
+        self._lost: dict[str, float] = {}  # incarnations that fell silent, and when they were last heard
         self.changes = 0
 
     def __len__(self) -> int:
@@ -149,6 +150,17 @@ class Membership:
         del self._names[incarnation]
         self.changes += 1
         return self._members.pop(name)
+
+    def lose(self, member: Member) -> None:
+        """Remove a member that was silent for too long; it may be alive beyond a network that is broken."""
+        if self.remove(member.beat.name, member.beat.incarnation) is not None:
+            self._lost[member.beat.incarnation] = member.last_heard
+            if len(self._lost) > _MAX_REMEMBERED:
+                del self._lost[next(iter(self._lost))]
+
+    def take_lost(self, incarnation: str) -> float | None:
+        """Return when a run that is back after it was lost had last been heard; None if it was not lost."""
+        return self._lost.pop(incarnation, None)
 
     def check_silence(self, now: float) -> tuple[list[Member], list[Member]]:
         """Return the members to ask whether they are alive (once per silence), and the dead ones."""

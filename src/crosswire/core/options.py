@@ -41,6 +41,17 @@ def require_seconds(option: str, value: object, *, zero: bool = False) -> float:
     raise ConfigError(f"{_given(option, value)}: give a number of seconds{_bound(zero)}")
 
 
+def require_rate(option: str, value: object) -> float:
+    """Return ``value`` if it is a finite number above 0: how many a second.
+
+    Raises:
+        ConfigError: it is not.
+    """
+    if is_seconds(value):
+        return value
+    raise ConfigError(f"{_given(option, value)}: give a number above 0: how many a second")
+
+
 def require_count(option: str, value: object, *, zero: bool = False) -> int:
     """Return ``value`` if it is a whole number above 0, or 0 as well if ``zero``.
 

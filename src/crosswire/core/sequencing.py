@@ -428,6 +428,10 @@ class SilentSenders:
             queue.append((now + FORGET_AFTER, sequencer, origin))
 
 
+MAX_NAMES = 1024 * 1024
+"""Bytes of the names of channels whose last numbers a sender remembers, twice as many at most."""
+
+
 class MessageNumbers:
     """Numbers the messages of one sender, and remembers the last number on each channel.
 
@@ -435,12 +439,13 @@ class MessageNumbers:
     channel can't know whether a message before it is missing, and hand it on.
 
     Args:
-        remembered: minimum number of channels that are remembered.
+        remembered: minimum number of channels that are remembered, if their names are short; twice as many at most.
     """
 
-    __slots__ = ("_count", "_old", "_recent", "_remembered")
+    __slots__ = ("_count", "_names", "_old", "_recent", "_remembered")
 
-    def __init__(self, remembered: int = 50_000) -> None:
+    def __init__(self, remembered: int = 10_000) -> None:
+        self._names = 0  # bytes of the names of the recent channels
         self._count = 0
         self._remembered = remembered
         self._recent: dict[bytes, int] = {}
@@ -455,10 +460,14 @@ class MessageNumbers:
         """Return the number of the next message on a channel, and that of the message before it, or 0."""
         self._count = number = self._count + 1
         recent = self._recent
-        previous = recent.get(channel) or self._old.get(channel, 0)
+        if previous := recent.get(channel, 0):
+            recent[channel] = number
+            return number, previous
+        previous = self._old.get(channel, 0)
         recent[channel] = number
-        if len(recent) > self._remembered:
-            self._old, self._recent = recent, {}
+        self._names += len(channel)
+        if len(recent) > self._remembered or self._names > MAX_NAMES:
+            self._old, self._recent, self._names = recent, {}, 0
         return number, previous
 
     def take_back(self, channel: bytes, previous: int) -> None:

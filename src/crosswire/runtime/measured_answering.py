@@ -16,7 +16,16 @@ from crosswire.runtime import environment
 from crosswire.runtime.answering import Callers, EventHandling, HandlerCount
 
 OUR_CODES = frozenset(
-    {"BUSY", "HANDLER_ERROR", "INVALID_MESSAGE", "INVALID_PAYLOAD", "NO_HANDLER", "ROOM_LIMIT", "TOO_LARGE"}
+    {
+        "BUSY",
+        "CALL_LIMIT",
+        "HANDLER_ERROR",
+        "INVALID_MESSAGE",
+        "INVALID_PAYLOAD",
+        "NO_HANDLER",
+        "ROOM_LIMIT",
+        "TOO_LARGE",
+    }
 )
 """Codes of refusals that Crosswire itself gives; an application may give any number of others."""
 

@@ -18,6 +18,8 @@ PERIOD = 1.0
 """Seconds in which one line of a kind is logged."""
 MAX_NAMES = 100
 """Names of one kind that are logged, each once."""
+NAMES_AT_ONCE = 5
+"""Names of one kind that are logged in a second."""
 _MAX_SHOWN = 200
 """Characters of a name that are logged."""
 _VALUE = re.compile(r"""(?<=value )(?:'.*'|".*"|\S+)(?= - at |$)|(?<=unknown field )`.*`(?= - at |$)""", re.DOTALL)
@@ -39,12 +41,13 @@ class ThrottledWarnings:
         warnings.warn("origin", "an upgrade was refused: the origin %r may not connect", origin)
     """
 
-    __slots__ = ("_clock", "_left_out", "_logger", "_named", "_throttle")
+    __slots__ = ("_clock", "_left_out", "_logger", "_named", "_names_throttle", "_throttle")
 
     def __init__(self, logger: logging.Logger | RecordLogger, clock: Callable[[], float] | None = None) -> None:
         self._logger = logger
         self._clock = clock or (lambda: environment.monotonic())  # looked up each time: a simulation replaces it
         self._throttle = Throttle(burst=1, period=PERIOD)
+        self._names_throttle = Throttle(burst=NAMES_AT_ONCE, period=PERIOD)
         self._left_out: dict[str, _LastLine] = {}
         self._named: dict[str, set[str]] = {}
 
@@ -68,6 +71,8 @@ class ThrottledWarnings:
     def warn_once(self, kind: str, name: str, text: str, *args: object, extra: Attributes | None = None) -> None:
         """Log a line once for each name, up to ``MAX_NAMES`` of a kind, as peers can invent any number of them.
 
+        Not more than ``NAMES_AT_ONCE`` a second are logged: a further name when it comes again.
+
         Args:
             kind: names of one kind are counted together; a clause: "there is no handler for an event".
             name: subject of the line.
@@ -76,7 +81,7 @@ class ThrottledWarnings:
             extra: as for :meth:`warn`.
         """
         names = self._named.setdefault(kind, set())
-        if name in names or len(names) > MAX_NAMES:
+        if name in names or len(names) > MAX_NAMES or self._names_throttle.admit(kind, self._clock()) is None:
             return
         names.add(name)
         if len(names) > MAX_NAMES:

@@ -38,6 +38,7 @@ class ClientFactory:
         heartbeat: how dead peers are found.
         wheel: for the timers of connections.
         calls: calls clients.
+        max_calls: maximum number of calls to one client that are not answered yet.
 
     Attributes:
         calls: as given; replaced by what measures or traces them.
@@ -51,6 +52,7 @@ class ClientFactory:
         "_fanout",
         "_heartbeat",
         "_ids",
+        "_max_calls",
         "_registry",
         "_subscriptions",
         "_wheel",
@@ -68,7 +70,9 @@ class ClientFactory:
         heartbeat: Heartbeat,
         wheel: TimerWheel,
         calls: ClientCalling,
+        max_calls: int,
     ) -> None:
+        self._max_calls = max_calls
         self._registry = registry
         self._fanout = fanout
         self._subscriptions = subscriptions
@@ -86,7 +90,15 @@ class ClientFactory:
         if (encode := self._encoders.get(format)) is None:
             encode = self._encoders[format] = self.encoder(format)
         client: ConnectedClient[Socket] = ConnectedClient(
-            self._ids.next(), connection, format, encode, self._registry, self._fanout, self._heartbeat, self._wheel
+            self._ids.next(),
+            connection,
+            format,
+            encode,
+            self._registry,
+            self._fanout,
+            self._heartbeat,
+            self._wheel,
+            self._max_calls,
         )
         client.socket = Socket(
             client,

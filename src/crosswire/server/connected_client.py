@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from crosswire.core.formats import Encode, Encoded, Format, Push
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
-from crosswire.errors import NotConnected
+from crosswire.errors import EventError, NotConnected
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.authority import Authority
@@ -40,6 +40,7 @@ class ConnectedClient(Generic[SocketT]):
         fanout: flushed before each message, so that it does not overtake earlier messages to many clients.
         heartbeat: times of the pings.
         wheel: for the timers.
+        max_calls: maximum number of calls to it that are not answered yet.
 
     Attributes:
         id: as given.
@@ -47,6 +48,7 @@ class ConnectedClient(Generic[SocketT]):
         format: as given.
         encode: as given.
         push: queues an encoded message, for the fan-out only; all other code uses :meth:`send_encoded`.
+        joins_until: time at which all joins so far would have come at the rate that the limit allows.
         stamp: time at which the connection came, to compare it with the user's connections to other servers.
         keepalive: finds out whether the client is alive, by pings or by its heartbeats.
         socket: the application's view of the connection; deleted when the connection closes.
@@ -60,6 +62,7 @@ class ConnectedClient(Generic[SocketT]):
         "_connection",
         "_fanout",
         "_heartbeat",
+        "_max_calls",
         "_on_called",
         "_paused",
         "_registry",
@@ -69,6 +72,7 @@ class ConnectedClient(Generic[SocketT]):
         "encode",
         "format",
         "id",
+        "joins_until",
         "keepalive",
         "push",
         "socket",
@@ -86,10 +90,13 @@ class ConnectedClient(Generic[SocketT]):
         fanout: FanOut,
         heartbeat: Heartbeat,
         wheel: TimerWheel,
+        max_calls: int,
     ) -> None:
+        self._max_calls = max_calls
         self.id = id
         self.user = id
         self.stamp = 0
+        self.joins_until = 0.0
         self.authority: Authority | None = None
         self.format = format
         self.encode = encode
@@ -152,10 +159,15 @@ class ConnectedClient(Generic[SocketT]):
 
         Raises:
             NotConnected: the connection is closed.
+            EventError: ``CALL_LIMIT``, as many calls to it as may be are not answered yet.
         """
         self.require_open()
         if self._calls is None:
             self._calls = PendingCalls()
+        elif len(self._calls) >= self._max_calls:
+            raise EventError(
+                "CALL_LIMIT", f"{self._max_calls} calls to a client are not answered yet", sender=self.user
+            )
         self._calls.add(call_id, waiter)
         if self._on_called is not None:
             self._on_called()

@@ -7,6 +7,8 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol
 
+from crosswire.core.limits import Limits
+from crosswire.errors import NameTooLong
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.log_records import about
 from crosswire.runtime.timer_wheel import TimerWheel
@@ -53,12 +55,22 @@ class ConnectionSetup:
         hooks: runs ``on_connect``.
         tasks: where ``authenticate`` runs.
         wheel: for timeouts.
-        timeout: seconds that an asynchronous ``authenticate`` has, and as many again for ``on_connect``.
+        limits: on the time of an asynchronous ``authenticate`` and of ``on_connect``, and on the length of a user's id.
         failures: reports hooks that fail.
         authorities: keeps identities.
     """
 
-    __slots__ = ("_authorities", "_duplicates", "_failures", "_hooks", "_registry", "_tasks", "_timeout", "_wheel")
+    __slots__ = (
+        "_authorities",
+        "_duplicates",
+        "_failures",
+        "_hooks",
+        "_max_name",
+        "_registry",
+        "_tasks",
+        "_timeout",
+        "_wheel",
+    )
 
     def __init__(
         self,
@@ -67,7 +79,7 @@ class ConnectionSetup:
         hooks: HookRunner,
         tasks: BackgroundTasks,
         wheel: TimerWheel,
-        timeout: float,
+        limits: Limits,
         failures: FailureReporter,
         authorities: Authorities,
     ) -> None:
@@ -77,7 +89,8 @@ class ConnectionSetup:
         self._hooks = hooks
         self._tasks = tasks
         self._wheel = wheel
-        self._timeout = timeout
+        self._timeout = limits.auth_timeout
+        self._max_name = limits.name
         self._failures = failures
 
     def begin(self, session: NewSession, verdict: Verdict) -> None:
@@ -132,6 +145,10 @@ class ConnectionSetup:
         if not client.is_open:
             return
         known = client.id if user is None else user
+        if len(known) > self._max_name:
+            self._failures.over_limit(session, "name", NameTooLong("a user id", self._max_name))
+            self._refuse(session, CloseCode.TRY_AGAIN_LATER, f"a user id may have {self._max_name} characters")
+            return
         if self._duplicates.keeps_out(client, known):
             work = self._resolve_duplicate(session, known, identity)
             session.pending = self._tasks.start(work, "crosswire duplicate")

@@ -157,7 +157,10 @@ class LocalDelivery:
         answers = PendingClientGather(self._users(target), asked, kind)
         try:
             for client in asked:
-                client.expect(call_id, answers)
+                try:
+                    client.expect(call_id, answers)
+                except EventError as error:
+                    answers.refused(client, error)
             self._fanout.push(self._fanout.frames(message), asked)
             return await answers.wait(timeout)
         finally:

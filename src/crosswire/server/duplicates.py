@@ -28,9 +28,11 @@ class UserConnection(Recipient, Protocol):
 
     Attributes:
         stamp: time of its user's claim, to compare with connections to other servers.
+        joins_until: time at which all its joins so far would have come at the rate that the limit allows.
     """
 
     stamp: int
+    joins_until: float
 
     @property
     def is_open(self) -> bool:

@@ -96,6 +96,22 @@ class FailureReporter:
             error: the refusal.
         """
         self.losses.messages[kind] += 1
+        self._tell_of_limit(session, kind, error)
+
+    def held_back(self, session: SessionView, limit: str, *, tells: bool) -> None:
+        """Count that a client sends more than a rate of ``Limits``, and is read later; report it as above if ``tells``.
+
+        Args:
+            session: of the client.
+            limit: name of the rate.
+            tells: whether the client is let in, so that the application may know it.
+        """
+        self.losses.held_back[limit] += 1
+        if tells:
+            text = f"it sends more than Limits({limit}=...) allows, and is read later"
+            self._tell_of_limit(session, limit, EventError("RATE_LIMIT", text))
+
+    def _tell_of_limit(self, session: SessionView, kind: str, error: EventError) -> None:
         if self._limit_throttle.admit(kind, environment.monotonic()) is None:
             return
         extra = about(session.socket)

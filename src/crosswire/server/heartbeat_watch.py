@@ -75,7 +75,7 @@ class HeartbeatWatch:
         if connection is None:
             return
         now, limit = environment.monotonic(), self._heartbeat.interval + self._heartbeat.timeout
-        if self.heard or self.paused or not self.sends_heartbeats:
+        if self.heard or self.paused or connection.traffic.is_held_back or not self.sends_heartbeats:
             self.heard = self._overdue = False
             self._silent_since = now
         elif now >= self._silent_since + limit:

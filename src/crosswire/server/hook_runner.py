@@ -77,6 +77,10 @@ class HookRunner:
             handlers.follow(task, held)
             session.hold_messages_if_busy()
 
+    def held_back(self, session: SessionView, limit: str, *, tells: bool) -> None:
+        """Report that a client is over a rate; see ``FailureReporter.held_back``."""
+        self._failures.held_back(session, limit, tells=tells)
+
     def _would_hold_too_much(self, handlers: RunningHandlers, hook: AnyHook, held: int) -> bool:
         if handlers.running and handlers.memory > self._held.at_work:
             return True

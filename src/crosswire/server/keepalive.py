@@ -129,7 +129,9 @@ class Keepalive:
     def _has_traffic(self, connection: Connection) -> bool:
         """Return whether bytes arrived or left since the last check."""
         before, self._traffic = self._traffic, connection.traffic
-        arrived, unsent = self._traffic
+        arrived, unsent, is_held_back = self._traffic
+        if is_held_back and not unsent:  # the ping has arrived, at its system at least
+            return True
         return before is not None and (arrived != before.arrived or unsent < before.unsent)
 
     def _timed_out(self, connection: Connection) -> None:

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from crosswire.errors import EventError
+from crosswire.core.limits import Limits
+from crosswire.errors import EventError, NameTooLong
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.index import RoomIndex
 from crosswire.rooms.users import UserIndex
+from crosswire.runtime import environment
 from crosswire.server.duplicates import DuplicatePolicy, UserConnection
 from crosswire.server.subscriptions import Subscriptions
 
 ConnectionT = TypeVar("ConnectionT", bound=UserConnection)
+
+JOINS_PERIOD = 10
+"""Seconds over which the joins of a connection are averaged: so many rooms can be joined at once, after a while."""
 
 
 class Registry(Generic[ConnectionT]):
@@ -19,7 +24,7 @@ class Registry(Generic[ConnectionT]):
 
     Args:
         users: index of the connections by user.
-        max_rooms: rooms of one connection.
+        limits: on names, on the rooms of one connection, and on how many it joins a second.
         fanout: flushed before users or rooms change, as it holds messages for the members that they had.
         subscriptions: changed with the first and the last connection of each user and room.
         duplicates: decides which connection of a user stays.
@@ -29,18 +34,18 @@ class Registry(Generic[ConnectionT]):
         rooms: the rooms of each connection.
     """
 
-    __slots__ = ("_duplicates", "_fanout", "_max_rooms", "_subscriptions", "rooms", "users")
+    __slots__ = ("_duplicates", "_fanout", "_limits", "_subscriptions", "rooms", "users")
 
     def __init__(
         self,
         users: UserIndex[ConnectionT],
-        max_rooms: int,
+        limits: Limits,
         fanout: FanOut,
         subscriptions: Subscriptions,
         duplicates: DuplicatePolicy,
     ) -> None:
         self.users = users
-        self._max_rooms = max_rooms
+        self._limits = limits
         self._fanout = fanout
         self._subscriptions = subscriptions
         self._duplicates = duplicates
@@ -62,7 +67,12 @@ class Registry(Generic[ConnectionT]):
         return True
 
     def rename(self, connection: ConnectionT, user: str) -> bool:
-        """Move a connection and its rooms to another user; return False if that user's connection keeps it out."""
+        """Move a connection and its rooms to another user; return False if that user's connection keeps it out.
+
+        Raises:
+            NameTooLong: the user's id is longer than the limit.
+        """
+        self._require_length("a user id", user)
         if user == connection.user:
             return True
         if self._duplicates.keeps_out(connection, user):
@@ -92,13 +102,17 @@ class Registry(Generic[ConnectionT]):
         """Add a connection to a room; return whether it was not in it before.
 
         Raises:
-            EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be.
+            EventError: ``ROOM_LIMIT``, it is in as many rooms as it may be; ``JOIN_RATE``, it has just joined as many.
+            NameTooLong: the namespace or the id is longer than the limit.
         """
+        self._require_length("a room's namespace", namespace)
+        self._require_length("a room's id", id)
         mine = self.rooms.rooms_of(connection)
         if id in mine.get(namespace, ()):
             return False
-        if sum(len(ids) for ids in mine.values()) >= self._max_rooms:
-            raise EventError("ROOM_LIMIT", f"a connection may be in {self._max_rooms} rooms at most")
+        if sum(len(ids) for ids in mine.values()) >= self._limits.rooms:
+            raise EventError("ROOM_LIMIT", f"a connection may be in {self._limits.rooms} rooms at most")
+        self._count_join(connection)
         self._fanout.flush()
         self._enter(connection, namespace, id)
         return True
@@ -110,6 +124,17 @@ class Registry(Generic[ConnectionT]):
         if left:
             self._left(namespace, id)
         return left
+
+    def _count_join(self, connection: ConnectionT) -> None:
+        now = environment.monotonic()
+        until = max(connection.joins_until, now) + 1 / self._limits.joins
+        if until > now + JOINS_PERIOD:
+            raise EventError("JOIN_RATE", f"a connection may join {self._limits.joins} rooms a second on average")
+        connection.joins_until = until
+
+    def _require_length(self, what: str, name: str) -> None:
+        if len(name) > self._limits.name:
+            raise NameTooLong(what, self._limits.name)
 
     def _enter(self, connection: ConnectionT, namespace: str, id: str) -> None:
         if not self.rooms.in_room(namespace, id):

@@ -11,7 +11,7 @@ from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
 from crosswire.core.payload_weights import message_weight
-from crosswire.errors import EventError, InvalidMessage, InvalidPayload, Reject
+from crosswire.errors import EventError, InvalidMessage, InvalidPayload, NameTooLong, Reject
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.log_records import about, get_logger
@@ -74,6 +74,7 @@ class Router:
         "_held",
         "_hold_at",
         "_hooks",
+        "_max_name",
     )
 
     def __init__(
@@ -94,6 +95,7 @@ class Router:
         self._answerer: EventHandling[SessionView, str] = answerer
         self._all_handlers = all_handlers
         self._held = HeldLimits(limits)
+        self._max_name = limits.name
         one_less = limits.handlers - 1  # one message may start a handler and a hook
         self._hold_at = min(one_less, self._held.at_work // HANDLER_OVERHEAD)
 
@@ -202,6 +204,12 @@ class Router:
     def _unhandled(self, session: SessionView, message: Message) -> None:
         """Act on an event of the protocol itself, or warn that there is no handler."""
         event, callback_id = str(message.event), message.callback_id
+        if len(event) > self._max_name and not self._hooks.on_message:
+            error = NameTooLong("an event's name", self._max_name)
+            if callback_id is not None:
+                self._clients.refuse(session, callback_id, error)
+            self._failures.over_limit(session, "name", error)
+            return
         if callback_id is None and event == BACKGROUND:
             session.client.enter_background()
             return

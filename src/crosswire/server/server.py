@@ -149,6 +149,7 @@ class Server:
             compression,
             limits.connections,
             require_paths(path),
+            limits.unauthenticated,
         )
         self._limits = limits
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
@@ -177,6 +178,8 @@ class Server:
             tls=certificate,
             reuse_port=reuse_port,
             header_senders=proxies if proxy_protocol else None,
+            has_proxies=proxies is not None,
+            count_refusal=parts.failures.losses.dropped,
         )
         self._lifecycle = Lifecycle(
             self._hooks, parts.tasks, parts.failures, parts.drain, self._acceptor, self._listener, self._cluster

@@ -86,11 +86,17 @@ class ServerMetrics:
         yield _counts("crosswire_connections_closed", "Connections that ended, by close code.", "code", closes)
         yield _counts(
             "crosswire_connections_refused",
-            "Connections that were not let in, by HTTP status or close code.",
+            "Connections that were not let in, by HTTP status, close code or reason.",
             "code",
             losses.refusals,
         )
         yield _counts("crosswire_messages_dropped", "Messages of clients that were dropped.", "reason", losses.messages)
+        yield _counts(
+            "crosswire_connections_held_back",
+            "Times that a connection was over a rate and was read later.",
+            "limit",
+            losses.held_back,
+        )
         yield counter("crosswire_handler_errors", "Exceptions of handlers and hooks.", losses.failures)
 
 

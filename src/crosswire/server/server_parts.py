@@ -18,6 +18,7 @@ from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.access_log import AccessLog
+from crosswire.server.address_admission import address_admission
 from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.authorities import Authorities
 from crosswire.server.client_calls import ClientCalls
@@ -84,14 +85,14 @@ class ServerParts:
         self.workers = Workers(self.tasks)
         self.wheel = TimerWheel()
         self.failures = FailureReporter(self.hooks.on_error, self.tasks)
-        self.sessions = Sessions(limits.total_handlers, self.workers.waiting)
+        self.sessions = Sessions(limits.total_handlers, self.workers.waiting, address_admission(limits))
         self._call_ids = CallIds()
         self._fanout = FanOut(at_end_of_turn)
         users: UserIndex[ConnectedClient[Socket]] = UserIndex()
         self._subscriptions = Subscriptions()
         self._duplicates = DuplicatePolicy(duplicates, users, heartbeat.probe)
         self.registry: Registry[ConnectedClient[Socket]] = Registry(
-            users, limits.rooms, self._fanout, self._subscriptions, self._duplicates
+            users, limits, self._fanout, self._subscriptions, self._duplicates
         )
         self._router = Router(self.events, self.hooks, limits, self.sessions.handlers, self.workers, self.failures)
         self.router: MessageRouter = self._router
@@ -110,6 +111,7 @@ class ServerParts:
             heartbeat,
             self.wheel,
             calls,
+            limits.calls,
         )
         self._setup = ConnectionSetup(
             self.registry,
@@ -117,7 +119,7 @@ class ServerParts:
             hooks,
             self.tasks,
             self.wheel,
-            limits.auth_timeout,
+            limits,
             self.failures,
             self.authorities,
         )

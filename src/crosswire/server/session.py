@@ -200,6 +200,10 @@ class Session:
         self.client.keepalive.pong(payload)
         self._run_in_turn(self._hooks.on_pong)
 
+    def held_back(self, limit: str) -> None:
+        """Report that the client is over a rate, and is read later."""
+        self._hooks.held_back(self, limit, tells=self._phase is not SessionPhase.AUTHENTICATING)
+
     def closed(self, close: Close) -> None:
         """End the session, as the connection is gone."""
         left_by_client = self.client.is_open

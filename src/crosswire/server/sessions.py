@@ -10,6 +10,7 @@ from contextlib import suppress
 from crosswire.core.tallies import OTHER
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
+from crosswire.server.address_admission import AddressAdmission
 from crosswire.server.running_handlers import AllHandlers
 from crosswire.server.session_view import SessionView
 from crosswire.server.teardown import Teardown
@@ -32,14 +33,16 @@ class Sessions:
         opened: how many there have been.
         closes: how many have ended, by close code.
         received: number of messages that clients have sent, without heartbeats.
+        addresses: limits by address, which count the sessions; None without any.
         handlers: the handlers of all connections, those that are gone too.
         warnings: log of handlers that outlive their connections.
         teardowns: of connections that are gone and have handlers at work, or messages that are yet to be handled.
     """
 
-    __slots__ = ("_all", "_empty", "closes", "handlers", "opened", "received", "teardowns", "warnings")
+    __slots__ = ("_all", "_empty", "addresses", "closes", "handlers", "opened", "received", "teardowns", "warnings")
 
-    def __init__(self, max_handlers: int, not_begun: Sized = ()) -> None:
+    def __init__(self, max_handlers: int, not_begun: Sized = (), addresses: AddressAdmission | None = None) -> None:
+        self.addresses = addresses
         self._all: dict[SessionView, None] = {}
         self._empty: asyncio.Event | None = None
         self.received = 0
@@ -59,9 +62,13 @@ class Sessions:
         """Add a session whose connection opened."""
         self._all[session] = None
         self.opened += 1
+        if self.addresses is not None:
+            self.addresses.opened(session.socket.handshake.remote)
 
     def discard(self, session: SessionView, code: int) -> None:
         """Remove a session whose connection ended with a close code."""
+        if session in self._all and self.addresses is not None:
+            self.addresses.closed(session.socket.handshake.remote)
         self._all.pop(session, None)
         self.closes[str(int(code)) if code in _KNOWN_CODES else OTHER] += 1
         if self._empty is not None and not self._all:

@@ -182,7 +182,8 @@ class Socket:
 
         Raises:
             CallTimeout: no answer came in time.
-            EventError: the client refused; :exc:`InvalidPayload`, its answer does not fit.
+            EventError: the client refused; :exc:`InvalidPayload`, its answer does not fit. ``CALL_LIMIT``: as many
+                calls as may be wait for its answers.
             ConfigError: the type can't be decoded.
             NotConnected: the connection is closed, or ends before the answer comes.
             InvalidPayload, UsageError: as :meth:`send`.
@@ -196,7 +197,8 @@ class Socket:
         """Join a room; when it returns, messages to the room reach this socket.
 
         Raises:
-            EventError: ``ROOM_LIMIT``: the connection is in as many rooms as the limit allows.
+            EventError: ``ROOM_LIMIT``: the connection is in as many rooms as the limit allows. ``JOIN_RATE``: it has
+                joined as many rooms lately. ``NAME_TOO_LONG``: a name is longer than ``Limits.name``.
             BusUnavailable: the bus refuses the subscription; the socket is not in it.
             NotConnected: the connection is closed.
             UsageError: a name is empty or not a string.
@@ -227,6 +229,7 @@ class Socket:
 
         Raises:
             Reject: the server refuses duplicates and the user is connected already; this socket is closed with 4012.
+            EventError: ``NAME_TOO_LONG``: the user's id is longer than ``Limits.name``.
             BusUnavailable: the bus refuses the subscription; the socket keeps its former user.
             NotConnected: the connection is closed.
             UsageError: the user is empty or not a string.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from crosswire.core import deflate
 from crosswire.core.formats import Format, frame_format
@@ -40,6 +41,7 @@ class Terms:
         subprotocols: the application's.
         compression: whether permessage-deflate is granted.
         connections: how many there may be, or None for any number.
+        unauthenticated: connections whose ``authenticate`` may be at work, or None for any number.
         paths: where WebSockets are taken, or None for everywhere.
     """
 
@@ -49,6 +51,7 @@ class Terms:
     compression: bool = False
     connections: int | None = None
     paths: Collection[str] | None = None
+    unauthenticated: int | None = None
 
     def choose(self, offered: Iterable[str]) -> str | None:
         """Return the first of the offered subprotocols that the server speaks, or None."""
@@ -96,6 +99,7 @@ class Upgrades:
     """
 
     __slots__ = (
+        "_authenticating",
         "_authentication",
         "_failures",
         "_open_session",
@@ -123,6 +127,7 @@ class Upgrades:
         self._open_session = open_session
         self._failures = failures
         self._watch = watch
+        self._authenticating = 0
         self.draining = False
 
     def accept(self, request: HttpRequest) -> Accepted | Response:
@@ -141,7 +146,7 @@ class Upgrades:
             upgraded: whether the upgrade was granted already, so that no subprotocol can be chosen any more.
         """
         handshake, variables = self._handshake(request), copy_context()
-        refusal = self._refusal(request)
+        refusal = self._refusal(request, handshake.remote)
         if not routed and self.has_paths and not self._terms.covers(handshake.path):
             refusal = Response(404, b"there are no WebSockets on this path")
         if refusal is not None:
@@ -149,6 +154,8 @@ class Upgrades:
         if not upgraded and (offered := handshake.subprotocols):
             handshake.subprotocol = self._terms.choose(offered)
         verdict = variables.run(self._judge, handshake) if user is None else Verdict(user=user)
+        if isinstance(verdict, Verdict) and verdict.pending is not None:
+            verdict = self._count_pending(verdict, verdict.pending)
         return Upgrade(request, handshake, variables, verdict)
 
     def grant(self, upgrade: Upgrade) -> Accepted | Response:
@@ -219,7 +226,24 @@ class Upgrades:
             return Response(503, b"the server takes no more connections", {"Retry-After": "5"})
         return None
 
-    def _refusal(self, request: HttpRequest) -> Response | None:
+    def _count_pending(self, verdict: Verdict, pending: Callable[[], Awaitable[Any]]) -> Verdict | Response:
+        """Return a verdict whose hook is counted while it is at work, or a refusal if too many are."""
+        limit = self._terms.unauthenticated
+        if limit is None:
+            return verdict
+        if self._authenticating >= limit:
+            return Response(503, b"too many connections wait to be let in", {"Retry-After": "5"})
+
+        async def authenticate() -> Any:
+            self._authenticating += 1
+            try:
+                return await pending()
+            finally:
+                self._authenticating -= 1
+
+        return replace(verdict, pending=authenticate)
+
+    def _refusal(self, request: HttpRequest, remote: str) -> Response | None:
         """Return the refusal of a request that can't become a WebSocket for any user; else None."""
         if (full := self.refuse_if_full()) is not None:
             return full
@@ -232,7 +256,8 @@ class Upgrades:
         origins = self._terms.origins
         if origins is not None and "origin" in headers and not origins.allows(headers["origin"]):
             return Response(403, b"this origin may not connect")
-        return None
+        addresses = self._sessions.addresses
+        return None if addresses is None else addresses.refusal(remote)
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
         try:
@@ -256,5 +281,5 @@ class Upgrades:
         text = "an upgrade was refused with HTTP %d: %r, to %r, Origin %r"
         why = shown(refusal.body.decode("utf-8", "replace"))
         self._failures.warnings.warn(
-            f"upgrade {refusal.status}", text, refusal.status, why, handshake.remote, shown(origin)
+            f"upgrade {refusal.status // 100}xx", text, refusal.status, why, handshake.remote, shown(origin)
         )

@@ -80,6 +80,7 @@ class RecordingReceiver:
     Attributes:
         log: "opened", messages, Pongs and Closes, in order.
         closes: the Closes.
+        limits: names of the rates that the connection was over.
         connection: the connection it receives from.
     """
 
@@ -89,6 +90,7 @@ class RecordingReceiver:
         self._ends_with = ends_with
         self.log: list[PeerEvent] = []
         self.closes: list[Close] = []
+        self.limits: list[str] = []
         self.connection: Connection
 
     def opened(self, connection: Connection) -> None:
@@ -107,6 +109,9 @@ class RecordingReceiver:
 
     def pong(self, payload: bytes) -> None:
         self._note("pong", Pong(payload))
+
+    def held_back(self, limit: str) -> None:
+        self.limits.append(limit)
 
     def closed(self, close: Close) -> None:
         self.closes.append(close)

@@ -4,13 +4,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from dataclasses import replace
+
 import pytest
 
 from crosswire.core.limits import Limits
-from crosswire.testing.connection_ends import CHUNK_SIZE, ConnectionEnds, check_pauses
+from crosswire.testing.connection_ends import CHUNK_SIZE, LIMITS, ConnectionEnds, check_pauses
 from crosswire.testing.recording import RecordingReceiver, eventually
 from crosswire.testing.transport_base import TransportContractBase
 from crosswire.types import Close
+
+FLOOD = 4000
+"""Number of small messages that wait at once."""
 
 
 class PauseContract(TransportContractBase):
@@ -32,6 +38,48 @@ class PauseContract(TransportContractBase):
             assert ends.receiver.log[1:] == expected
 
         self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
+
+    def test_what_waited_is_received_in_many_turns_of_the_event_loop(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            for _ in range(FLOOD):
+                ends.peer.send_text("x")
+            await ends.roundtrip()
+            ends.connection.resume_reading()
+            received = 0
+            async with asyncio.timeout(10):
+                while received < FLOOD:
+                    await asyncio.sleep(0)
+                    before, received = received, len(ends.receiver.log) - 1
+                    assert received - before <= FLOOD / 2, "others have had a turn meanwhile"
+            assert ends.receiver.log[1:] == ["x"] * FLOOD
+
+        self.run_with_connection(script, receiver=RecordingReceiver(pauses_at="opened"))
+
+    def test_a_peer_over_its_rate_is_read_later_and_loses_nothing(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            for number in range(30):
+                ends.peer.send_text(f"{number}")
+            await eventually(lambda: len(ends.receiver.log) > 30, "all arrives")
+            assert loop.time() - began > (30 - 10) / 100 * 0.9
+            assert ends.receiver.log[1:] == [f"{number}" for number in range(30)]
+            assert set(ends.receiver.limits) == {"message_rate"}
+
+        self.run_with_connection(script, limits=replace(LIMITS, message_rate=100, burst=10))
+
+    def test_a_peer_over_its_rate_of_bytes_is_read_later_and_loses_nothing(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            for _ in range(5):
+                ends.peer.send_binary(bytes(30_000))
+            await eventually(lambda: len(ends.receiver.log) > 5, "all arrives")
+            assert loop.time() - began > (5 * 30_000 - 100_000 - 30_000) / 100_000 * 0.9
+            assert ends.receiver.log[1:] == [bytes(30_000)] * 5
+            assert set(ends.receiver.limits) == {"byte_rate"}
+
+        self.run_with_connection(script, limits=replace(LIMITS, byte_rate=100_000))
 
     @pytest.mark.parametrize("moment", ["text", "binary"])
     def test_reading_can_be_paused_while_a_message_is_received(self, moment: str) -> None:

@@ -13,7 +13,7 @@ from crosswire.types import CloseCode
 
 _MAX_REASON = 123
 """Bytes of the reason of a Close (RFC 6455, section 5.5)."""
-_UNAVAILABLE, _SERVER_ERRORS = 503, 500
+_RETRIED, _SERVER_ERRORS = (429, 503), 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ async def _refuse(call: AsgiCall, response: Response) -> None:
         await refuse_websocket(call.scope, call.send, response)
         return
     code = CloseCode.POLICY
-    if response.status == _UNAVAILABLE:
+    if response.status in _RETRIED:
         code = CloseCode.TRY_AGAIN_LATER
     elif response.status >= _SERVER_ERRORS:
         code = CloseCode.INTERNAL_ERROR

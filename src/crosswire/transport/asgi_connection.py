@@ -7,16 +7,22 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
 from crosswire.core.formats import Push
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.asgi_sender import MessageSender, Sender
 from crosswire.transport.asgi_writer import Send
 from crosswire.transport.interface import Receiver, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.message_outbox import message_size
+from crosswire.transport.read_rate import ReadRate
+from crosswire.transport.read_turns import QUANTUM
 from crosswire.transport.uvicorn_sender import UvicornSender, drop_if_unread, uvicorn_protocol
 from crosswire.types import Close, CloseCode
 
 logger = get_logger("crosswire.transport")
+
+BATCH = 32
+"""Messages that are received at most until others have a turn: an ASGI server that has many hands them over at once."""
 
 P = ParamSpec("P")
 T = TypeVar("T", str, bytes)
@@ -43,11 +49,11 @@ class AsgiConnection:
     """
 
     can_ping = False
-    traffic = TrafficSnapshot(0, 0)
 
     __slots__ = (
         "_close",
         "_context",
+        "_is_held_back",
         "_is_receiving",
         "_is_stopped",
         "_protocol",
@@ -80,6 +86,7 @@ class AsgiConnection:
         self._reading = True
         self._resumed: asyncio.Future[None] | None = None
         self._is_receiving = False
+        self._is_held_back = False
         self._is_stopped = False
 
     async def run(self) -> None:
@@ -136,6 +143,10 @@ class AsgiConnection:
     async def drained(self, below: int) -> bool:
         return await self._sender.drained(below)
 
+    @property
+    def traffic(self) -> TrafficSnapshot:
+        return TrafficSnapshot(0, 0, is_held_back=self._is_held_back)
+
     # OutboxEvents
 
     def overflowed(self) -> None:
@@ -144,6 +155,8 @@ class AsgiConnection:
     # Receiving
 
     async def _read(self) -> None:
+        rate = ReadRate.of(self._context.limits, self._receiver.held_back)
+        count, seconds = 0, 0.0  # since others had a turn
         while not self._is_stopped:
             if not self._reading:
                 await self._until_resumed()
@@ -155,8 +168,24 @@ class AsgiConnection:
                 self._is_receiving = False
             if not self._reading:
                 await self._until_resumed()
+            began = environment.perf_counter()
             if not self._take(event):
                 return
+            count += 1
+            seconds += environment.perf_counter() - began
+            if rate is not None and self._close is None and (delay := rate.admit_message(_size_of(event))):
+                await self._sleep(delay)
+            elif count >= BATCH or seconds >= QUANTUM:
+                count, seconds = 0, 0.0
+                await self._sleep(0)
+
+    async def _sleep(self, seconds: float) -> None:
+        """Receive nothing for a while: the ASGI server then holds the client back."""
+        self._is_receiving, self._is_held_back = True, seconds > 0
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._is_receiving = self._is_held_back = False
 
     async def _until_resumed(self) -> None:
         while not (self._reading or self._is_stopped):
@@ -226,6 +255,11 @@ class AsgiConnection:
         self._sender.discard()
         self._sender.stop()
         self._guard(self._receiver.closed, self._close)
+
+
+def _size_of(event: Mapping[str, Any]) -> int:
+    text = event.get("text")
+    return message_size(event["bytes"] if text is None else text)
 
 
 def _close_of(event: Mapping[str, Any]) -> Close:

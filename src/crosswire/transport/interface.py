@@ -70,15 +70,18 @@ class Response:
 class TrafficSnapshot(NamedTuple):
     """Counters of a connection's bytes, for signs of life that the receiver gets no callback for.
 
-    Bytes have moved since an earlier snapshot if ``arrived`` differs, or if ``unsent`` is smaller.
+    Bytes have moved since an earlier snapshot if ``arrived`` differs, or if ``unsent`` is smaller. A peer that is held
+    back is alive too if it has received all that was sent to it: what it has sent is read later.
 
     Attributes:
         arrived: a number that changes whenever a part of a message, or a Ping, arrives.
         unsent: bytes that have left the outbox, without those that the peer's system is known to have received.
+        is_held_back: whether bytes that have arrived are not read yet, as the connection is over its rate.
     """
 
     arrived: int
     unsent: int
+    is_held_back: bool = False
 
 
 class Connection(Protocol):
@@ -166,6 +169,9 @@ class Receiver(Protocol):
 
     def pong(self, payload: bytes) -> None:
         """Receive a Pong, asked for or not."""
+
+    def held_back(self, limit: str) -> None:
+        """Note that the connection is over a rate, the one of that name in ``Limits``, and is read later."""
 
     def closed(self, close: Close) -> None:
         """Note that the connection is gone; called once."""

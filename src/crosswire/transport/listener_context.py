@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from crosswire.core.limits import Limits
 from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.read_turns import ReadTurns
+
+
+def ignore_refusal(reason: str) -> None:
+    """Count no refusal: a listener without a server has nobody who asks."""
 
 
 class ListenerContext:
@@ -18,6 +24,7 @@ class ListenerContext:
         flusher: of the connections' outboxes.
         secure: whether the connections are over TLS.
         compress: whether an ASGI server may compress what it sends, by itself.
+        count_refusal: told the reason for each connection that is not let in.
 
     Attributes:
         request_warnings: requests that are refused.
@@ -29,6 +36,7 @@ class ListenerContext:
     __slots__ = (
         "compress",
         "connection_warnings",
+        "count_refusal",
         "flusher",
         "grown_buffers",
         "limits",
@@ -37,7 +45,16 @@ class ListenerContext:
         "secure",
     )
 
-    def __init__(self, limits: Limits, flusher: Flusher, *, secure: bool = False, compress: bool = False) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        flusher: Flusher,
+        *,
+        secure: bool = False,
+        compress: bool = False,
+        count_refusal: Callable[[str], None] = ignore_refusal,
+    ) -> None:
+        self.count_refusal = count_refusal
         self.limits = limits
         self.flusher = flusher
         self.secure = secure

@@ -23,6 +23,7 @@ from crosswire.transport.interface import Acceptor, HttpRequest, Receiver, Respo
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.memory_transport import MemoryTransport
 from crosswire.transport.outbox import Outbox
+from crosswire.transport.read_rate import ReadRate
 from crosswire.types import Close, CloseCode
 
 logger = get_logger("crosswire.transport")
@@ -163,7 +164,7 @@ class MemoryConnection:
     def __init__(self, receiver: Receiver, context: ListenerContext, make_inbox: MakeInbox) -> None:
         self._receiver = receiver
         self._context = context
-        self.transport = MemoryTransport(self, make_inbox)
+        self.transport = MemoryTransport(self, make_inbox, ReadRate.of(context.limits, self._held_back))
         self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self)
         self.push: Push = self._outbox.push
         self._pings = 0
@@ -208,7 +209,7 @@ class MemoryConnection:
     @property
     def traffic(self) -> TrafficSnapshot:
         # Whole messages reach the receiver by themselves: only Pings have to be counted.
-        return TrafficSnapshot(self._pings, self.transport.inbox.unread)
+        return TrafficSnapshot(self._pings, self.transport.inbox.unread, is_held_back=self.transport.is_held_back)
 
     # OutboxEvents
 
@@ -253,6 +254,9 @@ class MemoryConnection:
             self._receiver.text(payload.decode())
         else:
             self._receiver.binary(payload)
+
+    def _held_back(self, limit: str) -> None:
+        self._receiver.held_back(limit)
 
     def _guard(self, action: Callable[P, None], *args: P.args, **kwargs: P.kwargs) -> None:
         """Call the receiver; if it fails, so does the connection."""

@@ -7,10 +7,16 @@ from collections import deque
 from typing import Protocol
 
 from crosswire.core.frames import Opcode
+from crosswire.runtime import environment
 from crosswire.transport.inbox import MakeInbox
+from crosswire.transport.read_rate import ReadRate
+from crosswire.transport.read_turns import QUANTUM
 
 WINDOW = 64 * 1024
 """Bytes on their way that do not count as waiting: what a network and a kernel would hold."""
+
+BATCH = 100
+"""Messages that waited, and are received in one turn of the event loop."""
 
 
 class MemoryTransportEvents(Protocol):
@@ -32,15 +38,35 @@ class MemoryTransportEvents(Protocol):
 class MemoryTransport:
     """Transport of one connection in memory; a ``Writer`` and a ``ClosableTransport``.
 
+    Args:
+        events: callbacks.
+        make_inbox: makes the peer's inbox.
+        rate: of the messages that the peer may send, or None if there is no limit.
+
     Attributes:
         inbox: the peer's.
+        is_held_back: whether messages wait because the peer is over its rate.
         writes: how often something was written to the peer.
     """
 
-    __slots__ = ("_events", "_full", "_hanging_up", "_held", "_lost", "_low", "_reading", "inbox", "writes")
+    __slots__ = (
+        "_events",
+        "_full",
+        "_hanging_up",
+        "_held",
+        "_lost",
+        "_low",
+        "_rate",
+        "_reading",
+        "inbox",
+        "is_held_back",
+        "writes",
+    )
 
-    def __init__(self, events: MemoryTransportEvents, make_inbox: MakeInbox) -> None:
+    def __init__(self, events: MemoryTransportEvents, make_inbox: MakeInbox, rate: ReadRate | None = None) -> None:
         self._events = events
+        self._rate = rate
+        self.is_held_back = False
         self.inbox = make_inbox(self.receive, self._peer_has_read)
         self.writes = 0
         self._full = False
@@ -89,8 +115,18 @@ class MemoryTransport:
             self._held.append((opcode, payload))
 
     def _receive(self, opcode: Opcode, payload: bytes) -> None:
-        if not self._lost and not self._hanging_up:
-            self._events.frame_received(opcode, payload)
+        if self._lost or self._hanging_up:
+            return
+        self._events.frame_received(opcode, payload)
+        if self._rate is not None and (delay := self._rate.admit_message(len(payload))):
+            self.is_held_back = True
+            self._held = self._held or deque()
+            asyncio.get_running_loop().call_later(delay, self._waited)
+
+    def _waited(self) -> None:
+        self.is_held_back = False
+        if self._reading:
+            self._read_on()
 
     def pause_reading(self) -> None:
         """Keep what the peer sends from now on."""
@@ -104,10 +140,21 @@ class MemoryTransport:
             asyncio.get_running_loop().call_soon(self._read_on)
 
     def _read_on(self) -> None:
-        while self._reading and self._held:
+        deadline = environment.perf_counter() + QUANTUM
+        for _ in range(BATCH):
+            if not self._may_read_on() or environment.perf_counter() >= deadline:
+                break
+            assert self._held is not None
             self._receive(*self._held.popleft())
-        if self._reading:
+        if self.is_held_back:
+            return
+        if self._may_read_on():
+            asyncio.get_running_loop().call_soon(self._read_on)
+        elif self._reading:
             self._held = None
+
+    def _may_read_on(self) -> bool:
+        return bool(self._held) and self._reading and not self.is_held_back
 
     # ClosableTransport
 

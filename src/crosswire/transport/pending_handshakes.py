@@ -1,9 +1,15 @@
-"""The connections of a listener that have not become WebSockets yet, with a limit on the time they take."""
+"""The connections of a listener that have not become WebSockets yet, with limits on their time and their number."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
+from collections.abc import Callable
+from typing import NamedTuple, Protocol
+
+from crosswire.core.address_limits import AddressCounts, AddressRates, address_key
+
+GRACE = 1.0
+"""Seconds that a handshake has to make progress, before it gives way to another one while there are too many."""
 
 
 class PendingHandshake(Protocol):
@@ -16,34 +22,117 @@ class PendingHandshake(Protocol):
         """Close the connection: the listener has stopped."""
 
 
+class AddressGuard:
+    """Limits on the connections of one address that have not sent their request.
+
+    A client that has more WebSockets than it may have, or opens them too fast, is answered with HTTP 429. These limits
+    are for those that wait for no answer: twice as many connections a second, and as many pending ones as WebSockets.
+
+    Args:
+        connections: of one address; None for no limit.
+        rate: of one address, a second; None for no limit.
+    """
+
+    __slots__ = ("_counts", "_rates")
+
+    def __init__(self, connections: int | None, rate: float | None) -> None:
+        self._counts = None if connections is None else AddressCounts(connections)
+        self._rates = None if rate is None else AddressRates(2 * rate)
+
+    def enter(self, key: str, now: float) -> bool:
+        """Count a connection of an address; return False, and count none, if it may have no more."""
+        if self._counts is not None and self._counts.is_full(key):
+            return False
+        if self._rates is not None and self._rates.take(key, now) > 0:
+            return False
+        if self._counts is not None:
+            self._counts.add(key)
+        return True
+
+    def leave(self, key: str) -> None:
+        """Count that a connection is pending no more."""
+        if self._counts is not None:
+            self._counts.discard(key)
+
+
+class _Started(NamedTuple):
+    """Start of a handshake, in loop time, and what stands for its address."""
+
+    time: float
+    key: str
+
+
 class PendingHandshakes:
     """Pending handshakes of one listener; one timer of the event loop serves all.
 
     Args:
         timeout: seconds that each handshake has.
+        limit: how many there may be; beyond, the oldest gives way if it has had ``GRACE`` seconds. None for any number.
+        guard: limits for each address, or None.
+        full: called when there are too many, and none may be dropped.
+        dropped: told the reason for each connection that is dropped.
     """
 
-    __slots__ = ("_loop", "_started", "_timeout", "_timer")
+    __slots__ = ("_dropped", "_full", "_guard", "_limit", "_loop", "_started", "_timeout", "_timer")
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(
+        self,
+        timeout: float,
+        limit: int | None = None,
+        guard: AddressGuard | None = None,
+        full: Callable[[], None] = lambda: None,
+        dropped: Callable[[str], None] = lambda _reason: None,
+    ) -> None:
         self._timeout = timeout
-        self._started: dict[PendingHandshake, float] = {}  # in the order of time
+        self._limit = limit
+        self._guard = guard
+        self._full = full
+        self._dropped = dropped
+        self._started: dict[PendingHandshake, _Started] = {}  # in the order of time
         self._loop: asyncio.AbstractEventLoop
         self._timer: asyncio.TimerHandle | None = None
 
     def __len__(self) -> int:
         return len(self._started)
 
-    def add(self, handshake: PendingHandshake) -> None:
-        """Start the time of a handshake."""
+    @property
+    def guards_addresses(self) -> bool:
+        """Whether :meth:`add` wants the address of the peer."""
+        return self._guard is not None
+
+    def add(self, handshake: PendingHandshake, address: str = "") -> bool:
+        """Start the time of a handshake; return False if its connection is to be dropped.
+
+        Args:
+            handshake: the connection.
+            address: of its peer, if limits on addresses are for the peer.
+        """
         if self._timer is None:
             self._loop = asyncio.get_running_loop()
             self._timer = self._loop.call_later(self._timeout, self._abort_overdue)
-        self._started[handshake] = self._loop.time()
+        now, key = self._loop.time(), ""
+        if self._guard is not None and address:
+            key = address_key(address)
+            if not self._guard.enter(key, now):
+                self._dropped("address")
+                return False
+        if self._limit is not None and len(self._started) >= self._limit:
+            self._make_room(now)
+        self._started[handshake] = _Started(now, key)
+        return True
+
+    def has_room(self) -> bool:
+        """Return whether there are fewer than may be, or one may give way."""
+        if self._limit is None or len(self._started) < self._limit:
+            return True
+        oldest = next(iter(self._started.values()))
+        return self._loop.time() - oldest.time > GRACE
 
     def discard(self, handshake: PendingHandshake) -> None:
         """Remove a handshake that is done or whose connection is gone; may be called again."""
-        self._started.pop(handshake, None)
+        started = self._started.pop(handshake, None)
+        if self._guard is not None and started is not None:
+            self._guard.leave(started.key)
 
     def close(self) -> None:
         """Close all connections whose handshake is pending."""
@@ -51,15 +140,27 @@ class PendingHandshakes:
             self._timer.cancel()
             self._timer = None
         for handshake in list(self._started):
+            self.discard(handshake)
             handshake.close()
-        self._started.clear()
+
+    def _make_room(self, now: float) -> None:
+        """Drop the oldest handshake, or say that there is no room: all have begun just now."""
+        handshake, started = next(iter(self._started.items()))
+        if now - started.time > GRACE:
+            self._drop(handshake, "gave way")
+        else:
+            self._full()
+
+    def _drop(self, handshake: PendingHandshake, reason: str) -> None:
+        self.discard(handshake)
+        handshake.abort()
+        self._dropped(reason)
 
     def _abort_overdue(self) -> None:
         self._timer = None
         for handshake, started in list(self._started.items()):
-            left = started + self._timeout - self._loop.time()
+            left = started.time + self._timeout - self._loop.time()
             if left > 0:
                 self._timer = self._loop.call_later(left, self._abort_overdue)
                 return
-            del self._started[handshake]
-            handshake.abort()
+            self._drop(handshake, "timeout")

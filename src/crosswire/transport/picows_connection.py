@@ -94,7 +94,10 @@ class PicowsConnection(WSListener):
 
     @property
     def traffic(self) -> TrafficSnapshot:
-        return TrafficSnapshot((self._parts << 32) + self._transport.unparsed, self._transport.unsent)
+        transport = self._transport
+        return TrafficSnapshot(
+            (self._parts << 32) + transport.unparsed, transport.unsent, is_held_back=transport.is_held_back
+        )
 
     # WSListener
 
@@ -148,6 +151,11 @@ class PicowsConnection(WSListener):
     def resume_writing(self) -> None:
         """Write again: there is room."""
         self._outbox.resume()
+
+    def held_back(self, limit: str) -> None:
+        """Tell the receiver that the connection is read later, as it is over a rate."""
+        if self._closing is None:
+            self._receiver.held_back(limit)
 
     # InvalidFrameHandler
 

@@ -25,6 +25,7 @@ from crosswire.transport.picows_parser import make_parser
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
+from crosswire.transport.read_rate import ReadRate
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -73,8 +74,10 @@ class HandshakeProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request until the timeout."""
         self._transport = cast(asyncio.Transport, transport)
-        self._head = RequestHead(self._context.limits)
-        self._handshakes.add(self)
+        if self._handshakes.add(self, self._peer() if self._handshakes.guards_addresses else ""):
+            self._head = RequestHead(self._context.limits)
+        else:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Parse a part of the request; discard what comes behind a request that has been answered."""
@@ -86,8 +89,10 @@ class HandshakeProtocol(asyncio.Protocol):
         try:
             self._receive(head, data)
         except BadRequestHead as bad:
-            kind = f"HTTP {bad.status}"
-            self._context.request_warnings.warn(kind, "a request was refused with HTTP %d: %s", bad.status, bad.reason)
+            self._context.count_refusal(str(bad.status))
+            self._context.request_warnings.warn(
+                "HTTP", "a request was refused with HTTP %d: %s", bad.status, bad.reason
+            )
             self._respond(Response(bad.status, bad.reason.encode()), last=False)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -179,7 +184,8 @@ class HandshakeProtocol(asyncio.Protocol):
         self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
         context, transport = self._context, self._transport
-        reader = PicowsReader(transport, context.read_turns, context.grown_buffers)
+        rate = ReadRate.of(context.limits, connection.held_back)
+        reader = PicowsReader(transport, context.read_turns, context.grown_buffers, rate)
         transport.set_protocol(_DETACHED)
         transport.set_protocol(reader)
         key = head.headers["sec-websocket-key"].strip().encode("latin-1")

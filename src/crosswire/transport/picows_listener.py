@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 import ssl
 from collections.abc import Callable
 from typing import Any
@@ -14,9 +15,10 @@ from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flusher
+from crosswire.transport.accept_gate import ACCEPTED_AT_ONCE, AcceptGate
 from crosswire.transport.interface import Acceptor, HttpApplication
-from crosswire.transport.listener_context import ListenerContext
-from crosswire.transport.pending_handshakes import PendingHandshakes
+from crosswire.transport.listener_context import ListenerContext, ignore_refusal
+from crosswire.transport.pending_handshakes import AddressGuard, PendingHandshakes
 from crosswire.transport.picows_handshake import HandshakeProtocol
 from crosswire.transport.proxy_header import ProxyHeader
 from crosswire.transport.proxy_header_protocol import ProxyHeaderProtocol
@@ -24,8 +26,6 @@ from crosswire.transport.tls import has_certificate
 from crosswire.transport.tls_files import ReloadedTls, Tls
 from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
 
-BACKLOG = 4096
-"""Connections that the kernel queues until they are accepted."""
 MAX_BIND_ATTEMPTS = 20
 """Number of free ports that are tried until one is free on all addresses of a host."""
 
@@ -42,6 +42,8 @@ class PicowsListener:
         tls: context for ``wss``, or the files that it is made from.
         reuse_port: let several processes listen on the port (``SO_REUSEPORT``).
         header_senders: proxies that begin every connection with a header of the PROXY protocol; None for none.
+        has_proxies: whether proxies name the clients, so that limits on addresses are not for peers.
+        count_refusal: told the reason for each connection that is not let in: an HTTP status, or a word.
 
     Raises:
         ConfigError: an option can't be used.
@@ -58,6 +60,8 @@ class PicowsListener:
         tls: ssl.SSLContext | Tls | None = None,
         reuse_port: bool = False,
         header_senders: TrustedProxies | None = None,
+        has_proxies: bool = False,
+        count_refusal: Callable[[str], None] = ignore_refusal,
     ) -> None:
         self._acceptor = acceptor
         self._tls_files = ReloadedTls(tls) if isinstance(tls, Tls) else None
@@ -71,10 +75,13 @@ class PicowsListener:
             raise ConfigError("reuse_port is for ports: a Unix socket belongs to one process")
         self._application: HttpApplication | None = None
         self._file: tuple[int, int] | None = None
-        self._server: asyncio.Server | None = None
+        self._server: asyncio.Server | None = None  # bound, and not serving yet
         self._tasks = BackgroundTasks()
-        self._context = ListenerContext(limits, flusher, secure=tls is not None)
-        self._handshakes = PendingHandshakes(limits.handshake_timeout)
+        self._context = ListenerContext(limits, flusher, secure=tls is not None, count_refusal=count_refusal)
+        self._handshakes = PendingHandshakes(
+            limits.handshake_timeout, limits.unauthenticated, _guard(limits, has_proxies), self._pause, self._dropped
+        )
+        self._gate = AcceptGate(self._serve_again, self._handshakes.has_room, self._tasks)
 
     @property
     def port(self) -> int:
@@ -136,7 +143,7 @@ class PicowsListener:
             self._protocol,
             self._host,
             port,
-            backlog=BACKLOG,
+            backlog=ACCEPTED_AT_ONCE,
             **self._server_tls(),
             reuse_port=self._reuse_port or None,
             start_serving=False,
@@ -147,7 +154,7 @@ class PicowsListener:
         if await place.is_served():
             raise OSError(errno.EADDRINUSE, "another process listens on this socket")
         self._server = await loop.create_unix_server(
-            self._protocol, place.path, backlog=BACKLOG, **self._server_tls(), start_serving=False
+            self._protocol, place.path, backlog=ACCEPTED_AT_ONCE, **self._server_tls(), start_serving=False
         )
         self._port = 0
         self._file = place.identity()
@@ -170,7 +177,7 @@ class PicowsListener:
 
     async def serve(self) -> None:
         assert self._server is not None, "bind() comes first"
-        await self._server.start_serving()
+        await self._gate.serve(self._server)
         if self._tls_files is not None:
             self._tls_files.start()
 
@@ -178,7 +185,16 @@ class PicowsListener:
     def reload(self) -> Callable[[], None] | None:
         return None if self._tls_files is None else self._tls_files.reload
 
+    async def _serve_again(self, place: socket.socket) -> asyncio.Server:
+        """Return a server that accepts connections on a socket."""
+        loop = asyncio.get_running_loop()
+        options: dict[str, Any] = {"backlog": ACCEPTED_AT_ONCE, **self._server_tls()}
+        if self._unix is not None:
+            return await loop.create_unix_server(self._protocol, sock=place, **options)
+        return await loop.create_server(self._protocol, sock=place, **options)
+
     async def stop(self) -> None:
+        self._gate.close()
         if self._tls_files is not None:
             self._tls_files.stop()
         if self._server is not None:
@@ -192,7 +208,17 @@ class PicowsListener:
         self._handshakes.close()
         await self._tasks.cancel()
 
+    def _pause(self) -> None:
+        self._gate.pause()
+
+    def _dropped(self, reason: str) -> None:
+        """Count a connection that was dropped before its request was there; warn unless it was just idle."""
+        self._context.count_refusal(reason)
+        if (why := _WHY.get(reason)) is not None:
+            self._context.request_warnings.warn("dropped", "a connection without a request was dropped: %s", why)
+
     def _protocol(self) -> asyncio.Protocol:
+        self._gate.check()
         if self._header_senders is None:
             return HandshakeProtocol(self._acceptor, self._context, self._handshakes, self._application)
         tls = self._tls_options("sslcontext")
@@ -207,6 +233,18 @@ class PicowsListener:
 
     def _make_handshake(self, header: ProxyHeader) -> HandshakeProtocol:
         return HandshakeProtocol(self._acceptor, self._context, self._handshakes, self._application, header)
+
+
+_WHY = {
+    "address": "its address has too many, or opens them too fast",
+    "gave way": "Limits(unauthenticated) others wait, and it is the oldest",
+}
+
+
+def _guard(limits: Limits, has_proxies: bool) -> AddressGuard | None:
+    if has_proxies or (limits.address_connections is None and limits.address_rate is None):
+        return None
+    return AddressGuard(limits.address_connections, limits.address_rate)
 
 
 def _parse_address(host: object, port: object, reuse_port: object) -> UnixSocket | None:

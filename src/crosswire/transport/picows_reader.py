@@ -8,6 +8,7 @@ from crosswire.core.frames import frame_size
 from crosswire.runtime import environment
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.picows_parser import INITIAL_ROOM, Parser, make_parser
+from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import QUANTUM, ReadTurns
 
 FAST_READ = 256
@@ -40,9 +41,11 @@ class PicowsReader(asyncio.BufferedProtocol):
         transport: the event loop's.
         turns: of all connections.
         grown_buffers: of all connections.
+        rate: of the messages and bytes that are read, or None if there is no limit.
     """
 
     __slots__ = (
+        "_admitted",
         "_buffer",
         "_grown_buffers",
         "_has_turns",
@@ -53,15 +56,23 @@ class PicowsReader(asyncio.BufferedProtocol):
         "_parser",
         "_paused",
         "_piece",
+        "_rate",
         "_reserve",
         "_rest",
         "_room",
+        "_timer",
         "_transport",
         "_turns",
         "_view",
     )
 
-    def __init__(self, transport: asyncio.Transport, turns: ReadTurns, grown_buffers: GrownBuffers) -> None:
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        turns: ReadTurns,
+        grown_buffers: GrownBuffers,
+        rate: ReadRate | None = None,
+    ) -> None:
         self._transport = transport
         self._turns = turns
         self._grown_buffers = grown_buffers
@@ -69,12 +80,15 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._parser: Parser
         self._room = INITIAL_ROOM  # bytes of picows' buffer, filled or not: it does not tell
         self._reserve = _RESERVE  # bytes that a read must leave free there for it not to grow
-        self._is_direct = True  # whether the event loop reads into picows' buffer, rather than the shared one
+        self._is_direct = rate is None  # whether the event loop reads into picows' buffer, rather than the shared one
         self._view = _NOTHING  # of picows' buffer, from get_buffer to buffer_updated
         self._piece = FIRST_PIECE
         self._missing = 0  # bytes that the frame which is arriving still lacks, if that is known
         self._rest = _NOTHING  # what has been read and not been handed over
         self._has_turns = False
+        self._rate = rate
+        self._admitted = 0  # bytes that the rate has let through, and that are yet to be handed over
+        self._timer: asyncio.TimerHandle | None = None  # while the connection is over its rate
         self._paused = False  # by the connection
         self._is_discarding = False
         self._loss: tuple[Exception | None] | None = None  # the end of the transport, while something is left
@@ -109,11 +123,15 @@ class PicowsReader(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end of the connection on, behind what arrived before."""
         self._grown_buffers.discard(self)
+        self._rate = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if self._rest:
             self.resume()
             self._loss = (exc,)
         else:
-            self._parser.connection_lost(exc)
+            self._pass_on_loss(exc)
 
     def pause_writing(self) -> None:
         self._parser.pause_writing()
@@ -128,6 +146,16 @@ class PicowsReader(asyncio.BufferedProtocol):
         """Number that changes with every part of a frame that arrives, or has its turn."""
         return len(self._parser.get_buffer(-1)) + len(self._rest)
 
+    @property
+    def is_reading(self) -> bool:
+        """Whether the transport reads, and so notices the end of the connection."""
+        return not self._paused and not self._rest
+
+    @property
+    def is_held_back(self) -> bool:
+        """Whether something that has arrived is not handed over yet, as the connection is over its rate."""
+        return self._timer is not None
+
     def pause(self) -> None:
         """Read nothing more, and hand nothing over, until :meth:`resume`."""
         if self._loss is None:
@@ -137,7 +165,7 @@ class PicowsReader(asyncio.BufferedProtocol):
     def resume(self) -> None:
         """Read again, and hand over what has been read in a later turn of the event loop."""
         self._paused = False
-        if self._rest and not self._has_turns:
+        if self._has_work() and not self._has_turns:
             self._has_turns = True
             self._turns.add(self)
         self._settle()
@@ -162,21 +190,21 @@ class PicowsReader(asyncio.BufferedProtocol):
                 return False
             self._parser = make_parser(parser.listener, parser.transport.underlying_transport, max_message)
             self._room, self._reserve = INITIAL_ROOM, _RESERVE
-            self._is_direct = True
+            self._is_direct = self._may_be_direct()
         return True
 
     # HeldReader
 
     def serve(self, deadline: float) -> bool:
         """Hand over what waits until ``deadline``; return whether something is left for another turn."""
-        if self._rest and not self._paused:
+        if self._has_work():
             taken = self._hand_over(self._rest, deadline)
             self._rest = self._rest[taken:]
-            if self._rest and not self._paused:
+            if self._has_work():
                 return True
         self._has_turns = False
         if self._loss is not None:
-            self._parser.connection_lost(self._loss[0])
+            self._pass_on_loss(self._loss[0])
         else:
             self._settle()
         return False
@@ -228,15 +256,34 @@ class PicowsReader(asyncio.BufferedProtocol):
         start, now = 0, environment.perf_counter()
         while True:
             is_large = self._missing > self._piece
-            start += self._feed(data[start : start + (self._missing if is_large else self._piece)])
+            size = self._missing if is_large else self._piece
+            if self._rate is not None:
+                size = min(size, self._admit(self._rate, data[start:]))
+                if not size:
+                    return start
+            fed = self._feed(data[start : start + size])
+            start += fed
             if self._is_discarding:
                 return len(data)
+            self._admitted = max(self._admitted - fed, 0)
             self._note_missing(data[:start])
             began, now = now, environment.perf_counter()
             if not is_large:
                 self._adapt(now - began)
             if start == len(data) or now >= deadline or self._paused:
                 return start
+
+    def _admit(self, rate: ReadRate, data: memoryview) -> int:
+        """Return how many bytes may be handed over now; if none, wait until there are."""
+        self._admitted = self._admitted or rate.admit(data)
+        if not self._admitted:
+            self._timer = asyncio.get_running_loop().call_later(rate.wait(), self._waited)
+        return self._admitted
+
+    def _waited(self) -> None:
+        self._timer = None
+        if not self._paused:
+            self.resume()
 
     def _feed(self, piece: memoryview) -> int:
         """Copy as much of a piece as there is room for into picows' buffer, and let picows handle it."""
@@ -270,14 +317,24 @@ class PicowsReader(asyncio.BufferedProtocol):
         elif seconds < QUANTUM / 4 and self._piece < MAX_PIECE:
             self._piece *= 2
 
+    def _has_work(self) -> bool:
+        """Return whether something waits that may be handed over."""
+        return bool(self._rest) and not self._paused and self._timer is None
+
     def _may_be_direct(self) -> bool:
-        return not (self._missing or self._rest or self._is_discarding) and self._room <= KEPT_BUFFER
+        is_busy = self._missing or self._rest or self._is_discarding or self._rate is not None
+        return not is_busy and self._room <= KEPT_BUFFER
+
+    def _pass_on_loss(self, exc: Exception | None) -> None:
+        parser = self._parser
+        del self._parser  # it refers to us: without the cycle both are freed now, not by the garbage collector
+        parser.connection_lost(exc)
 
     def _settle(self) -> None:
         """Read from the transport unless the connection has paused that, or something waits."""
         if self._transport.is_closing():
             return
-        if self._paused or self._rest:
-            self._transport.pause_reading()
-        else:
+        if self.is_reading:
             self._transport.resume_reading()
+        else:
+            self._transport.pause_reading()

@@ -71,6 +71,11 @@ class PicowsTransport:
         """Number that changes with every part of a frame that arrives."""
         return self._reader.unparsed if self._fd >= 0 else 0
 
+    @property
+    def is_held_back(self) -> bool:
+        """Whether bytes that have arrived are not handled yet, as the connection is over its rate."""
+        return self._reader.is_held_back
+
     def peer_has_left(self, *, half: bool) -> bool:
         """Return whether the kernel knows that the peer is gone, or sends nothing more if ``half`` is set."""
         return self._fd >= 0 and has_hung_up(self._fd, half=half)
@@ -88,8 +93,10 @@ class PicowsTransport:
                 sent = _write(self._fd, data)
             except BlockingIOError:
                 sent = 0
-            except OSError:
-                return  # the connection is lost: the transport notices when it reads, and tells its protocol
+            except OSError:  # the connection is lost: the transport notices when it reads, and tells its protocol
+                if not self._reader.is_reading:
+                    transport.abort()
+                return
             self._may_keep = sent < len(data)
             if not self._may_keep:
                 return

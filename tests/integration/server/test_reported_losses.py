@@ -124,7 +124,7 @@ async def test_an_ignored_message_is_logged(message: str, says: str, caplog: pyt
     assert SECRET not in caplog.text
 
 
-async def test_an_unhandled_event_is_logged_once_for_each_of_a_limited_number_of_names(
+async def test_an_unhandled_event_is_logged_once_for_each_of_a_few_names(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     server = make_server()
@@ -138,8 +138,7 @@ async def test_an_unhandled_event_is_logged_once_for_each_of_a_limited_number_of
         for number in range(300):
             await peer.send(f"made up {number}")
         await settled(peer)
-    assert 50 < len(warnings(caplog)) < 150
-    assert "no more" in warnings(caplog)[-1]
+    assert 2 < len(warnings(caplog)) < 20, "a few in a second"
 
 
 @pytest.mark.parametrize("message", ["no json", '{"event":"typo"}', '{"payload":1}'])

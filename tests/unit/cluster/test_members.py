@@ -266,6 +266,26 @@ async def test_a_start_cancelled_with_the_last_answer_is_cancelled(turns: int) -
 
 
 @on_instant_loop
+async def test_a_member_that_was_lost_and_is_back_may_have_sent_something_meanwhile() -> None:
+    bus = MemoryBus()
+    a, b, c = await Peer(bus, "a").start(), await Peer(bus, "b").start(), await Peer(bus, "c").start()
+    await asyncio.sleep(5)
+    await b.freeze()
+    await asyncio.sleep(5)
+    assert a.port.gaps == c.port.gaps == 0
+    b.thaw()
+    await asyncio.sleep(1)
+    assert a.told == ["+b", "+c", "-b timeout", "+b"]
+    assert a.port.gaps == c.port.gaps == 1
+    await c.leave()
+    again = await Peer(bus, "c", 2).start()
+    await asyncio.sleep(5)
+    assert a.port.gaps == 1
+    for each in (a, b, again):
+        await each.leave()
+
+
+@on_instant_loop
 async def test_a_node_that_stood_still_does_not_give_up_the_others() -> None:
     bus = MemoryBus()
     a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()

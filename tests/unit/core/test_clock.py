@@ -99,3 +99,74 @@ def test_nodes_that_hear_each_other_do_not_push_a_clock_on_beyond_the_limit() ->
         for clock in clocks:
             clock.update(stamp)
     assert all(clock.stamp() <= 10**15 + MAX_DRIFT + 1 for clock in clocks)
+
+
+class JumpingClock:
+    """A machine's clock that can be set, and one that can't."""
+
+    def __init__(self, hours_ahead: int = 0) -> None:
+        self.steady = 5
+        self.real = 1_000_000 * HOUR + hours_ahead * HOUR
+
+    def pass_seconds(self, seconds: int) -> None:
+        self.steady += seconds * 1_000_000
+        self.real += seconds * 1_000_000
+
+    def make(self) -> HybridClock:
+        return HybridClock(lambda: self.real, lambda: self.steady)
+
+
+HOUR = 3600 * 1_000_000
+
+
+@pytest.mark.parametrize("hours", [1, -1, 24])
+def test_a_clock_that_is_set_wrongly_is_not_followed_while_others_know_better(hours: int) -> None:
+    machine, other = JumpingClock(), JumpingClock()
+    clock = machine.make()
+    before = clock.stamp()
+    machine.real += hours * HOUR
+    for _ in range(10):
+        machine.pass_seconds(10)
+        other.pass_seconds(10)
+        assert clock.update(other.real)
+        assert before < clock.stamp() <= other.real + 20
+    machine.real -= hours * HOUR  # and set back
+    other.pass_seconds(10)
+    machine.pass_seconds(10)
+    assert clock.update(other.real)
+    assert abs(clock.stamp() - other.real) < 20
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_was_wrong_from_the_start_is_followed_when_it_is_set_right(hours: int) -> None:
+    machine, other = JumpingClock(hours), JumpingClock()
+    clock = machine.make()
+    assert abs(clock.stamp() - machine.real) < 20
+    clock.update(other.real)
+    machine.real -= hours * HOUR
+    clock.update(other.real)
+    assert abs(clock.stamp() - other.real) < 20
+    other.pass_seconds(10)
+    machine.pass_seconds(10)
+    assert clock.update(other.real)
+    assert abs(clock.stamp() - other.real) < 20
+
+
+def test_small_corrections_of_a_clock_are_followed() -> None:
+    machine = JumpingClock()
+    clock = machine.make()
+    for _ in range(100):
+        machine.pass_seconds(60)
+        machine.real += MAX_DRIFT // 2
+        assert clock.stamp() == machine.real
+
+
+def test_stamps_grow_while_the_clock_is_set_to_and_fro() -> None:
+    machine = JumpingClock()
+    clock = machine.make()
+    stamps = []
+    for hours in (1, -2, 1, 5, -5):
+        machine.real += hours * HOUR
+        machine.pass_seconds(1)
+        stamps += [clock.stamp(), clock.stamp()]
+    assert stamps == sorted(set(stamps))

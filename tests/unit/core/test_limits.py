@@ -11,7 +11,9 @@ from crosswire.errors import ConfigError
 
 LIMITS = [field.name for field in dataclasses.fields(Limits)]
 SECONDS = [name for name in LIMITS if name.endswith("_timeout") or name == "linger"]
-COUNTS = [name for name in LIMITS if name not in SECONDS]
+RATES = [name for name in LIMITS if name.endswith("_rate")]
+COUNTS = [name for name in LIMITS if name not in SECONDS + RATES]
+NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate", "message_rate", "byte_rate", "burst")
 NO_NUMBERS: list[Any] = [0, -1, nan, inf, -inf, True, "10", None, [1]]
 
 
@@ -25,7 +27,7 @@ def test_limits_are_what_the_design_says() -> None:
 @pytest.mark.parametrize("value", NO_NUMBERS)
 def test_invalid_limits_are_refused(name: str, value: Any) -> None:
     given: dict[str, Any] = {name: value}
-    if value is None and name in ("connections", "held"):
+    if value is None and name in NONE_ALLOWED:
         assert getattr(Limits(**given), name) is None
         return
     with pytest.raises(ConfigError, match=f"{name}="):
@@ -40,8 +42,8 @@ def test_counts_and_sizes_are_whole_numbers(name: str) -> None:
     assert getattr(Limits(**{name: least}), name) == least
 
 
-@pytest.mark.parametrize("name", SECONDS)
-def test_times_may_be_fractions(name: str) -> None:
+@pytest.mark.parametrize("name", SECONDS + RATES)
+def test_times_and_rates_may_be_fractions(name: str) -> None:
     assert getattr(Limits(**{name: 0.5}), name) == 0.5  # type: ignore[arg-type]
 
 

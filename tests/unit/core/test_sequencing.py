@@ -274,6 +274,15 @@ def test_numbers_remember_as_many_channels_as_they_are_told_to(remembered: int) 
     assert numbers.next(b"0")[1] == 0
 
 
+def test_the_names_of_channels_that_come_once_are_forgotten() -> None:
+    numbers = MessageNumbers()
+    for index in range(100_000):
+        numbers.next(b"%d" % index + bytes(1000 if index % 2 else 10))
+    remembered = [*numbers._recent, *numbers._old]
+    assert sum(map(len, remembered)) < 2_200_000
+    assert len(remembered) <= 20_002
+
+
 class ManySenders:
     """Sequencers of several channels, whose senders are no members."""
 

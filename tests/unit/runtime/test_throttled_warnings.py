@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.runtime.throttled_warnings import MAX_NAMES, PERIOD, ThrottledWarnings, reason
+from crosswire.runtime.throttled_warnings import MAX_NAMES, NAMES_AT_ONCE, PERIOD, ThrottledWarnings, reason
 from tests.support.aio import wait_until
 
 
@@ -102,9 +102,13 @@ def test_a_name_with_line_breaks_forges_no_log_line(name: str) -> None:
 
 
 def test_each_name_is_logged_once_up_to_a_limit() -> None:
-    logger = _RecordingLogger()
-    warnings = ThrottledWarnings(logger)
-    for _ in range(2):
+    logger, clock = _RecordingLogger(), _FakeClock()
+    warnings = ThrottledWarnings(logger, clock)
+    for number in range(2 * MAX_NAMES):
+        warnings.warn_once("there is no handler", f"name {number}", "no handler for %r")
+    assert len(logger.lines) == NAMES_AT_ONCE
+    for _ in range(MAX_NAMES):
+        clock.now += PERIOD
         for number in range(2 * MAX_NAMES):
             warnings.warn_once("there is no handler", f"name {number}", "no handler for %r")
     assert logger.lines[:2] == ["no handler for 'name 0'", "no handler for 'name 1'"]

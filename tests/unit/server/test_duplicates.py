@@ -23,6 +23,7 @@ class FakeConnection:
         self.id = f"socket {stamp}"
         self.user = "13"
         self.format: Format = JSON_TEXT
+        self.joins_until = 0.0
         self.stamp = stamp
         self.is_open = True
         self.closes: list[int] = []

@@ -197,6 +197,17 @@ async def test_a_peer_whose_message_is_arriving_in_parts_is_alive() -> None:
     assert 200 <= time <= 200 + 2 * HEARTBEAT.timeout + 3 * SLACK
 
 
+async def test_a_peer_that_is_held_back_is_alive_if_its_system_takes_the_pings() -> None:
+    peer, _, _ = make_keepalive(None)
+    peer.traffic = TrafficSnapshot(0, 0, is_held_back=True)
+    await asyncio.sleep(200)
+    assert not peer.aborts
+    peer.traffic = TrafficSnapshot(0, 10, is_held_back=True)
+    await asyncio.sleep(60)
+    ((time, _),) = peer.aborts
+    assert 200 <= time <= 200 + 2 * HEARTBEAT.timeout + 3 * SLACK
+
+
 @pytest.mark.parametrize("backlog", [17 * 1024, 1024 * 1024])
 async def test_a_peer_that_reads_is_alive_while_the_ping_waits_behind_its_data(backlog: int) -> None:
     peer, _, _ = make_keepalive(None)

@@ -7,6 +7,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from crosswire.core.limits import Limits
 from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.users import UserIndex
@@ -29,6 +30,7 @@ class FakeSocket(FakeMember):
         self.registry = registry
         self.code: int | None = None
         self.stamp = 0
+        self.joins_until = 0.0
 
     def close(self, code: int, reason: str) -> None:
         assert self.code is None, "closed twice"
@@ -139,7 +141,7 @@ def connected(registry: Registry[FakeSocket], user: str) -> FakeSocket:
 def make_registry(duplicates: Duplicates) -> Registry[FakeSocket]:
     users: UserIndex[FakeSocket] = UserIndex()
     policy = DuplicatePolicy(duplicates, users, probe_timeout=1)
-    return Registry(users, MAX_ROOMS, FanOut(lambda waiting: None), Subscriptions(), policy)
+    return Registry(users, Limits(rooms=MAX_ROOMS), FanOut(lambda waiting: None), Subscriptions(), policy)
 
 
 def test_the_older_connection_is_replaced_with_its_own_code() -> None:

@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from crosswire.transport.pending_handshakes import PendingHandshakes
+from crosswire.transport import pending_handshakes
+from crosswire.transport.pending_handshakes import AddressGuard, PendingHandshakes
 from tests.support.aio import wait_until
 
 
@@ -52,3 +53,43 @@ async def test_all_are_closed_once(number: int) -> None:
     handshakes.close()
     await asyncio.sleep(0.03)
     assert [each.calls for each in pending] == [["close"]] * number
+
+
+async def test_the_oldest_gives_way_once_it_has_had_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pending_handshakes, "GRACE", 0.05)
+    full: list[int] = []
+    reasons: list[str] = []
+    handshakes = PendingHandshakes(10, 2, full=lambda: full.append(1), dropped=reasons.append)
+    first, second, third, fourth = (FakeHandshake() for _ in range(4))
+    assert handshakes.add(first)
+    assert handshakes.has_room()
+    assert handshakes.add(second)
+    assert not handshakes.has_room()
+    assert handshakes.add(third)  # it was accepted already, and nobody has had its time
+    assert (first.calls, full, len(handshakes)) == ([], [1], 3)
+    await wait_until(handshakes.has_room)
+    assert handshakes.add(fourth)
+    assert (first.calls, second.calls, full, reasons) == (["abort"], [], [1], ["gave way"])
+    handshakes.close()
+
+
+async def test_an_address_has_a_number_of_pending_handshakes() -> None:
+    reasons: list[str] = []
+    handshakes = PendingHandshakes(10, guard=AddressGuard(2, None), dropped=reasons.append)
+    some = [FakeHandshake() for _ in range(4)]
+    assert [handshakes.add(each, "10.0.0.1") for each in some] == [True, True, False, False]
+    assert handshakes.add(FakeHandshake(), "10.0.0.2")
+    assert handshakes.add(FakeHandshake(), "")
+    for each in some:
+        handshakes.discard(each)
+        handshakes.discard(each)
+    assert handshakes.add(some[0], "10.0.0.1")
+    assert reasons == ["address", "address"]
+    handshakes.close()
+
+
+async def test_an_address_connects_at_most_twice_as_fast_as_its_websockets() -> None:
+    handshakes = PendingHandshakes(10, guard=AddressGuard(None, 1))
+    admitted = [handshakes.add(FakeHandshake(), "10.0.0.1") for _ in range(30)]
+    assert admitted == [True] * 20 + [False] * 10
+    handshakes.close()

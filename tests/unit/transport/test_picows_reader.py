@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import weakref
 from collections.abc import Iterable
 from typing import Any, cast
 
@@ -12,12 +14,14 @@ from hypothesis import strategies as st
 from picows import WSFrame, WSListener, WSTransport
 
 from crosswire.core.frames import Opcode
+from crosswire.core.limits import Limits
 from crosswire.runtime import environment
 from crosswire.transport import read_turns
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.picows_parser import INITIAL_ROOM, make_parser
 from crosswire.transport.picows_reader import KEPT_BUFFER, MAX_PIECE, PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
+from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import READ_SIZE, ReadTurns
 from tests.support import aio
 from tests.support.aio import wait_until
@@ -86,13 +90,13 @@ class Recorder(WSListener):
 class Reading:
     """A reader with all that it needs."""
 
-    def __init__(self, turns: ReadTurns | None = None, rest: bytes = b"") -> None:
+    def __init__(self, turns: ReadTurns | None = None, rest: bytes = b"", rate: ReadRate | None = None) -> None:
         self.transport = FakeTransport()
         self.listener = Recorder()
         self.turns = turns or ReadTurns()
         self.grown = GrownBuffers(MAX_MESSAGE)
         loops_transport = cast(asyncio.Transport, self.transport)
-        self.reader = PicowsReader(loops_transport, self.turns, self.grown)
+        self.reader = PicowsReader(loops_transport, self.turns, self.grown, rate)
         gate = PicowsTransport(loops_transport, self.reader)
         self.reader.start(make_parser(self.listener, gate, MAX_MESSAGE), rest)
 
@@ -309,3 +313,44 @@ def test_frames_arrive_whole_however_they_are_cut(sizes: list[int], cuts: list[i
         reading.reader.connection_lost(None)
 
     aio.run(main())
+
+
+async def test_a_connection_over_its_rate_is_held_back_and_loses_nothing() -> None:
+    told = list[str]()
+    reading = Reading(rate=ReadRate(Limits(message_rate=200, burst=10), told.append))
+    payloads = [b"%d" % number for number in range(50)]
+    reading.read(frames_of(payloads))
+    assert reading.listener.payloads == payloads[:10]
+    assert reading.reader.is_held_back
+    assert not reading.transport.reading
+    reading.reader.pause()
+    await asyncio.sleep(0.05)
+    assert len(reading.listener.payloads) == 10
+    reading.reader.resume()
+    await wait_until(lambda: reading.transport.reading)
+    assert reading.listener.payloads == payloads
+    assert not reading.reader.is_held_back
+    assert set(told) == {"message_rate"}
+
+
+async def test_the_end_of_a_connection_ends_its_wait() -> None:
+    reading = Reading(rate=ReadRate(Limits(message_rate=0.001, burst=1), lambda limit: None))
+    payloads = [b"%d" % number for number in range(50)]
+    reading.read(frames_of(payloads))
+    reading.transport.closing = True
+    reading.reader.connection_lost(None)
+    await wait_until(lambda: reading.listener.lost)
+    assert reading.listener.payloads == payloads
+
+
+async def test_a_connection_that_is_gone_is_freed_without_the_garbage_collector() -> None:
+    reading = Reading()
+    gone = weakref.ref(reading.listener)
+    gc.collect()
+    gc.disable()
+    try:
+        reading.reader.connection_lost(None)
+        del reading
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -32,6 +32,9 @@ class FakeTransport:
     def is_closing(self) -> bool:
         return self.closing
 
+    def pause_reading(self) -> None:
+        """Leave what comes to the kernel."""
+
     def resume_reading(self) -> None:
         """What is read is discarded."""
 
@@ -149,6 +152,16 @@ def test_writing_to_a_lost_connection_does_not_raise(sockets: SocketPair) -> Non
     peer.close()
     make_transport(transport).write_frames(b"hello?")
     assert not transport.kept
+
+
+def test_a_lost_connection_is_dropped_if_nothing_is_read_that_would_tell(sockets: SocketPair) -> None:
+    own, peer = sockets
+    transport = FakeTransport(own)
+    peer.close()
+    picows_transport = make_transport(transport)
+    picows_transport.pause_reading()
+    picows_transport.write_frames(b"hello?")
+    assert transport.calls == ["abort"]
 
 
 def test_with_tls_the_transport_writes(sockets: SocketPair) -> None:

@@ -1,0 +1,97 @@
+"""Runs the long scenarios: ``make soak``.
+
+From the repository's root: ``python -m tests.soak [--only NAME ...] [--write docs/soak.md]``. Exits with 1 when
+something did not hold.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import os
+import platform
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from crosswire.cluster.redis.embedded.database import find_server
+from tests.faults.programs import ROOT
+from tests.soak import churn, clock_jump, cycles, floods, netsplit, never_read, rolling_restart
+from tests.soak.outcome import Figure, Outcome
+from tests.soak.report import lines, page
+
+Run = Callable[[], Coroutine[Any, Any, Outcome]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run them; return the exit code."""
+    options = _parse(arguments)
+    machine = _machine()
+    scenarios = _scenarios(options)
+    outcomes = [_run(name, scenarios[name]) for name in options.only or scenarios]
+    if options.write is not None:
+        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+        options.write.write_text(page(outcomes, today, machine), encoding="utf-8")
+    problems = [f"{outcome.name}: {problem}" for outcome in outcomes for problem in outcome.problems]
+    print("\n" + ("\n".join(problems) or "everything held"))
+    return 1 if problems else 0
+
+
+def _scenarios(options: argparse.Namespace) -> dict[str, Run]:
+    return {
+        "floods": floods.run,
+        "never-read": never_read.run,
+        "clock": clock_jump.run,
+        "netsplit": netsplit.run,
+        "rolling-restart": rolling_restart.run,
+        "churn": partial(churn.run, options.churn_seconds),
+        "cycles": partial(cycles.run, options.cycles, options.cycle_seconds),
+    }
+
+
+def _run(name: str, run: Run) -> Outcome:
+    print(f"{name} ...", flush=True)
+    begun = time.monotonic()
+    try:
+        outcome = asyncio.run(run())
+    except Exception as error:  # noqa: BLE001 - the others are run all the same, and the page says so
+        outcome = Outcome(name, "it broke down")
+        outcome.figures.append(Figure("ran to its end", repr(error)[:500].replace("\n", " "), "yes", held=False))
+    outcome.seconds = time.monotonic() - begun
+    print(lines(outcome), flush=True)
+    return outcome
+
+
+def _machine() -> dict[str, str]:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    version = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
+    return {
+        "Crosswire": project["version"],
+        "Python": f"{platform.python_implementation()} {platform.python_version()}",
+        "Redis": " ".join(version.split()[:3]),
+        "cores, for all processes together": str(os.cpu_count()),
+        "load average before, of other work": f"{os.getloadavg()[0]:.1f}",
+    }
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
+    names = ("floods", "never-read", "clock", "netsplit", "rolling-restart", "churn", "cycles")
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of {', '.join(names)}")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the results as a page")
+    parser.add_argument("--cycles", type=int, default=cycles.CYCLES, help=f"default: {cycles.CYCLES:,}")
+    parser.add_argument(
+        "--cycle-seconds", type=float, default=cycles.SECONDS, help=f"no more cycles after: {cycles.SECONDS:g}"
+    )
+    parser.add_argument("--churn-seconds", type=float, default=churn.SECONDS, help=f"of churn: {churn.SECONDS:g}")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
