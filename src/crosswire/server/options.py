@@ -58,7 +58,10 @@ def require_tls(tls: object) -> ssl.SSLContext | Tls | None:
     if tls is None or isinstance(tls, Tls):
         return tls
     if isinstance(tls, tuple) and len(tls) == 2:
-        return Tls(*tls)
+        try:
+            return Tls(*tls)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; give the paths of two files, or an ssl.SSLContext") from error
     if not isinstance(tls, ssl.SSLContext):
         advice = f"give Tls('fullchain.pem', 'privkey.pem'), or an ssl.SSLContext with your certificate: {_TLS_EXAMPLE}"
         require_kind("tls", tls, ssl.SSLContext, advice)
