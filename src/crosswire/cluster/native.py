@@ -251,7 +251,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         message = self._decode(body)
         if type(message) is ClientMessage:
             try:
-                encoded = require_event_message(EncodedMessage(message.json, message.msgpack))
+                encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
             except InvalidPayload as error:
                 self.note_unreadable(error)
                 return False
