@@ -25,9 +25,10 @@ class Limits:
 
     Attributes:
         max_message: bytes of one message, its fragments joined and decompressed; over it, closed with 1009. A
-            connection keeps a read buffer of up to twice its largest message. As many bytes of messages wait for a
-            connection until it is let in, or for its handlers; beyond, reading pauses, and the client is held back.
-            Also bytes of the body of an HTTP request; over it, answered with HTTP 413.
+            connection has a read buffer of up to twice its largest message, which is given back when it is idle. As
+            many bytes of messages wait for a connection until it is let in, or for its handlers; beyond, reading
+            pauses, and the client is held back. Also bytes of the body of an HTTP request; over it, answered with
+            HTTP 413.
         fragments: fragments of one message; over it, closed with 1009.
         headers: header fields of one HTTP request; over it, answered with HTTP 431.
         header_size: bytes of one HTTP request without its body, the request line and all header fields together; over
@@ -44,6 +45,8 @@ class Limits:
         outbox: bytes waiting for one connection that does not read fast enough, 64 more counted for each message; over
             it the connection is dropped (a single message larger than this is still sent to a connection that has
             nothing waiting). The event loop holds 128 KiB more.
+        outbox_time: seconds; a connection with bytes waiting that has taken fewer than 1 KiB for each of these seconds
+            is dropped, even if few bytes wait.
         name: characters of an event, a user, and of a room's namespace and id each; a longer one is refused with
             ``NAME_TOO_LONG``, a connection with such a user closed with 1013.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
@@ -79,6 +82,7 @@ class Limits:
     held: int | None = None
     linger: float = 5
     outbox: int = 1024 * 1024
+    outbox_time: float = 30
     name: int = 256
     rooms: int = 100
     joins: int = 100
@@ -100,7 +104,7 @@ class Limits:
             if value is None and name in _NONE_ALLOWED:
                 continue
             require: Callable[[str, object], object] = require_count
-            if name.endswith("_timeout") or name == "linger":
+            if name.endswith(("_timeout", "_time")) or name == "linger":
                 require = require_seconds
             elif name.endswith("_rate"):
                 require = require_rate
