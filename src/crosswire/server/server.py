@@ -13,6 +13,7 @@ from crosswire.cluster.node import Node
 from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.revocations import TOKEN_LIFETIME
 from crosswire.core.audience import Audience, Room
+from crosswire.core.event_policies import PolicyName
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_name
@@ -257,6 +258,25 @@ class Server:
             handler_or_tag: None for all.
         """
         remove(event, handler_or_tag, self._events, self._hooks)
+
+    def policy(self, event: str, policy: PolicyName, *, key: str | None = None) -> None:
+        """Declare what happens to an event for connections whose clients read too slowly; see :meth:`Node.policy`.
+
+        Args:
+            event: its name.
+            policy: "close", "latest", "drop-oldest", "drop-newest" or "volatile".
+            key: field of the event's data, a text or a number, for "latest".
+
+        Raises:
+            ConfigError: there is no such policy, or it has no key.
+            UsageError: the event's name is empty or reserved.
+
+        Example::
+
+            server.policy("price", "latest", key="item")
+            server.policy("cursor", "volatile")
+        """
+        self._cluster.policy(event, policy, key=key)
 
     def authenticate(self, hook: UserHookT) -> UserHookT:
         """Call this hook for each new connection, before any of its events, to find out its user.

@@ -4,6 +4,7 @@
 * :class:`Simulation`: a cluster with its clients on a virtual clock, with faults, replayed by a seed.
 * :func:`find_failing_seed`: the first seed with which a scenario of a simulation fails.
 * ``crosswire.testing.virtual_clock``: an event loop that jumps to the next timer instead of waiting.
+* ``crosswire.testing.pytest_plugin``: fixtures for all of these (needs pytest).
 * ``crosswire.testing.transport_suite``: the contract of transports, as tests (needs pytest: ``crosswire[testing]``).
 * ``crosswire.testing.bus_suite``: the contract of buses, in the same way.
 * ``crosswire.testing.redis_process``: a real Redis or Valkey to kill, pause and bring back.

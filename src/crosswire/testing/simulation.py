@@ -6,7 +6,7 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -110,12 +110,15 @@ class Simulation:
         What it raises is raised, with a note that names the seed and shows the end of the trace.
 
         Raises:
-            UsageError: this simulation has run already.
+            UsageError: this simulation has run already, or an event loop runs in this thread.
             TimeoutError: the scenario takes longer than the time limit.
             NothingLeft: the scenario waits for something that never comes.
         """
         if self._loop is not None:
             raise UsageError("a simulation runs once: make another one, with the same seed for the same run")
+        with suppress(RuntimeError):
+            asyncio.get_running_loop()
+            raise UsageError("a simulation has a loop of its own: run it in a test without `async`, or in a thread")
         self._loop = loop = SimulatedLoop(self.seed)
         try:
             with _seeded(self.seed), _traced(self.trace), asyncio.Runner(loop_factory=lambda: loop) as runner:

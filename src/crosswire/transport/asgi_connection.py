@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from crosswire.core.formats import Push
+from crosswire.core.formats import Offer, Push
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.asgi_sender import MessageSender, Sender
@@ -128,6 +128,14 @@ class AsgiConnection:
         self._sender.discard()
         self._stop()
 
+    @property
+    def offer(self) -> Offer:
+        return self._sender.offer
+
+    @property
+    def behind(self) -> bool:
+        return self._sender.behind
+
     def pause_reading(self) -> None:
         if self._close is None:
             self._reading = False
@@ -154,6 +162,9 @@ class AsgiConnection:
 
     def overflowed(self) -> None:
         self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_overflow()))
+
+    def fell_behind(self) -> None:
+        self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_slow_reader()))
 
     # Receiving
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from crosswire.core.formats import Push
+from crosswire.core.formats import Offer, Push
 from crosswire.core.headers import Headers
 from crosswire.types import Close
 
@@ -106,6 +106,16 @@ class Connection(Protocol):
 
         A connection whose peer does not read is dropped once more than its limit waits.
         """
+        ...
+
+    @property
+    def offer(self) -> Offer:
+        """Function that queues what need not be sent, as its policy says, if the peer is behind."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """Whether the peer has not taken what was sent before, so that what is sent now has to wait."""
         ...
 
     def ping(self, payload: bytes) -> None:
