@@ -318,6 +318,7 @@ class NodeStatus:
         dropped: messages to other nodes that are lost.
         refused: messages of other nodes that could not be used.
         redis: health of each Redis, as the node sees it.
+        skipped: messages to clients that a connection did not get, as its client reads too slowly, by event.
     """
 
     incarnation: str
@@ -331,6 +332,7 @@ class NodeStatus:
     dropped: int = 0
     refused: int = 0
     redis: tuple[LinkStatus, ...] = ()
+    skipped: dict[str, int] = field(default_factory=dict)
 
 
 class GapInfo(NamedTuple):

@@ -11,6 +11,7 @@ import msgspec
 from crosswire.core.formats import JSON_TEXT, Format
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Heartbeat, Limits
+from crosswire.core.skipped_messages import Droppable
 from crosswire.runtime.flusher import Flushable
 from crosswire.server.authentication import Verdict
 from crosswire.server.duplicates import Duplicates
@@ -60,6 +61,13 @@ class FakeConnection:
         if len(self.closes) == 1 and self.receiver is not None and self.answers_close:
             self.closed_at = asyncio.get_running_loop().time()
             asyncio.get_running_loop().call_soon(self.receiver.closed, Close(code, reason))
+
+    @property
+    def behind(self) -> bool:
+        return bool(self.buffered)
+
+    def offer(self, frame: bytes, droppable: Droppable, /) -> None:
+        self.push(frame)
 
     async def drained(self, below: int) -> bool:
         return self.buffered < below

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from crosswire.core.formats import JSON_TEXT, Encoded, Format
+from crosswire.core.skipped_messages import Droppable
 
 
 class FakeMember:
@@ -13,9 +14,15 @@ class FakeMember:
         self.user = user
         self.format = format
         self.pushed: list[Encoded] = []
+        self.offered: list[tuple[Encoded, Droppable]] = []
+        self.behind = False
 
     def __repr__(self) -> str:
         return f"<FakeMember {self.user}>"
 
     def push(self, encoded: Encoded, /) -> None:
         self.pushed.append(encoded)
+
+    def offer(self, encoded: Encoded, droppable: Droppable, /) -> None:
+        """Keep a message that need not be sent."""
+        self.offered.append((encoded, droppable))

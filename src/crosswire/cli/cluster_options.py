@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Collection
 from dataclasses import replace
+from pathlib import Path
 
 from crosswire.cli.failures import USAGE, CommandFailed
 from crosswire.cluster.compat import Compat
@@ -16,6 +17,10 @@ from crosswire.errors import ConfigError
 
 VARIABLE = "CROSSWIRE_REDIS"
 """Environment variable with the URLs of the Redis."""
+SECRET = "CROSSWIRE_SECRET"
+"""Environment variable with the secret of the bus, or several, separated by spaces. Everybody can see arguments."""
+SECRET_FILE = "CROSSWIRE_SECRET_FILE"
+"""Environment variable with the path of a file that has them."""
 _URL_SEPARATOR = re.compile(rf",\s*(?=[a-z+]+://|{EMBEDDED}|$)", re.IGNORECASE)
 """A comma between two URLs; a URL of several sentinels contains commas too."""
 _FORMATS = ("msgpack", "json")
@@ -44,6 +49,12 @@ def add_cluster_options(parser: argparse.ArgumentParser, *, serves: bool) -> Non
     )
     group.add_argument(
         "--prefix", metavar="TEXT", help="of all channels, for clusters that share a Redis (default: cw:)"
+    )
+    group.add_argument(
+        "--secret-file",
+        metavar="PATH",
+        help="a file with the secret of Redis(secret=...), or during a change several, one a line "
+        f"(default: the environment variables {SECRET_FILE} and {SECRET})",
     )
     if not serves:
         group.add_argument(
@@ -82,6 +93,12 @@ def checked_redis(options: argparse.Namespace) -> Redis | None:
         CommandFailed: a URL or the prefix can't be used; the text says where it was given.
     """
     urls = chosen_urls(options)
+    if options.secret_file is not None:
+        os.environ[SECRET_FILE] = str(Path(options.secret_file).absolute())  # for the workers too
+    try:
+        secret_of_environment()
+    except ConfigError as error:
+        raise CommandFailed(str(error), USAGE) from error
     try:
         redis_of(urls, None)
     except ConfigError as error:
@@ -112,7 +129,27 @@ def redis_of(urls: Collection[str], prefix: str | None, own: Redis | None = None
     if not urls:
         return None
     own = Redis(urls) if own is None else own
-    return replace(own, urls=urls, prefix=own.prefix if prefix is None else prefix)
+    secret = secret_of_environment() or own.secret
+    return replace(own, urls=urls, prefix=own.prefix if prefix is None else prefix, secret=secret)
+
+
+def secret_of_environment() -> list[str]:
+    """Return the secrets that the environment gives, for the bus: none, one, or several during a change.
+
+    Raises:
+        ConfigError: their file can't be read.
+    """
+    path = os.environ.get(SECRET_FILE)
+    if path is None:
+        text = os.environ.get(SECRET, "")
+    else:
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"the file of the secret can't be read: {path}: {error}") from error
+        if not text.strip():
+            raise ConfigError(f"the file of the secret is empty: {path}")
+    return text.split()
 
 
 def cluster_of(options: argparse.Namespace) -> Redis:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from crosswire.cluster.dialect import ClientInbox
 from crosswire.cluster.members import ClientLoad
 from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
 from crosswire.core.envelopes import Claim
+from crosswire.core.event_policies import SendPolicy
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.revocations import Revocation
@@ -24,6 +26,7 @@ class ClientCounts(NamedTuple):
         rooms: number of rooms that have members here.
         received: messages of clients since the node was made.
         sent: messages to clients since then, one for each connection that gets it.
+        skipped: those of them that a connection did not get, as its client was behind, by event.
     """
 
     connections: int = 0
@@ -31,6 +34,7 @@ class ClientCounts(NamedTuple):
     rooms: int = 0
     received: int = 0
     sent: int = 0
+    skipped: Mapping[str, int] = MappingProxyType({})
 
 
 class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
@@ -91,7 +95,15 @@ class NoClients:
     def restored(self) -> None:
         pass
 
-    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
+    def send(
+        self,
+        target: Target,
+        event: str,
+        data: Any,
+        exclude: Excluded | None,
+        local: bool,
+        policy: SendPolicy | None = None,
+    ) -> None:
         pass
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:

@@ -15,12 +15,12 @@ from crosswire.cluster.life_checks import LifeChecks
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.observer import NodeObserver
-from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.original import OriginalDialect
 from crosswire.cluster.owners import Owners
 from crosswire.cluster.requester import NodeRequests, RequestDialect, Requester
 from crosswire.cluster.requests import PendingRequests
 from crosswire.cluster.responders import Responders
+from crosswire.cluster.signed_port import port_of
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
 from crosswire.errors import BusUnavailable, ConfigError
@@ -82,7 +82,7 @@ class ClusterConnection:
         self.name = name
         self.incarnation = environment.token_hex(8)
         self.began = environment.monotonic()
-        self.port = OrderedPort(bus, self, name, bytes.fromhex(self.incarnation))
+        self.port = port_of(bus, self, name, bytes.fromhex(self.incarnation))
         self._channels = Channels(bus.prefix)
         self.native = NativeDialect(self.port, self._channels, name, self.incarnation)
         self.dialect: Dialect = self.native

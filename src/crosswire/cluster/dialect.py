@@ -72,6 +72,9 @@ class MemberInbox(Protocol):
     def beat(self, beat: Beat) -> None:
         """Process the beat of a node."""
 
+    def unproven_beat(self, beat: Beat) -> None:
+        """Process a beat that may be a replay."""
+
     def goodbye(self, goodbye: Goodbye) -> None:
         """Process the goodbye of a node."""
 

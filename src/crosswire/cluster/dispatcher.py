@@ -22,6 +22,7 @@ from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON
+from crosswire.core.event_policies import EventPolicies, SendPolicy
 from crosswire.core.formats import encode
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import ANY, PayloadType
@@ -87,38 +88,52 @@ class ClusterDispatcher:
         clients: the clients of this node.
         connection: returns the node's connection to the cluster; raises if there is none, or in another thread.
         thread_sends: sends for other threads.
+        policies: of events, for connections whose clients read too slowly.
         gather_margin: seconds to wait for other nodes after the timeout of a gather.
     """
 
-    __slots__ = ("_clients", "_connection", "_gather_margin", "_thread_sends")
+    __slots__ = ("_clients", "_connection", "_gather_margin", "_policies", "_thread_sends")
 
     def __init__(
         self,
         clients: Clients,
         connection: Callable[[], ClusterConnection],
         thread_sends: ThreadSends,
+        policies: EventPolicies,
         *,
         gather_margin: float = GATHER_MARGIN,
     ) -> None:
         self._clients = clients
         self._connection = connection
         self._thread_sends = thread_sends
+        self._policies = policies
         self._gather_margin = gather_margin
 
-    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
+    def send(
+        self,
+        target: Target,
+        event: str,
+        data: Any,
+        exclude: Excluded | None,
+        local: bool,
+        policy: SendPolicy | None = None,
+    ) -> None:
+        checked = None
+        if policy is not None or event in self._policies.declared:
+            checked = self._policies.of_message(event, data, policy)
         try:
             cluster = self._connection()
         except WrongThread:
-            self._thread_sends.to_clients(self.send, target, event, data, exclude, local)
+            self._thread_sends.to_clients(self.send, target, event, data, exclude, local, checked or policy)
             return
         if local or cluster.alone:
-            self._clients.send(target, event, data, exclude, True)
+            self._clients.send(target, event, data, exclude, True, checked)
             return
         if cluster.compat is not None:
             cluster.compat.check(target, exclude)
         clients = self._clients
         wanted = clients.wants_msgpack or cluster.members.want_msgpack
-        message = encode(messages.event(event, data), msgpack=wanted)
+        message = encode(messages.event(event, data), msgpack=wanted, policy=checked)
         if isinstance(target, ToUsers):
             here, elsewhere = self._split(target)
             if elsewhere is not None:

@@ -40,10 +40,15 @@ class LifeChecks:
         self._requests = requests
 
     async def listens(self, incarnation: str) -> bool:
-        """Return whether somebody listens as this run of a node; ask it if the bus can't count listeners."""
+        """Return whether somebody listens as this run of a node.
+
+        If the bus can't count listeners, or messages are signed, it has to answer a question.
+        """
         channel = self._native.incarnation_channel(incarnation)
         count = await self._port.count_listeners(channel)
-        return count > 0 if count is not None else await self.answers(channel)
+        if count is None or (count > 0 and self._port.signed):
+            return await self.answers(channel)
+        return count > 0
 
     async def has_left(self, incarnation: str) -> bool:
         """Return whether a run of a node is gone: nobody listens as it any more, or nobody answers within a second."""

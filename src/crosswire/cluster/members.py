@@ -324,6 +324,12 @@ class Members:
         elif not self._leaves:
             self._newcomers.add(beat)
 
+    def unproven_beat(self, beat: Beat) -> None:
+        """Process a beat that may be a replay: it is no sign of life of a member."""
+        member = self._members.get(beat.name)
+        if member is None or member.beat.incarnation != beat.incarnation:
+            self.beat(beat)
+
     async def _check_newcomer(self, beat: Beat) -> None:
         """Make the sender of a beat a member if it is alive, and the node that has its name is not."""
         if not await self._checks.listens(beat.incarnation):

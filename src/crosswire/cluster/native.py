@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
+from crosswire.cluster.bus_delay import PING
 from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox
 from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
@@ -17,6 +18,7 @@ from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
 from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import (
+    SERVICE,
     Answer,
     Batch,
     Beat,
@@ -44,6 +46,8 @@ INCARNATION_LENGTH = 16
 _INCARNATION = re.compile("[0-9a-f]{16}")
 _MAX_PATHS = 100
 """Redis that a node listens on; no node has as many."""
+PING_EVENT = f"{SERVICE}{PING}"
+"""The event of a request that is answered by whoever is alive."""
 _MAX_BEAT = 64 * 1024
 """Bytes of a beat, which each node remembers of each other."""
 _MAX_STAMP = 2**62
@@ -174,7 +178,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         """Subscribe to the channels of this node."""
         receive = partial(self._from_node, events, replies, members)
         for channel in self.own_channels:
-            self._port.subscribe(channel, receive, is_readable=self._is_for_nodes)
+            unproven = partial(self._from_unproven, events, replies, members)
+            self._port.subscribe(channel, receive, is_readable=self._is_for_nodes, unproven=unproven)
 
     @property
     def own_channels(self) -> NodeChannels:
@@ -246,7 +251,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         message = self._decode(body)
         if type(message) is ClientMessage:
             try:
-                encoded = require_event_message(EncodedMessage(message.json, message.msgpack))
+                encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
             except InvalidPayload as error:
                 self.note_unreadable(error)
                 return False
@@ -306,6 +311,23 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             members.goodbye(message)
         return True
 
+    def _from_unproven(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
+        """Take a message that may be a replay if it has no effect then: an answer to a question, what is checked."""
+        message = self._decode(body)
+        if type(message) is Batch:
+            useful = [each for each in message.messages if _is_harmless(each)]
+            for each in useful:
+                self._receive_event_message(events, replies, each)
+            return len(useful) == len(message.messages)
+        if not isinstance(message, Beat | Goodbye | NameTaken | EventMessage) or not _is_harmless(message):
+            return False
+        if not isinstance(message, Beat):
+            return self._from_node(events, replies, members, body)
+        if not _is_valid(message):
+            return False
+        members.unproven_beat(message)
+        return True
+
     def _is_for_nodes(self, body: bytes) -> bool:
         message = self._decode(body)
         if isinstance(message, Batch | EventMessage | NameTaken):
@@ -331,6 +353,13 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
                 message.call_id,
                 EventError(message.code, message.message, sender=message.sender),
             )
+
+
+def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken) -> bool:
+    """Return whether a message has no effect if it is a replay."""
+    if isinstance(message, NodeRequest):
+        return message.event == PING_EVENT
+    return not isinstance(message, Event)
 
 
 def _excluded(message: ClientMessage) -> Excluded | None:

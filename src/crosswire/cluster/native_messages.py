@@ -48,7 +48,7 @@ class NativeClientMessages(Generic[PortT]):
         """Publish a message for clients: on the channel of each user, of the room, or of all clients."""
         users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
         if isinstance(target, ToUsers):
-            body = envelopes.encode(ClientMessage(message.json, (), message.msgpack, sockets))
+            body = envelopes.encode(ClientMessage(message.json, (), message.msgpack, sockets, message.policy))
             named: Collection[str] = target.users
             if len(named) > 1:
                 named = dict.fromkeys(named)  # each once
@@ -57,7 +57,7 @@ class NativeClientMessages(Generic[PortT]):
                 if user not in users:
                     self._port.publish(self._channels.user(user), body)
             return
-        body = envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets))
+        body = envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets, message.policy))
         if isinstance(target, ToRoom):
             self._port.publish(self._channels.room(target.namespace, target.id), body)
         else:

@@ -19,6 +19,7 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.revocations import TOKEN_LIFETIME
 from crosswire.cluster.streams import ReplyStream
 from crosswire.core.audience import Audience, Room
+from crosswire.core.event_policies import PolicyName
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_node_name, require_seconds, require_timeout
@@ -76,6 +77,7 @@ class Node:
         self._redis = parts.redis
         self._audiences = parts.audiences
         self._dispatcher = parts.dispatcher
+        self.policies = parts.policies
         self._instruments = parts.instruments
         self._status = parts.status
         self.revocations = parts.revocations
@@ -151,6 +153,39 @@ class Node:
     def off(self, event: str | AnyHook, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove a handler, or without one all handlers, of an event or a hook. A hook is given itself or by name."""
         remove(event, handler_or_tag, self._events, self._hooks)
+
+    def policy(self, event: str, policy: PolicyName, *, key: str | None = None) -> None:
+        """Declare what happens to an event for connections whose clients read too slowly.
+
+        While a client is behind, what is sent to it waits in its outbox (``Limits.outbox``), and:
+
+        - "close", the default: a message waits; if it finds no room, the connection is closed (1013), and the client
+          connects anew.
+        - "latest": a newer message of the event takes the place of an older one that waits, with ``key`` only of one
+          with the same value in that field. It comes behind what waits already, so the order of messages is kept.
+        - "drop-oldest": a message waits; if there is no room, messages that waited longest are dropped for it.
+        - "drop-newest": a message that finds no room is dropped.
+        - "volatile": a message never waits: it is dropped for each client that is behind.
+
+        If a message that may not be dropped finds no room, all that may be dropped make room for it first. What was
+        dropped is counted by event: ``skipped`` of :meth:`status`, and the metric ``crosswire_messages_skipped_total``.
+        The policy travels with the message to other servers. Answers and calls are never dropped.
+
+        Args:
+            event: its name.
+            policy: one of those above; it replaces one that was declared before.
+            key: field of the event's data, a text or a number, for "latest".
+
+        Raises:
+            ConfigError: there is no such policy, or it has no key.
+            UsageError: the event's name is empty or reserved.
+
+        Example::
+
+            node.policy("price", "latest", key="item")
+            node.policy("cursor", "volatile")
+        """
+        self.policies.declare(event, policy, key)
 
     def send(
         self, event: str, data: Any = None, *, to: str | Iterable[str] | None = None, include_self: bool = True

@@ -22,6 +22,7 @@ from crosswire.cluster.revocations import Revocations
 from crosswire.cluster.status import StatusQueries
 from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core.audience import Audiences
+from crosswire.core.event_policies import EventPolicies
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
 from crosswire.core.ownership import require_owns
@@ -50,6 +51,7 @@ class NodeParts:
         instruments: where metrics and tracing are attached.
         thread_calls: the calls of other threads.
         thread_sends: sends for other threads.
+        policies: of events, for connections whose clients read too slowly.
         dispatcher: carries out what concerns all nodes.
         status: of all nodes.
         audiences: users and rooms, wherever they are connected.
@@ -94,7 +96,8 @@ class NodeParts:
         )
         self.instruments = NodeInstruments(self.lifecycle, self._responders.application)
         self.thread_sends = ThreadSends(self.thread_calls, self.lifecycle.connection_for_any_thread)
-        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection, self.thread_sends)
+        self.policies = EventPolicies()
+        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection, self.thread_sends, self.policies)
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)

@@ -6,10 +6,11 @@ from collections.abc import Collection
 
 from crosswire.cluster.gaps import GapReports
 from crosswire.cluster.interface import Bus, BusEvents
-from crosswire.cluster.receivers import IsReadable, ReceiveBody, Receivers
+from crosswire.cluster.receivers import IsReadable, ReceiveBody, Receivers, ReceiveUnproven, Signing
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import pack_header
 from crosswire.core.sequencing import MessageNumbers
+from crosswire.core.signing import sender_of
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo
@@ -29,8 +30,10 @@ class OrderedPort:
         events: called when something happens.
         name: of the node.
         origin: 8 bytes, unique to this run of the node; all its messages carry them.
+        signing: checks signatures; None if messages are not signed.
 
     Attributes:
+        signed: whether nobody without the secret can send or answer anything.
         bus_port: the bus' own port.
         dropped: messages that were published and are lost.
         unreadable: messages that came without a valid header.
@@ -42,7 +45,9 @@ class OrderedPort:
         require_room: see :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`.
     """
 
-    def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes) -> None:
+    signed = False
+
+    def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes, signing: Signing | None = None) -> None:
         self.origin = origin
         self._name = name
         self.dropped = self.unreadable = self.gaps = self._plain_published = 0
@@ -63,7 +68,7 @@ class OrderedPort:
         self._publish_plain = self._buffer.publish_plain
         self._gap_reports = GapReports(self.gap)
         self.bus_port = port = bus.attach(self, name, origin, self._budget)
-        self._receivers = Receivers(origin, port, self)
+        self._receivers = Receivers(origin, port, self, signing)
         self.remember = self._receivers.remember
         self.forget = self._receivers.forget
         self.use_paths = port.use_paths
@@ -138,7 +143,13 @@ class OrderedPort:
     # Listening
 
     def subscribe(
-        self, channel: bytes, receive: ReceiveBody, *, plain: bool = False, is_readable: IsReadable | None = None
+        self,
+        channel: bytes,
+        receive: ReceiveBody,
+        *,
+        plain: bool = False,
+        is_readable: IsReadable | None = None,
+        unproven: ReceiveUnproven | None = None,
     ) -> None:
         """Begin to listen on a channel, without waiting. A later call replaces the receiver of the channel.
 
@@ -147,8 +158,9 @@ class OrderedPort:
             receive: takes the bodies; returns False for a body that can't be read, whose number does not count.
             plain: as for :meth:`publish`.
             is_readable: checks a body whose message does not follow the one before it; None if all can be read.
+            unproven: takes the body of a signed message that may be a replay.
         """
-        take = self._receivers.open(channel, receive, plain=plain, is_readable=is_readable)
+        take = self._receivers.open(channel, receive, plain=plain, is_readable=is_readable, unproven=unproven)
         self.bus_port.subscribe(channel, take)
 
     def unsubscribe(self, channel: bytes) -> None:
@@ -194,9 +206,27 @@ class OrderedPort:
 
     # ReceiverEvents
 
-    def message_unreadable(self) -> None:
-        """Count a message without a valid header."""
+    def message_refused(self, message: bytes, why: str) -> None:
+        """Count a message that is not signed with the secret; log once which node sends such messages."""
         self.unreadable += 1
+        if (name := sender_of(message)) is None:
+            self._warnings.warn("refused", "a message that came over the bus is refused: %s", why)
+        else:
+            text = "messages of a node that calls itself %r are refused: %s. Give all nodes the same Redis(secret=...)"
+            self._warnings.warn_once("a node's messages are refused", name, text, why)
+
+    def message_replayed(self) -> None:
+        """Count a message that was sent before this node listened."""
+        self.unreadable += 1
+        self._warnings.warn("replayed", "a message that came over the bus is refused: it is old")
+
+    def message_unreadable(self, message: bytes) -> None:
+        """Count a message without a valid header; log once which node sends such messages."""
+        self.unreadable += 1
+        if (name := sender_of(message)) is not None:
+            text = "messages of a node that calls itself %r can't be read: it has a secret, or another version"
+            self._warnings.warn_once("a node's messages can't be read", name, text)
+            return
         self._warnings.warn("unreadable", "a message that came over the bus has no header of ours, and is lost")
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:

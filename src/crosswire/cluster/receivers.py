@@ -26,6 +26,9 @@ ReceiveBody = Callable[[bytes], bool | None]
 IsReadable = Callable[[bytes], bool]
 """Checks whether the body of a message can be read."""
 
+ReceiveUnproven = Callable[[bytes], bool]
+"""Takes the body of a message that is signed, but may be a replay; returns False if it is of no use."""
+
 _FAILED = "the receiver of a message failed"
 
 logger = get_logger("crosswire.cluster")
@@ -48,7 +51,7 @@ class Paths(Protocol):
 class ReceiverEvents(Protocol):
     """Callbacks for malformed and missing messages."""
 
-    def message_unreadable(self) -> None:
+    def message_unreadable(self, message: bytes) -> None:
         """Take note of a message without a valid header."""
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
@@ -64,7 +67,7 @@ class ReceiverEvents(Protocol):
 class _HoldEvents(Protocol):
     """Callbacks of a receiver that can't hand on a message at once."""
 
-    def message_unreadable(self) -> None:
+    def message_unreadable(self, message: bytes) -> None:
         """Take note of a message without a valid header."""
 
     def limit_hold_time(self, receiver: OrderedReceiver, origin: bytes) -> None:
@@ -87,6 +90,29 @@ class _HoldEvents(Protocol):
         """
 
 
+class Signing(Protocol):
+    """Checks the signatures of messages, and whether they are new.
+
+    Attributes:
+        forget_after: seconds of silence after which a sender that is no member may be forgotten.
+    """
+
+    forget_after: float
+
+    def receiver(self, ordered: OrderedReceiver, sequencer: Sequencer, unproven: ReceiveUnproven | None) -> Receive:
+        """Return a function that takes the messages of a channel as they come."""
+        ...
+
+    def closed(self, ordered: OrderedReceiver) -> None:
+        """Take note that a channel is closed."""
+
+    def came(self, origin: bytes) -> None:
+        """Take note of a member."""
+
+    def went(self, origin: bytes) -> None:
+        """Take note that a member is gone."""
+
+
 class OrderedReceiver:
     """Takes the messages of one channel, and hands each on once, in order.
 
@@ -98,9 +124,10 @@ class OrderedReceiver:
         sequencer: puts them in order.
         paths: over which messages come.
         events: called when a message can't be handed on at once.
+        signed: whether nobody else can send messages of an origin.
     """
 
-    __slots__ = ("_events", "_is_readable", "_own", "_paths", "_receive", "_sequencer", "channel")
+    __slots__ = ("_events", "_is_readable", "_own", "_paths", "_receive", "_sequencer", "_signed", "channel")
 
     def __init__(
         self,
@@ -111,7 +138,10 @@ class OrderedReceiver:
         sequencer: Sequencer,
         paths: Paths,
         events: _HoldEvents,
+        *,
+        signed: bool = False,
     ) -> None:
+        self._signed = signed
         self.channel = channel
         self._own = own
         self._receive = receive
@@ -125,7 +155,7 @@ class OrderedReceiver:
         try:
             origin, number, previous = unpack_header(message)
         except InvalidMessage:
-            self._events.message_unreadable()
+            self._events.message_unreadable(message)
             return
         if origin == self._own:
             return
@@ -138,6 +168,17 @@ class OrderedReceiver:
                 logger.exception(_FAILED)
             return
         self._take_out_of_order(origin, number, previous, message, now)
+
+    def place(self, origin: bytes, number: int, previous: int, message: bytes, now: float) -> None:
+        """Take a message whose header was read; it must be as long as that of a message that is not signed."""
+        if not self._sequencer.accept(origin, number, previous, now):
+            self._take_out_of_order(origin, number, previous, message, now)
+            return
+        try:
+            if self._receive(message[HEADER_SIZE:]) is False:
+                self._sequencer.reject(origin, number)
+        except Exception:
+            logger.exception(_FAILED)
 
     def _take_out_of_order(self, origin: bytes, number: int, previous: int, message: bytes, now: float) -> None:
         """Take a message that does not follow the last one of its sender."""
@@ -154,7 +195,7 @@ class OrderedReceiver:
             self._events.limit_hold_time(self, origin)
         elif (first := sequencer.correct_first(origin, number)) is not None:
             self._events.came_late(self.channel, first)
-        else:
+        elif not self._signed:  # nobody can forge numbers of signed messages
             may_be_late = self._paths.hold_time > 0
             since = sequencer.resume(origin, number, previous, now, may_be_late=may_be_late)
             if since is not None:
@@ -165,6 +206,11 @@ class OrderedReceiver:
         """Hand messages on to another receiver from now on."""
         self._receive = receive
         self._is_readable = is_readable
+
+    @property
+    def numbers(self) -> dict[bytes, int]:
+        """The number of each sender's last message."""
+        return self._sequencer.numbers()
 
     def close(self) -> None:
         """Drop the messages that are held, and ignore all others."""
@@ -227,13 +273,16 @@ class Receivers:
         own: the origin of this node, whose own messages are ignored.
         paths: over which messages come.
         events: called when messages are malformed or missing.
+        signing: checks signatures; None if messages are not signed.
     """
 
-    def __init__(self, own: bytes, paths: Paths, events: ReceiverEvents) -> None:
+    def __init__(self, own: bytes, paths: Paths, events: ReceiverEvents, signing: Signing | None = None) -> None:
+        self._signing = signing
+        self._takes: dict[bytes, Receive] = {}
         self._own = own
         self._paths = paths
         self._events = events
-        self._silent = SilentSenders()
+        self._silent = SilentSenders() if signing is None else SilentSenders(forget_after=signing.forget_after)
         self._held_bytes = HeldBytes()
         self._ordered: dict[bytes, OrderedReceiver] = {}
         self._holding: dict[OrderedReceiver, None] = {}
@@ -242,7 +291,13 @@ class Receivers:
         self._not_before = -inf  # time until which nothing is given up: after a standstill the sockets are read first
 
     def open(
-        self, channel: bytes, receive: ReceiveBody, *, plain: bool, is_readable: IsReadable | None = None
+        self,
+        channel: bytes,
+        receive: ReceiveBody,
+        *,
+        plain: bool,
+        is_readable: IsReadable | None = None,
+        unproven: ReceiveUnproven | None = None,
     ) -> Receive:
         """Make ``receive`` the receiver of a channel. Return a function that takes the messages as they come."""
         is_readable = is_readable or _any_body
@@ -253,15 +308,23 @@ class Receivers:
         if receiver is None:
             paths = self._paths
             sequencer = Sequencer(self._silent, reorders=paths.reorders, held_bytes=self._held_bytes)
-            receiver = OrderedReceiver(channel, self._own, receive, is_readable, sequencer, paths, self)
+            signing = self._signing
+            receiver = OrderedReceiver(
+                channel, self._own, receive, is_readable, sequencer, paths, self, signed=signing is not None
+            )
             self._ordered[channel] = receiver
+            take = receiver.take if signing is None else signing.receiver(receiver, sequencer, unproven)
+            self._takes[channel] = take
         else:
             receiver.replace(receive, is_readable)  # the numbers of the senders stay known
-        return receiver.take
+        return self._takes[channel]
 
     def close(self, channel: bytes) -> None:
         """Drop the receiver of a channel, and the messages that it holds."""
         if (receiver := self._ordered.pop(channel, None)) is not None:
+            del self._takes[channel]
+            if self._signing is not None:
+                self._signing.closed(receiver)
             receiver.close()
             self._holding.pop(receiver, None)
 
@@ -274,16 +337,20 @@ class Receivers:
     def remember(self, origin: bytes) -> None:
         """Remember the messages of a member until :meth:`forget`, however long it is silent on a channel."""
         self._silent.members.add(origin)
+        if self._signing is not None:
+            self._signing.came(origin)
 
     def forget(self, origin: bytes) -> None:
         """Forget the messages of a member that is gone."""
         self._silent.members.discard(origin)
+        if self._signing is not None:
+            self._signing.went(origin)
         for receiver in self._ordered.values():
             receiver.forget(origin)
 
-    def message_unreadable(self) -> None:
+    def message_unreadable(self, message: bytes) -> None:
         """Take note of a message without a valid header."""
-        self._events.message_unreadable()
+        self._events.message_unreadable(message)
 
     def resumed(self, channel: bytes, since: float) -> None:
         """Report messages as missed, as a sender goes on from a message with an old number."""

@@ -10,6 +10,7 @@ import msgspec
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.core.audience import Excluded, Target
 from crosswire.core.codecs import JSON
+from crosswire.core.event_policies import SendPolicy
 from crosswire.core.names import require_event
 from crosswire.runtime.thread_calls import ThreadCalls
 
@@ -38,13 +39,14 @@ class ThreadSends:
         data: Any,
         exclude: Excluded | None,
         local: bool,
+        policy: SendPolicy | None,
     ) -> None:
         """Call ``send``, a method of a dispatcher, with these arguments."""
         compat = self._connection().compat
         if compat is not None and not local:
             compat.check(target, exclude)
         text = JSON.encode(data)
-        self._calls.hand_over(len(text), send, target, event, msgspec.Raw(text), exclude, local)
+        self._calls.hand_over(len(text), send, target, event, msgspec.Raw(text), exclude, local, policy)
 
     def to_nodes(
         self, send: Callable[..., None], to: Collection[str] | None, event: str, data: Any, include_self: bool

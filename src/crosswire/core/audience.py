@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 
+from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_timeout
 from crosswire.core.payload_types import PayloadType, payload_type
@@ -72,8 +73,16 @@ class Excluded(msgspec.Struct, frozen=True, gc=False):
 class Dispatcher(Protocol):
     """Carries out the methods of audiences, which have checked the arguments."""
 
-    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
-        """Send an event; raises ``InvalidPayload`` if the data can't be encoded."""
+    def send(
+        self,
+        target: Target,
+        event: str,
+        data: Any,
+        exclude: Excluded | None,
+        local: bool,
+        policy: SendPolicy | None = None,
+    ) -> None:
+        """Send an event; raises ``InvalidPayload`` if the data can't be encoded, or has no key that a policy needs."""
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
         """Call every user of the target; ``kind`` is what an answer is decoded into."""
@@ -121,7 +130,14 @@ class Audience:
         return f"<{type(self).__name__} {self.target!r}>"
 
     def send(
-        self, event: str, data: Any = None, *, exclude: Iterable[str | Excludable] = (), local: bool = False
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        exclude: Iterable[str | Excludable] = (),
+        local: bool = False,
+        policy: PolicyName | None = None,
+        key: str | None = None,
     ) -> None:
         """Send an event to all users of the audience. Never waits.
 
@@ -133,11 +149,14 @@ class Audience:
             data: anything with a JSON form: builtin types, dataclasses, msgspec Structs, datetimes, ...
             exclude: user ids (with all their connections) and single sockets that are left out.
             local: send only to users that are connected to this server.
+            policy: what happens to it for connections whose clients read too slowly, instead of what ``policy`` of the
+                server or node has declared for the event.
+            key: field of the data, for the policy "latest".
 
         Raises:
-            InvalidPayload: ``data`` has no JSON form.
-            UsageError: the event's name is empty or reserved, or something that is excluded is neither a user id nor
-                a socket.
+            InvalidPayload: ``data`` has no JSON form, or no field ``key``.
+            UsageError: the event's name is empty or reserved, something that is excluded is neither a user id nor
+                a socket, or there is no such policy.
             NotConnected: the server or node has not been started, or was stopped.
             BusUnavailable: as ``Node.send``; in another thread, the event loop has taken nothing for 5 seconds, and too
                 much waits.
@@ -147,7 +166,8 @@ class Audience:
             server.room("chat", "1000").send("said", {"text": "hi"}, exclude=[socket])
         """
         excluded = None if exclude == () else excluding(exclude)
-        self._dispatcher.send(self.target, require_event(event), data, excluded, local)
+        given = None if policy is None and key is None else given_policy(policy, key)
+        self._dispatcher.send(self.target, require_event(event), data, excluded, local, given)
 
     async def gather(
         self, event: str, data: Any = None, *, timeout: float = 5, type: TypeForm[T] = ANYTHING

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import InvalidMessage, InvalidPayload
 
@@ -60,12 +61,14 @@ class ClientMessage(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=
         exclude: users who do not get it.
         msgpack: the message as MessagePack, if a node has clients that want MessagePack.
         exclude_sockets: ids of single connections that do not get it.
+        policy: what happens to it for connections that are behind; None to close them in the end.
     """
 
     json: bytes
     exclude: tuple[str, ...] = ()
     msgpack: bytes | None = None
     exclude_sockets: tuple[str, ...] = ()
+    policy: MessagePolicy | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):

@@ -10,7 +10,9 @@ import msgspec
 
 from crosswire.core.codecs import JSON, MSGPACK, Codec
 from crosswire.core.deflate import MIN_SIZE, compress
+from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.frames import Opcode, encode_frame
+from crosswire.core.skipped_messages import Droppable
 from crosswire.errors import InvalidPayload
 
 
@@ -20,20 +22,22 @@ class EncodedMessage(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         json: JSON text.
         msgpack: the message as MessagePack; None if no client was known to want MessagePack.
+        policy: what happens to it for connections that are behind; None to close them in the end.
     """
 
     json: bytes
     msgpack: bytes | None = None
+    policy: MessagePolicy | None = None
 
 
-def encode(message: msgspec.Struct, *, msgpack: bool) -> EncodedMessage:
+def encode(message: msgspec.Struct, *, msgpack: bool, policy: MessagePolicy | None = None) -> EncodedMessage:
     """Encode a message as JSON and, if anybody wants it, as MessagePack.
 
     Raises:
         InvalidPayload: its data has no such form.
     """
     text = JSON.encode(message)
-    return EncodedMessage(text, MSGPACK.from_json(text) if msgpack else None)
+    return EncodedMessage(text, MSGPACK.from_json(text) if msgpack else None, policy)
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -87,6 +91,13 @@ class Push(Protocol):
 
     def __call__(self, encoded: Any, /) -> None:
         """Queue an encoded message for the connection."""
+
+
+class Offer(Protocol):
+    """Function that queues what a format has encoded for a connection that need not get it if it is behind."""
+
+    def __call__(self, encoded: Any, droppable: Droppable, /) -> None:
+        """Queue an encoded message, or skip it, as its policy says."""
 
 
 class Format(Protocol):

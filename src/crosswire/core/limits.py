@@ -38,13 +38,15 @@ class Limits:
         auth_timeout: seconds for an asynchronous ``authenticate``, and again for an asynchronous ``on_connect``; over
             it, cancelled, and closed with 1013.
         held: bytes of memory that one client's messages may take, decoded, while handlers are at work on them or they
-            wait, with what a handler takes itself; None for twice ``max_message`` and 128 KiB. Over half of it, reading
+            wait, with what a handler takes itself; None for twice ``max_message`` and 128 KiB. Over 3/8 of it, reading
             pauses; a message that would take more alone is refused with ``TOO_LARGE``.
         linger: seconds that handlers of a connection that is gone have to end, before ``on_disconnect``; over it, they
             are cancelled.
         outbox: bytes waiting for one connection that does not read fast enough, 64 more counted for each message; over
             it the connection is dropped (a single message larger than this is still sent to a connection that has
             nothing waiting). The event loop holds 128 KiB more.
+        outbox_time: seconds; a connection with bytes waiting that has taken fewer than 1 KiB for each of these seconds
+            is dropped, even if few bytes wait.
         name: characters of an event, a user, and of a room's namespace and id each; a longer one is refused with
             ``NAME_TOO_LONG``, a connection with such a user closed with 1013.
         rooms: rooms of one connection; one more is refused with ``ROOM_LIMIT``.
@@ -80,6 +82,7 @@ class Limits:
     held: int | None = None
     linger: float = 5
     outbox: int = 1024 * 1024
+    outbox_time: float = 30
     name: int = 256
     rooms: int = 100
     joins: int = 100
@@ -101,7 +104,7 @@ class Limits:
             if value is None and name in _NONE_ALLOWED:
                 continue
             require: Callable[[str, object], object] = require_count
-            if name.endswith("_timeout") or name == "linger":
+            if name.endswith(("_timeout", "_time")) or name == "linger":
                 require = require_seconds
             elif name.endswith("_rate"):
                 require = require_rate

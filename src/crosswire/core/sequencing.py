@@ -244,6 +244,14 @@ class Sequencer:
         else:
             stream.last = stream.before
 
+    def knows(self, origin: bytes) -> bool:
+        """Return whether a message of a sender was handed on or is held."""
+        return origin in self._streams
+
+    def numbers(self) -> dict[bytes, int]:
+        """Return the number of each sender's last message."""
+        return {origin: stream.last for origin, stream in self._streams.items()}
+
     def is_last(self, origin: bytes, number: int) -> bool:
         """Return whether a number is that of the sender's last message."""
         return self._streams[origin].last == number
@@ -379,8 +387,9 @@ class Sequencer:
         if stream is None:
             return None
         due = now if stream.held is not None else stream.heard
-        if due + FORGET_AFTER > now and (stream.held is not None or not force):
-            return due + FORGET_AFTER
+        forget_after = self._silent.forget_after
+        if due + forget_after > now and (stream.held is not None or not force):
+            return due + forget_after
         del self._streams[origin]
         return None
 
@@ -395,14 +404,16 @@ class SilentSenders:
 
     Args:
         limit: number of senders that are remembered, each for each channel.
+        forget_after: seconds of silence after which a sender is forgotten.
 
     Attributes:
         members: the origins of the members, which are remembered until they leave.
     """
 
-    __slots__ = ("_limit", "_queue", "members")
+    __slots__ = ("_limit", "_queue", "forget_after", "members")
 
-    def __init__(self, limit: int = MAX_STRANGERS) -> None:
+    def __init__(self, limit: int = MAX_STRANGERS, forget_after: float = FORGET_AFTER) -> None:
+        self.forget_after = forget_after
         self.members: set[bytes] = set()
         self._limit = limit
         self._queue: deque[tuple[float, Sequencer, bytes]] = deque()
@@ -425,7 +436,7 @@ class SilentSenders:
             if sender not in self.members and (due := checked.forget_silent(sender, now, force=full)) is not None:
                 queue.append((due, checked, sender))
         if origin not in self.members:
-            queue.append((now + FORGET_AFTER, sequencer, origin))
+            queue.append((now + self.forget_after, sequencer, origin))
 
 
 MAX_NAMES = 1024 * 1024

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Protocol
 
 from crosswire.core.audience import Excludable, Excluded, Target, excluding, require_close_code, require_reason
+from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
 from crosswire.core.names import require_event
 from crosswire.types import Replies, Tally
 
@@ -13,7 +14,9 @@ from crosswire.types import Replies, Tally
 class BlockingDispatcher(Protocol):
     """Carries out the methods of an emitter's audiences, which have checked the arguments."""
 
-    def to_clients(self, target: Target, event: str, data: Any, exclude: Excluded | None) -> None:
+    def to_clients(
+        self, target: Target, event: str, data: Any, exclude: Excluded | None, policy: SendPolicy | None
+    ) -> None:
         """Send an event to the clients of a target."""
 
     def close_clients(self, target: Target, code: int, reason: str) -> Replies[int]:
@@ -37,22 +40,33 @@ class EmitterAudience:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.target!r}>"
 
-    def send(self, event: str, data: Any = None, *, exclude: Iterable[str | Excludable] = ()) -> None:
+    def send(
+        self,
+        event: str,
+        data: Any = None,
+        *,
+        exclude: Iterable[str | Excludable] = (),
+        policy: PolicyName | None = None,
+        key: str | None = None,
+    ) -> None:
         """Send an event to all users of the audience, and return when Redis has acknowledged it.
 
         Args:
             event: its name.
             data: anything with a JSON form: builtin types, dataclasses, msgspec Structs, datetimes, ...
             exclude: user ids that are left out.
+            policy: what happens to it for connections whose clients read too slowly; see ``Server.policy``.
+            key: field of the data, for the policy "latest".
 
         Raises:
             BusUnavailable: no Redis can be reached, or none takes the message.
-            InvalidPayload: ``data`` has no JSON form.
+            InvalidPayload: ``data`` has no JSON form, or no field ``key``.
             NotConnected: the emitter is closed.
-            UsageError: the event's name is empty or reserved, or something that is excluded is no user id.
+            UsageError: the event's name is empty or reserved, something that is excluded is no user id, or there is
+                no such policy.
         """
         excluded = None if exclude == () else excluding(exclude)
-        self._dispatcher.to_clients(self.target, require_event(event), data, excluded)
+        self._dispatcher.to_clients(self.target, require_event(event), data, excluded, given_policy(policy, key))
 
     def close(self, code: int = 1000, reason: str = "") -> Replies[int]:
         """Close all connections of these users with a WebSocket close code, and wait for the servers' answers.

@@ -14,6 +14,7 @@ from crosswire.core.audience import Excluded, Target
 from crosswire.core.channel_names import Channels
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.signing import Signer
 from crosswire.emitter.dialects import EmitterDialect, NativeEmitterDialect, OriginalEmitterDialect
 from crosswire.emitter.port import EmitterPort
 from crosswire.emitter.publisher import Publisher
@@ -47,9 +48,10 @@ class EmitterConnection:
         timeout = ANSWER_TIMEOUT if len(addresses) == 1 or compat is not None else options.ping_timeout
         links = [RedisLink(address, f"crosswire:{name}", timeout) for address in addresses]
         self._publisher = Publisher(links, options.strategy, 2 if options.delivery == "redundant" else 1)
-        self._port = EmitterPort(self._publisher, bytes.fromhex(origin))
+        signer = Signer(options.keys) if options.keys else None
+        self._port = EmitterPort(self._publisher, bytes.fromhex(origin), signer)
         self._channels = Channels(options.prefix)
-        self.native = NativeEmitterDialect(self._port, self._channels, name)
+        self.native = NativeEmitterDialect(self._port, self._channels, name, signer)
         self.dialect: EmitterDialect = self.native
         if compat is not None:
             self.dialect = OriginalEmitterDialect(self._port, compat, name)

@@ -21,6 +21,7 @@ from crosswire.core.formats import EncodedMessage
 from crosswire.core.messages import ABSENT
 from crosswire.core.original_channels import BRIDGE
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.signing import SIGNED_HEADER_SIZE, Signer
 from crosswire.emitter.port import EmitterPort
 from crosswire.errors import EventError, InvalidMessage
 
@@ -84,13 +85,15 @@ class NativeEmitterDialect(NativeClientMessages[EmitterPort]):
         port: publishes the messages.
         channels: the names of the channels.
         name: of the emitter.
+        signer: checks the signatures of answers; None if they are not signed.
     """
 
     codec: Codec = NODE_MSGPACK
     knows_members = True
 
-    def __init__(self, port: EmitterPort, channels: Channels, name: str) -> None:
+    def __init__(self, port: EmitterPort, channels: Channels, name: str, signer: Signer | None = None) -> None:
         super().__init__(port, channels)
+        self._signer = signer
         self.nodes = channels.nodes
         self._name = name
 
@@ -109,8 +112,12 @@ class NativeEmitterDialect(NativeClientMessages[EmitterPort]):
 
     def read_replies(self, message: bytes, asker: str) -> list[NodeReply]:
         try:
-            unpack_header(message)
-            decoded = envelopes.decode(message[HEADER_SIZE:])
+            if self._signer is None:
+                unpack_header(message)
+                decoded = envelopes.decode(message[HEADER_SIZE:])
+            else:
+                self._signer.read(self.reply_channel(asker), message)
+                decoded = envelopes.decode(message[SIGNED_HEADER_SIZE:])
         except InvalidMessage:
             return []
         return [

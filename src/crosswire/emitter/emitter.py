@@ -14,6 +14,7 @@ from crosswire.cluster.lists import unanswered
 from crosswire.cluster.redis.options import Redis
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToUsers, room_of, user_ids
+from crosswire.core.event_policies import EventPolicies, SendPolicy
 from crosswire.core.formats import encode
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
@@ -143,9 +144,12 @@ class Emitter:
 
     # BlockingDispatcher
 
-    def to_clients(self, target: Target, event: str, data: Any, exclude: Excluded | None) -> None:
+    def to_clients(
+        self, target: Target, event: str, data: Any, exclude: Excluded | None, policy: SendPolicy | None
+    ) -> None:
         """Send an event to the clients of a target; for the audiences of this emitter."""
-        message = encode(messages.event(event, data), msgpack=False)
+        checked = EventPolicies().of_message(event, data, policy)
+        message = encode(messages.event(event, data), msgpack=False, policy=checked)
         self._connected().to_clients(target, message, exclude)
 
     def close_clients(self, target: Target, code: int, reason: str) -> Replies[int]:

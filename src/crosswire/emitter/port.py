@@ -8,6 +8,7 @@ from collections.abc import Collection
 from crosswire.cluster.redis.commands import publish
 from crosswire.core.envelopes import pack_header
 from crosswire.core.sequencing import EmitterNumbers
+from crosswire.core.signing import Signer
 from crosswire.emitter.publisher import Outgoing, Publisher
 
 
@@ -17,9 +18,11 @@ class EmitterPort:
     Args:
         publisher: publishes them.
         origin: 8 bytes, unique to the emitter in this process; all its messages carry them.
+        signer: signs the messages; None if they are not signed.
     """
 
-    def __init__(self, publisher: Publisher, origin: bytes) -> None:
+    def __init__(self, publisher: Publisher, origin: bytes, signer: Signer | None = None) -> None:
+        self._signer = signer
         self._publisher = publisher
         self._origin = origin
         self._numbers = EmitterNumbers()
@@ -36,8 +39,14 @@ class EmitterPort:
             body: of the message.
             plain: send the body alone, without a number, for programs that know nothing of Crosswire.
         """
-        header = b"" if plain else pack_header(self._origin, *self._numbers.next(channel, time.monotonic()))
+        header = b"" if plain else self._header(channel, body)
         self._collected.append(Outgoing(channel, publish(channel, header, body), plain=plain))
+
+    def _header(self, channel: bytes, body: bytes) -> bytes:
+        number, previous = self._numbers.next(channel, time.monotonic())
+        if self._signer is None:
+            return pack_header(self._origin, number, previous)
+        return self._signer.header(channel, self._origin, number, previous, time.time_ns() // 1000, body)
 
     def flush(self) -> list[int]:
         """Publish the messages that were collected.

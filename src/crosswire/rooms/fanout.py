@@ -7,6 +7,7 @@ from typing import Any
 
 from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format
+from crosswire.core.skipped_messages import Droppable
 from crosswire.rooms.recipient import Recipient
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.log_records import get_logger
@@ -35,12 +36,13 @@ class FanOut:
         wants_msgpack: whether a member uses MessagePack.
     """
 
-    __slots__ = ("_at_end_of_turn", "_held", "_members", "_size", "formats", "sent", "wants_msgpack")
+    __slots__ = ("_at_end_of_turn", "_droppable", "_held", "_members", "_size", "formats", "sent", "wants_msgpack")
 
     def __init__(self, at_end_of_turn: Callable[[Flushable], None]) -> None:
         self._at_end_of_turn = at_end_of_turn
         self._members: Collection[Recipient] | None = None
         self._held: list[Frames] = []
+        self._droppable: dict[int, Droppable] = {}  # those that are held and may be dropped, by their position
         self._size = 0
         self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always in use: data without a JSON form is always refused
         self.sent = 0
@@ -62,27 +64,40 @@ class FanOut:
         """Return an encoded message as a frame of each format in use."""
         return {form: form.wrap(message) for form in self.formats}
 
-    def push(self, frames: Frames, members: Collection[Recipient], exclude: Excluded | None = None) -> int:
+    def push(
+        self,
+        frames: Frames,
+        members: Collection[Recipient],
+        exclude: Excluded | None = None,
+        droppable: Droppable | None = None,
+    ) -> int:
         """Push a message to members at once, except for excluded users and sockets; return the number of the others."""
         self.flush()
         if exclude is not None:
             users, sockets = frozenset(exclude.users), exclude.sockets
             members = [member for member in members if member.user not in users and member.id not in sockets]
         self.sent += len(members)
-        _push(frames, members)
+        if droppable is None:
+            _push(frames, members)
+        else:
+            for member in members:
+                member.offer(frames[member.format], droppable)
         return len(members)
 
-    def hold(self, frames: Frames, members: Collection[Recipient]) -> None:
+    def hold(self, frames: Frames, members: Collection[Recipient], droppable: Droppable | None = None) -> None:
         """Push a message to all members of a room, or of the server, at the end of the turn.
 
         Args:
             frames: the message, in each format.
             members: the room's own collection, not a copy: messages to the same collection are joined.
+            droppable: its policy, if it need not be sent to members that are behind.
         """
         if members is not self._members:
             self.flush()
             self._at_end_of_turn(self)  # before anything is changed: it may raise
             self._members = members
+        if droppable is not None:
+            self._droppable[len(self._held)] = droppable
         self._held.append(frames)
         self._size += sum(map(len, frames.values()))  # a format without frames hardly counts, but JSON is always there
         if self._size > MAX_HELD_BYTES:
@@ -96,15 +111,38 @@ class FanOut:
         self._members = None
         held, self._held, self._size = self._held, [], 0
         self.sent += len(held) * len(members)
+        droppable = self._droppable
+        if droppable:
+            self._droppable = {}
         pending = iter(members)
         frames = held[0] if len(held) == 1 else _joined(held)
         while True:
             try:
-                _push(frames, pending)
+                if droppable:
+                    _push_or_offer(frames, held, droppable, pending)
+                else:
+                    _push(frames, pending)
             except Exception:
                 logger.exception("pushing to a connection failed")  # and on to the next
             else:
                 return
+
+
+def _push_or_offer(
+    joined: Frames, held: list[Frames], droppable: dict[int, Droppable], members: Iterable[Recipient]
+) -> None:
+    """Push joined frames to members, and to those that are behind each by itself, as some need not be sent to them."""
+    for member in members:
+        form = member.format
+        if not member.behind:
+            member.push(joined[form])
+            continue
+        for position, frames in enumerate(held):
+            policy = droppable.get(position)
+            if policy is None:
+                member.push(frames[form])
+            else:
+                member.offer(frames[form], policy)
 
 
 def _joined(held: list[Frames]) -> Frames:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from crosswire.core.formats import Format, Push
+from crosswire.core.formats import Format, Offer, Push
 
 
 class Recipient(Protocol):
@@ -23,4 +23,14 @@ class Recipient(Protocol):
     @property
     def push(self) -> Push:
         """Function that queues what ``format`` encoded; an attribute: a fan-out then calls the connection directly."""
+        ...
+
+    @property
+    def offer(self) -> Offer:
+        """Function that queues what need not be sent, as its policy says, if the peer is behind."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """Whether the peer has not taken what was sent before."""
         ...

@@ -18,6 +18,7 @@ from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
 from crosswire.server.registry import Registry
 from crosswire.server.socket import Socket
+from crosswire.server.socket_policies import SocketPolicies
 from crosswire.server.subscriptions import Subscriptions
 from crosswire.transport.interface import Connection
 
@@ -38,12 +39,14 @@ class ClientFactory:
         heartbeat: how dead peers are found.
         wheel: for the timers of connections.
         calls: calls clients.
+        policies: of what is sent to single connections.
         max_calls: maximum number of calls to one client that are not answered yet.
 
     Attributes:
         calls: as given; replaced by what measures or traces them.
         encoder: returns the function that encodes messages to a single connection in a format; replaced likewise.
         thread_calls: the calls of other threads; replaced by those of the server's node.
+        policies: as given; replaced by those of the server's node.
     """
 
     __slots__ = (
@@ -58,6 +61,7 @@ class ClientFactory:
         "_wheel",
         "calls",
         "encoder",
+        "policies",
         "thread_calls",
     )
 
@@ -70,6 +74,7 @@ class ClientFactory:
         heartbeat: Heartbeat,
         wheel: TimerWheel,
         calls: ClientCalling,
+        policies: SocketPolicies,
         max_calls: int,
     ) -> None:
         self._max_calls = max_calls
@@ -84,6 +89,7 @@ class ClientFactory:
         self._encoders: dict[Format, Encode] = {}
         self._ids = SocketIds()
         self.thread_calls = ThreadCalls()
+        self.policies = policies
 
     def make(self, connection: Connection, format: Format, handshake: Handshake) -> ConnectedClient[Socket]:
         """Return the client of a new connection, with its socket; to be called in the event loop's thread."""
@@ -109,6 +115,7 @@ class ClientFactory:
             self.calls,
             get_ident(),
             self.thread_calls,
+            self.policies,
         )
         return client
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from crosswire.core.formats import Encode, Encoded, Format, Push
+from crosswire.core.formats import Encode, Encoded, Format, Offer, Push
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
+from crosswire.core.skipped_messages import Droppable
 from crosswire.errors import EventError, NotConnected
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
@@ -138,6 +139,23 @@ class ConnectedClient(Generic[SocketT]):
         fanout.flush()
         fanout.sent += 1
         self.push(encoded)
+
+    def offer_encoded(self, encoded: Encoded, droppable: Droppable) -> None:
+        """Do the same as :meth:`send_encoded` with a message that need not be sent to a client that is behind."""
+        fanout = self._fanout
+        fanout.flush()
+        fanout.sent += 1
+        self._connection.offer(encoded, droppable)
+
+    @property
+    def offer(self) -> Offer:
+        """Function of the connection that the fan-out uses; all other code uses :meth:`offer_encoded`."""
+        return self._connection.offer
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client has not taken what was sent before."""
+        return self._connection.behind
 
     @property
     def buffered(self) -> int:

@@ -11,10 +11,12 @@ from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim
+from crosswire.core.event_policies import MessagePolicy, SendPolicy
 from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.pending_calls import CallIds
 from crosswire.core.revocations import Revocation
+from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.server.authorities import Authorities
@@ -43,6 +45,7 @@ class LocalDelivery:
         duplicates: handles the claims of other servers.
         call_ids: ids for calls to clients.
         sessions: all connections, which count the messages of clients.
+        skipped: counts the messages that clients who were behind did not get.
         authorities: the identities of connections.
 
     Attributes:
@@ -59,6 +62,7 @@ class LocalDelivery:
         "_rooms",
         "_sent",
         "_sessions",
+        "_skipped",
         "_subscriptions",
         "_users_here",
         "deliver",
@@ -73,6 +77,7 @@ class LocalDelivery:
         duplicates: DuplicatePolicy,
         call_ids: CallIds,
         sessions: Sessions,
+        skipped: SkippedMessages,
         authorities: Authorities,
     ) -> None:
         self._authorities = authorities
@@ -86,6 +91,7 @@ class LocalDelivery:
         self._users_here = registry.users
         self._rooms = registry.rooms
         self._sent: SentMessages | None = None
+        self._skipped = skipped
         self.deliver: Deliver = self._deliver
 
     def measure(self, sent: SentMessages) -> None:
@@ -102,7 +108,9 @@ class LocalDelivery:
     @property
     def counts(self) -> ClientCounts:
         users, rooms = len(self._users_here.users), self._rooms.number
-        return ClientCounts(self.connections, users, rooms, self._sessions.received, self._fanout.sent)
+        return ClientCounts(
+            self.connections, users, rooms, self._sessions.received, self._fanout.sent, self._skipped.by_event
+        )
 
     @property
     def serves(self) -> bool:
@@ -134,6 +142,8 @@ class LocalDelivery:
         if not recipients:
             return 0
         fanout = self._fanout
+        if message.policy is not None:
+            return self._deliver_droppable(target, recipients, message, message.policy, exclude)
         if exclude is None and isinstance(target, ToUsers) and len(recipients) == 1:
             for client in recipients:
                 client.send_encoded(client.format.wrap(message))
@@ -143,10 +153,34 @@ class LocalDelivery:
             fanout.hold(fanout.frames(message), recipients)
         return len(recipients)
 
+    def _deliver_droppable(
+        self,
+        target: Target,
+        recipients: Collection[ConnectedClient[Socket]],
+        message: EncodedMessage,
+        policy: MessagePolicy,
+        exclude: Excluded | None,
+    ) -> int:
+        droppable, frames = self._skipped.droppable(policy), self._fanout.frames(message)
+        if exclude is not None or isinstance(target, ToUsers):
+            return self._fanout.push(frames, recipients, exclude, droppable)
+        self._fanout.hold(frames, recipients, droppable)
+        return len(recipients)
+
     # Dispatcher
 
-    def send(self, target: Target, event: str, data: Any, exclude: Excluded | None, local: bool) -> None:
-        self.deliver(target, encode(messages.event(event, data), msgpack=self.wants_msgpack), exclude)
+    def send(
+        self,
+        target: Target,
+        event: str,
+        data: Any,
+        exclude: Excluded | None,
+        local: bool,
+        policy: SendPolicy | None = None,
+    ) -> None:
+        checked = policy if isinstance(policy, MessagePolicy) else None
+        message = encode(messages.event(event, data), msgpack=self.wants_msgpack, policy=checked)
+        self.deliver(target, message, exclude)
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:
         call_id = self._call_ids.next()

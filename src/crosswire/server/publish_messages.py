@@ -9,6 +9,7 @@ from msgspec import UNSET, Meta, UnsetType
 
 from crosswire.core.audience import Audience, excluding
 from crosswire.core.codecs import JSON
+from crosswire.core.event_policies import EventPolicies, PolicyName, given_policy
 from crosswire.core.names import require_event
 from crosswire.errors import InvalidMessage, InvalidPayload, UsageError
 
@@ -36,6 +37,8 @@ class PublishedMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     room: Annotated[PublishedRoom | _PairOfNames | UnsetType, Meta(description="The members of a room.")] = UNSET
     everyone: Annotated[bool | UnsetType, Meta(description="Every user.", extra_json_schema={"const": True})] = UNSET
     exclude: Annotated[list[_ID], Meta(description="Users that do not get it.")] = []
+    policy: Annotated[PolicyName | None, Meta(description="For connections whose clients read too slowly.")] = None
+    key: Annotated[_ID | None, Meta(description='Field of the data, for the policy "latest".')] = None
 
 
 class PublishedBatch(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -73,16 +76,20 @@ class ReadyMessage(msgspec.Struct, frozen=True):
         event: its name.
         data: as JSON.
         exclude: users that do not get it.
+        policy: for connections whose clients read too slowly.
+        key: field of the data.
     """
 
     audience: Audience
     event: str
     data: msgspec.Raw
     exclude: list[str]
+    policy: PolicyName | None
+    key: str | None
 
     def send(self) -> None:
         """Send it; raises as :meth:`Audience.send` does."""
-        self.audience.send(self.event, self.data, exclude=self.exclude)
+        self.audience.send(self.event, self.data, exclude=self.exclude, policy=self.policy, key=self.key)
 
 
 def read_messages(body: bytes, audiences: AudienceSource) -> list[ReadyMessage]:
@@ -113,7 +120,9 @@ def _ready(message: PublishedMessage, audiences: AudienceSource, place: str) -> 
         audience = _audience(message, audiences)
         excluding(message.exclude)
         data = msgspec.Raw(JSON.encode(message.data))
-        return ReadyMessage(audience, require_event(message.event), data, message.exclude)
+        event, policy, key = require_event(message.event), message.policy, message.key
+        EventPolicies().of_message(event, message.data, given_policy(policy, key))
+        return ReadyMessage(audience, event, data, message.exclude, policy, key)
     except (UsageError, InvalidPayload) as error:
         text = error.message if isinstance(error, InvalidPayload) else str(error)
         raise InvalidMessage(f"{text} - at `{place}`") from error

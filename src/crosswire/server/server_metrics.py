@@ -7,6 +7,7 @@ from typing import Any
 
 from crosswire.core.metric_families import MetricFamily, counter, gauge, labelled
 from crosswire.core.payload_types import PayloadType
+from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.core.tallies import EventHistograms
 from crosswire.runtime import environment
 from crosswire.runtime.answering import Callers, EventHandling
@@ -28,6 +29,7 @@ class ServerMetrics:
         registry: the connections by user and room.
         sessions: all connections.
         losses: what the server turned away, dropped or failed at.
+        skipped: messages that clients who were behind did not get.
 
     Attributes:
         received: messages of clients.
@@ -35,12 +37,15 @@ class ServerMetrics:
         calls: durations of calls to clients.
     """
 
-    __slots__ = ("_answered", "_answers", "_losses", "_registry", "_sessions", "calls", "received", "sent")
+    __slots__ = ("_answered", "_answers", "_losses", "_registry", "_sessions", "_skipped", "calls", "received", "sent")
 
-    def __init__(self, registry: Registry[ConnectedClient[Socket]], sessions: Sessions, losses: Losses) -> None:
+    def __init__(
+        self, registry: Registry[ConnectedClient[Socket]], sessions: Sessions, losses: Losses, skipped: SkippedMessages
+    ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._losses = losses
+        self._skipped = skipped
         self._answers = AnswerTimes()
         self._answered = AnsweredCall()
         self.received = ReceivedMessages()
@@ -91,6 +96,7 @@ class ServerMetrics:
             losses.refusals,
         )
         yield _counts("crosswire_messages_dropped", "Messages of clients that were dropped.", "reason", losses.messages)
+        yield self._skipped.family()
         yield _counts(
             "crosswire_connections_held_back",
             "Times that a connection was over a rate and was read later.",

@@ -6,10 +6,12 @@ from collections.abc import Callable
 from contextvars import Context
 
 from crosswire.cluster.node import Node
+from crosswire.core.event_policies import EventPolicies
 from crosswire.core.formats import Format
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.core.pending_calls import CallIds
+from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.rooms.fanout import FanOut
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
@@ -41,6 +43,7 @@ from crosswire.server.server_metrics import MeasuredClientCalls, ServerMetrics
 from crosswire.server.session import Session
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
+from crosswire.server.socket_policies import SocketPolicies
 from crosswire.server.subscriptions import Subscriptions
 
 
@@ -88,6 +91,7 @@ class ServerParts:
         self.sessions = Sessions(limits.total_handlers, self.workers.waiting, address_admission(limits))
         self._call_ids = CallIds()
         self._fanout = FanOut(at_end_of_turn)
+        self._skipped = SkippedMessages()
         users: UserIndex[ConnectedClient[Socket]] = UserIndex()
         self._subscriptions = Subscriptions()
         self._duplicates = DuplicatePolicy(duplicates, users, heartbeat.probe)
@@ -111,6 +115,7 @@ class ServerParts:
             heartbeat,
             self.wheel,
             calls,
+            SocketPolicies(EventPolicies(), self._skipped),
             limits.calls,
         )
         self._setup = ConnectionSetup(
@@ -156,6 +161,7 @@ class ServerParts:
             self._duplicates,
             self._call_ids,
             self.sessions,
+            self._skipped,
             self.authorities,
         )
         return self._delivery
@@ -170,7 +176,7 @@ class ServerParts:
         """Count from now on, and return the counts; to be called before the first connection."""
         if self._metrics is not None:
             return self._metrics
-        self._metrics = metrics = ServerMetrics(self.registry, self.sessions, self.failures.losses)
+        self._metrics = metrics = ServerMetrics(self.registry, self.sessions, self.failures.losses, self._skipped)
         self._router.observe(metrics)
         self.router = CountingRouter(self.router, metrics.received)
         self._delivery.measure(metrics.sent)
@@ -181,6 +187,7 @@ class ServerParts:
     def attach(self, node: Node) -> None:
         """Use the channels of this node from now on."""
         self._client_factory.thread_calls = node.thread_calls
+        self._client_factory.policies = SocketPolicies(node.policies, self._skipped)
         self.authorities.revocations = node.revocations.table
         self._subscriptions.attach(node.client_channels)
         self._duplicates.attach(node.client_channels, self.tasks)

@@ -9,10 +9,12 @@ from msgspec import Raw
 from crosswire.core import messages
 from crosswire.core.audience import require_close_code, require_reason, room_of
 from crosswire.core.codecs import JSON
+from crosswire.core.event_policies import PolicyName, given_policy
 from crosswire.core.frames import Opcode
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
 from crosswire.core.payload_types import payload_type
+from crosswire.core.skipped_messages import Droppable
 from crosswire.errors import InvalidPayload, NotConnected, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.thread_calls import ThreadCalls
@@ -22,6 +24,7 @@ from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
 from crosswire.server.registry import Registry
+from crosswire.server.socket_policies import SocketPolicies
 from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import ANYTHING, CloseCode, Identity, T
 
@@ -42,6 +45,7 @@ class Socket:
         "_client",
         "_data",
         "_duplicates",
+        "_policies",
         "_registry",
         "_subscriptions",
         "_thread",
@@ -59,6 +63,7 @@ class Socket:
         calls: ClientCalling,
         thread: int,
         thread_calls: ThreadCalls,
+        policies: SocketPolicies,
     ) -> None:
         self.handshake = handshake
         self._client = client
@@ -69,6 +74,7 @@ class Socket:
         self._calls = calls
         self._thread = thread
         self._thread_calls = thread_calls
+        self._policies = policies
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} user={shown(self.user)!r}{'' if self.is_open else ' closed'}>"
@@ -134,23 +140,45 @@ class Socket:
         if not await self._client.drained(below):
             raise NotConnected(f"the connection of user {self.user!r} was closed before all was sent")
 
-    def send(self, event: str, data: Any = None) -> None:
+    def send(self, event: str, data: Any = None, *, policy: PolicyName | None = None, key: str | None = None) -> None:
         """Send an event. Never waits; to a closed socket it does nothing.
 
         :meth:`send`, :meth:`send_raw` and :meth:`close` may be called in any thread, as ``Audience.send``; all else
         only in the event loop's.
 
+        Args:
+            event: its name.
+            data: as for ``Audience.send``.
+            policy: as for ``Audience.send``.
+            key: as for ``Audience.send``.
+
         Raises:
-            InvalidPayload: ``data`` can't be encoded.
-            UsageError: the event's name is empty or reserved.
+            InvalidPayload: ``data`` can't be encoded, or has no field ``key``.
+            UsageError: the event's name is empty or reserved, or there is no such policy.
             NotConnected, BusUnavailable: as ``Audience.send``, in another thread than the event loop's.
         """
+        require_event(event)
+        droppable = None
+        if policy is not None or key is not None or event in self._policies.declared:
+            droppable = self._policies.droppable(event, data, given_policy(policy, key))
         if get_ident() != self._thread:
             text = JSON.encode(data)  # at once: the thread may change the data afterwards
-            self._thread_calls.hand_over(len(text), self.send, require_event(event), Raw(text))
+            self._thread_calls.hand_over(len(text), self._send_for_thread, event, Raw(text), droppable)
             return
         client = self._client
-        client.send_encoded(client.encode(messages.event(require_event(event), data)))
+        encoded = client.encode(messages.event(event, data))
+        if droppable is None:
+            client.send_encoded(encoded)
+        else:
+            client.offer_encoded(encoded, droppable)
+
+    def _send_for_thread(self, event: str, data: Raw, droppable: Droppable | None) -> None:
+        client = self._client
+        encoded = client.encode(messages.event(event, data))
+        if droppable is None:
+            client.send_encoded(encoded)
+        else:
+            client.offer_encoded(encoded, droppable)
 
     def send_raw(self, message: str | bytes) -> None:
         """Send a message of your own protocol: text for a str, binary for bytes.

@@ -9,6 +9,7 @@ from typing import cast
 from crosswire.core.formats import frame_format, message_format
 from crosswire.core.frames import Opcode
 from crosswire.core.limits import Limits
+from crosswire.core.skipped_messages import Droppable
 from crosswire.testing.recording import FramePeer, Harness, RecordingReceiver, TransportPeer, eventually
 from crosswire.types import Close
 
@@ -45,6 +46,10 @@ class ConnectionEnds:
     def push_text(self, text: str) -> None:
         """Push a text message to the peer."""
         self.connection.push(self._format.raw(Opcode.TEXT, text.encode()))
+
+    def offer_text(self, text: str, droppable: Droppable) -> None:
+        """Push a text message that the peer need not get."""
+        self.connection.offer(self._format.raw(Opcode.TEXT, text.encode()), droppable)
 
     def push_binary(self, data: bytes) -> None:
         """Push a binary message to the peer."""

@@ -8,7 +8,9 @@ import asyncio
 
 import pytest
 
+from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.limits import Limits
+from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.testing.connection_ends import (
     BUFFER_FILLING_SIZE,
     CHUNK_SIZE,
@@ -75,6 +77,36 @@ class SendingContract(TransportContractBase):
             await ends.ended()
 
         self.run_with_connection(script)
+
+    def test_a_peer_that_is_behind_misses_what_need_not_be_sent(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            skipped = SkippedMessages()
+            price = skipped.droppable(MessagePolicy("latest", "price", "1"))
+            cursor = skipped.droppable(MessagePolicy("volatile", "cursor"))
+            ends.offer_text("early", cursor)
+            assert await ends.peer.receive() == "early"
+            sent = await fill(ends, until=BUFFER_FILLING_SIZE)
+            assert ends.connection.behind
+            for number in range(1000):
+                ends.offer_text(f"price {number}", price)
+                ends.offer_text(f"cursor {number}", cursor)
+            ends.push_text("end")
+            ends.peer.resume_reading()
+            received = [str(await ends.peer.receive()) for _ in range(sent + 2)]
+            assert [text.strip() for text in received] == [*map(str, range(sent)), "price 999", "end"]
+            assert skipped.by_event == {"price": 999, "cursor": 1000}
+            await eventually(lambda: not ends.connection.behind, "nothing waits any more")
+
+        self.run_with_connection(script, limits=LARGE_LIMITS)
+
+    def test_a_peer_that_takes_nothing_is_dropped_though_little_waits(self) -> None:
+        async def script(ends: ConnectionEnds) -> None:
+            await fill(ends, until=BUFFER_FILLING_SIZE)
+            close = await ends.ended()
+            assert close.code == CloseCode.TRY_AGAIN_LATER
+            assert "next to nothing" in close.reason
+
+        self.run_with_connection(script, limits=Limits(outbox=LARGE_LIMITS.outbox, outbox_time=0.5))
 
     @pytest.mark.parametrize("below", [1, CHUNK_SIZE, 64 * 1024, BUFFER_FILLING_SIZE])
     def test_drained_waits_until_less_is_buffered(self, below: int) -> None:

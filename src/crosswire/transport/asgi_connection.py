@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from crosswire.core.formats import Push
+from crosswire.core.formats import Offer, Push
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.asgi_sender import MessageSender, Sender
@@ -16,6 +16,7 @@ from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.message_outbox import message_size
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import QUANTUM
+from crosswire.transport.uvicorn_reader import UvicornReader
 from crosswire.transport.uvicorn_sender import UvicornSender, drop_if_unread, uvicorn_protocol
 from crosswire.types import Close, CloseCode
 
@@ -98,6 +99,8 @@ class AsgiConnection:
         assert task is not None, "an ASGI server calls an application in a task"
         self._task, cancelled_before = task, task.cancelling()
         self._sender.start()
+        if self._protocol is not None:
+            self._protocol.transport.set_protocol(UvicornReader(self._protocol))
         try:
             self._guard(self._receiver.opened, self)
             await self._read()
@@ -125,6 +128,14 @@ class AsgiConnection:
         self._sender.discard()
         self._stop()
 
+    @property
+    def offer(self) -> Offer:
+        return self._sender.offer
+
+    @property
+    def behind(self) -> bool:
+        return self._sender.behind
+
     def pause_reading(self) -> None:
         if self._close is None:
             self._reading = False
@@ -151,6 +162,9 @@ class AsgiConnection:
 
     def overflowed(self) -> None:
         self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_overflow()))
+
+    def fell_behind(self) -> None:
+        self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_slow_reader()))
 
     # Receiving
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from crosswire.core.formats import Push
+from crosswire.core.formats import Offer, Push
 from crosswire.transport.asgi_writer import AsgiWriter, Send
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.message_outbox import MessageOutbox
@@ -25,6 +25,16 @@ class Sender(Protocol):
     @property
     def framed(self) -> bool:
         """Whether ``push`` takes WebSocket frames; if not, it takes messages."""
+        ...
+
+    @property
+    def offer(self) -> Offer:
+        """Function that queues what need not be sent if the client is behind."""
+        ...
+
+    @property
+    def behind(self) -> bool:
+        """Whether the client has not taken what was sent before."""
         ...
 
     @property
@@ -67,8 +77,20 @@ class MessageSender:
         self, send: Send, context: ListenerContext, failed: Callable[[Exception], None], events: OutboxEvents
     ) -> None:
         self._writer = AsgiWriter(send, failed)
-        self._outbox = self._writer.outbox = MessageOutbox(self._writer, context.flusher, context.limits.outbox, events)
+        self._outbox = self._writer.outbox = MessageOutbox(
+            self._writer, context.flusher, context.limits.outbox, events, context.slow_readers
+        )
         self.push: Push = self._outbox.push
+
+    @property
+    def offer(self) -> Offer:
+        """Function that queues what need not be sent if the client is behind."""
+        return self._outbox.offer
+
+    @property
+    def behind(self) -> bool:
+        """Whether the ASGI server is held up."""
+        return self._outbox.behind
 
     @property
     def buffered(self) -> int:

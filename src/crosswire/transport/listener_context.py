@@ -10,6 +10,7 @@ from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.read_turns import ReadTurns
+from crosswire.transport.slow_readers import SlowReaders
 
 
 def ignore_refusal(reason: str) -> None:
@@ -31,6 +32,7 @@ class ListenerContext:
         connection_warnings: connections that are dropped.
         read_turns: of connections whose peers send more than is handled at once.
         grown_buffers: the read buffers that large messages have left.
+        slow_readers: finds out which clients read too slowly.
     """
 
     __slots__ = (
@@ -43,6 +45,7 @@ class ListenerContext:
         "read_turns",
         "request_warnings",
         "secure",
+        "slow_readers",
     )
 
     def __init__(
@@ -61,6 +64,7 @@ class ListenerContext:
         self.compress = compress
         self.read_turns = ReadTurns()
         self.grown_buffers = GrownBuffers(limits.max_message)
+        self.slow_readers = SlowReaders(limits.outbox_time)
         self.request_warnings = ThrottledWarnings(get_logger("crosswire.http"))
         self.connection_warnings = ThrottledWarnings(get_logger("crosswire.transport"))
 
@@ -69,3 +73,9 @@ class ListenerContext:
         text = "a connection is dropped with what was sent to it: its client does not read, and %d bytes waited"
         self.connection_warnings.warn("overflow", text, self.limits.outbox)
         return f"more than {self.limits.outbox} bytes were waiting"
+
+    def warn_of_slow_reader(self) -> str:
+        """Warn that a connection is dropped because its client reads too slowly; return the reason for its close."""
+        text = "a connection is dropped with what was sent to it: its client has taken next to nothing for %s seconds"
+        self.connection_warnings.warn("slow reader", text, self.limits.outbox_time)
+        return f"next to nothing was read for {self.limits.outbox_time} seconds"

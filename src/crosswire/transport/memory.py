@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
-from crosswire.core.formats import Push
+from crosswire.core.formats import Offer, Push
 from crosswire.core.frames import Opcode, close_payload, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Limits
@@ -165,7 +165,7 @@ class MemoryConnection:
         self._receiver = receiver
         self._context = context
         self.transport = MemoryTransport(self, make_inbox, ReadRate.of(context.limits, self._held_back))
-        self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self)
+        self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self, context.slow_readers)
         self.push: Push = self._outbox.push
         self._pings = 0
         self._closing: ClosingHandshake | None = None
@@ -188,6 +188,14 @@ class MemoryConnection:
             self._closing = ClosingHandshake(close, self._outbox, self.transport)
         self._outbox.discard()
         self.transport.abort()
+
+    @property
+    def offer(self) -> Offer:
+        return self._outbox.offer
+
+    @property
+    def behind(self) -> bool:
+        return self._outbox.behind
 
     def pause_reading(self) -> None:
         if self._closing is None:
@@ -215,6 +223,9 @@ class MemoryConnection:
 
     def overflowed(self) -> None:
         self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_overflow()))
+
+    def fell_behind(self) -> None:
+        self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_slow_reader()))
 
     # MemoryTransportEvents
 

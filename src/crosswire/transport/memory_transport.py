@@ -58,6 +58,7 @@ class MemoryTransport:
         "_low",
         "_rate",
         "_reading",
+        "_written",
         "inbox",
         "is_held_back",
         "writes",
@@ -69,6 +70,7 @@ class MemoryTransport:
         self.is_held_back = False
         self.inbox = make_inbox(self.receive, self._peer_has_read)
         self.writes = 0
+        self._written = 0
         self._full = False
         self._low = 0
         self._held: deque[tuple[Opcode, bytes]] | None = None  # what arrived while reading was paused
@@ -82,8 +84,13 @@ class MemoryTransport:
     def waiting(self) -> int:
         return max(self.inbox.unread - WINDOW, 0)
 
+    @property
+    def taken(self) -> int:
+        return self._written - self.inbox.unread
+
     def write_frames(self, data: bytes) -> None:
         self.writes += 1
+        self._written += len(data)
         self.inbox.feed(data)
         self._pause_if_full()
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Protocol
 
+from crosswire.core.skipped_messages import Droppable
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.drain_waiters import DrainWaiters
+from crosswire.transport.droppable_frames import DroppableFrames
+from crosswire.transport.slow_readers import SlowReaders, SlowReaderTimer
 from crosswire.transport.watermarks import HIGH_WATER_MARK
 
 
@@ -21,6 +25,11 @@ class Writer(Protocol):
         """Bytes that the writer keeps."""
         ...
 
+    @property
+    def taken(self) -> int:
+        """Bytes that the peer has taken so far, from any beginning; exact while something waits."""
+        ...
+
     def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while more than ``low`` bytes are kept, and resume it then.
 
@@ -30,14 +39,19 @@ class Writer(Protocol):
 
 
 class OutboxEvents(Protocol):
-    """Callback for a full outbox."""
+    """Callbacks for a peer that does not read, or reads too slowly."""
 
     def overflowed(self) -> None:
-        """Drop the connection: its peer does not read, and everything that waited was discarded."""
+        """Drop the connection: its outbox was full, and everything that waited was discarded."""
+
+    def fell_behind(self) -> None:
+        """Drop the connection: its peer has taken too little for too long, see ``Limits.outbox_time``."""
 
 
 FRAME_OVERHEAD = 64
 """Bytes that a frame which waits takes in memory besides its own: the object, and its place in the list."""
+_HOLE = b""
+"""Put in the place of a frame that was dropped."""
 _SEALED = float("-inf")
 """Free bytes of a sealed outbox: less than any frame needs."""
 
@@ -49,17 +63,20 @@ class Outbox:
     limit everything is discarded, and ``events`` is called once, in a later turn, so that a fan-out is never disturbed.
     A frame is always taken if nothing waits in front of it.
 
-    The writer gets no more than it can send soon: what waits is counted here, and can be dropped here.
+    The writer gets no more than it can send soon: what waits is counted here, and can be dropped here. Frames that may
+    be dropped make room for others before the outbox overflows.
 
     Args:
         writer: gets the frames.
         flusher: shared by the connections of an event loop.
         limit: bytes that may wait, each frame counted with :data:`FRAME_OVERHEAD`.
-        events: callback for a full outbox.
+        events: callbacks for a peer that reads too slowly.
+        slow_readers: finds out about that while the outbox is not full.
     """
 
     __slots__ = (
         "_drain_waiters",
+        "_droppable",
         "_events",
         "_flusher",
         "_frames",
@@ -67,11 +84,15 @@ class Outbox:
         "_limit",
         "_open",
         "_paused",
+        "_slow_reader",
+        "_slow_readers",
         "_write",
         "_writer",
     )
 
-    def __init__(self, writer: Writer, flusher: Flusher, limit: int, events: OutboxEvents) -> None:
+    def __init__(
+        self, writer: Writer, flusher: Flusher, limit: int, events: OutboxEvents, slow_readers: SlowReaders
+    ) -> None:
         self._writer = writer
         self._write = writer.write_frames
         self._flusher = flusher
@@ -83,6 +104,19 @@ class Outbox:
         self._paused = False
         self._open = True  # neither paused nor sealed
         self._drain_waiters: DrainWaiters | None = None
+        self._droppable: DroppableFrames[bytes] | None = None  # while some wait
+        self._slow_readers = slow_readers
+        self._slow_reader: SlowReaderTimer | None = None
+
+    @property
+    def behind(self) -> bool:
+        """Whether the peer has not taken what was sent before: the kernel's buffer is full."""
+        return self._paused or self._writer.waiting > 0
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the peer has taken so far, from any beginning."""
+        return self._writer.taken
 
     @property
     def buffered(self) -> int:
@@ -113,26 +147,49 @@ class Outbox:
             return
         frames.append(frame)
 
+    def offer(self, frame: bytes, droppable: Droppable) -> None:
+        """Queue a frame that need not be sent, as its policy says, to a peer that is behind."""
+        if not self.behind:
+            self.push(frame)
+        elif droppable.policy == "volatile":
+            droppable.skipped()
+        elif not self._paused:
+            self.push(frame)
+        elif self._free != _SEALED:
+            self._offer_later(frame, droppable)
+
+    def _offer_later(self, frame: bytes, droppable: Droppable) -> None:
+        waiting = self._droppable
+        if waiting is None:
+            waiting = self._droppable = DroppableFrames(self._frames, _HOLE)
+        size = len(frame) + FRAME_OVERHEAD + droppable.size
+        may_wait, self._free = waiting.make_way(droppable, size, int(self._free), self._limit)
+        if may_wait:
+            self._free -= size
+            waiting.append(frame, droppable, size)
+        else:
+            droppable.skipped()
+
     def flush(self) -> None:
         """Write what waits, unless the outbox is paused: all of it, or as much as the writer can send soon."""
         frames = self._frames
         if self._paused or not frames:
             return
-        if len(frames) > 1 and self._limit - self._free > HIGH_WATER_MARK:
+        if self._droppable is not None or (len(frames) > 1 and self._limit - self._free > HIGH_WATER_MARK):
             self._write_in_pieces()
-        else:
-            self.write_all()
-
-    def write_all(self) -> None:
-        """Write all that waits, even if the writer has to keep it: the connection closes once it is sent."""
-        frames = self._frames
-        if not frames:
             return
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         frames.clear()  # first: after a writer that fails, the outbox must still be flushed again
         if self._free != _SEALED:
             self._free = self._limit
         self._write(data)
+
+    def write_all(self) -> None:
+        """Write all that waits, even if the writer has to keep it: the connection closes once it is sent."""
+        if self._frames:
+            self._paused, self._droppable = False, None
+            self._frames[:] = [b"".join(self._frames)]
+            self.flush()
 
     def _write_in_pieces(self) -> None:
         """Write until the writer keeps enough; what is left waits until it resumes the outbox."""
@@ -142,18 +199,36 @@ class Outbox:
                 asyncio.get_running_loop().call_soon(self.flush)
                 return
             number = size = 0
-            while number < len(frames) and (not number or size + len(frames[number]) <= HIGH_WATER_MARK):
+            while number < len(frames) and (not size or size + len(frames[number]) <= HIGH_WATER_MARK):
                 size += len(frames[number])
                 number += 1
-            piece = b"".join(frames[:number])
+            piece = frames[:number]
             del frames[:number]
-            self._free += size + number * FRAME_OVERHEAD
-            self._write(piece)
+            self._free += size + FRAME_OVERHEAD * (number - piece.count(_HOLE))
+            if self._droppable is not None:
+                self._free += self._droppable.left(number)
+            if not frames:
+                self._droppable = None
+            if size:
+                self._write(b"".join(piece))
 
     def pause(self) -> None:
         """Hold back frames, as the writer's own buffer is full."""
         self._paused = True
         self._open = False
+        self.watch()
+
+    def watch(self) -> None:
+        """Drop the connection if its peer takes too little of what waits from now on."""
+        if self._slow_reader is not None:
+            self._slow_reader.start()
+        elif self._events is not None:
+            self._slow_reader = self._slow_readers.watch(self)
+
+    def drop_slow_reader(self) -> None:
+        """Discard everything, as the peer has taken too little for too long; the connection is dropped."""
+        if self._events is not None:
+            self._drop(self._events.fell_behind)
 
     def resume(self) -> None:
         """Write again, and wake coroutines that wait until less is buffered."""
@@ -175,6 +250,10 @@ class Outbox:
         self.seal()
         self._events = None
         self._frames.clear()
+        self._droppable = None
+        if self._slow_reader is not None:
+            self._slow_reader.stop()
+            self._slow_reader = None
 
     def _make_room(self, size: int) -> bool:
         """Return whether a frame may be queued that is over the limit; if not, discard everything."""
@@ -182,6 +261,10 @@ class Outbox:
             return False
         if not self._frames:
             return True
+        if self._droppable is not None:
+            self._free += self._droppable.make_room(-int(self._free), for_all=True)
+            if self._free >= 0:
+                return True
         if not self._paused:  # a busy turn queued much: the peer might well be reading
             self._free += size
             self.flush()
@@ -189,6 +272,9 @@ class Outbox:
             if self._free >= 0 or not self._frames:
                 return True
         if self._events is not None:
-            asyncio.get_running_loop().call_soon(self._events.overflowed)
-        self.discard()
+            self._drop(self._events.overflowed)
         return False
+
+    def _drop(self, tell: Callable[[], None]) -> None:
+        asyncio.get_running_loop().call_soon(tell)
+        self.discard()

@@ -13,7 +13,7 @@ from picows import WSFrame, WSListener, WSMsgType, WSTransport
 
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.deflate import decompress
-from crosswire.core.formats import Push
+from crosswire.core.formats import Offer, Push
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import ProtocolFailure
 from crosswire.transport.closing import ClosingHandshake, read_close
@@ -62,6 +62,14 @@ class PicowsConnection(WSListener):
     def push(self) -> Push:
         return self._outbox.push
 
+    @property
+    def offer(self) -> Offer:
+        return self._outbox.offer
+
+    @property
+    def behind(self) -> bool:
+        return self._outbox.behind
+
     def ping(self, payload: bytes) -> None:
         self._outbox.push(encode_frame(Opcode.PING, payload))
 
@@ -109,7 +117,9 @@ class PicowsConnection(WSListener):
         self._is_open = True
         self._transport = cast(PicowsTransport, transport.underlying_transport)
         self._transport.opened(self)
-        self._outbox = Outbox(self._transport, self._context.flusher, self._context.limits.outbox, self)
+        self._outbox = Outbox(
+            self._transport, self._context.flusher, self._context.limits.outbox, self, self._context.slow_readers
+        )
         self._receiver.opened(self)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
@@ -157,7 +167,10 @@ class PicowsConnection(WSListener):
         if self._closing is None:
             self._receiver.held_back(limit)
 
-    # InvalidFrameHandler
+    # TransportEvents
+
+    def bytes_wait(self) -> None:
+        self._outbox.watch()
 
     def refuse(self, payload: bytes) -> None:
         failure = ProtocolFailure(int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace"))
@@ -167,6 +180,9 @@ class PicowsConnection(WSListener):
 
     def overflowed(self) -> None:
         self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_overflow()))
+
+    def fell_behind(self) -> None:
+        self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_slow_reader()))
 
     # Frames other than a whole text message
 

@@ -7,7 +7,7 @@ import os
 import sys
 from typing import Any, Protocol
 
-from crosswire.transport.kernel_buffer import bytes_in_kernel, has_hung_up
+from crosswire.transport.kernel_buffer import bytes_in_kernel, bytes_taken, has_hung_up
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.watermarks import keep_little, set_low_water_mark
 
@@ -15,11 +15,14 @@ _CLOSE_FRAME = 0x88
 _write = os.write
 
 
-class InvalidFrameHandler(Protocol):
-    """Callback for a frame that picows refuses."""
+class TransportEvents(Protocol):
+    """Callbacks for a frame that picows refuses, and for bytes that the kernel does not take."""
 
     def refuse(self, payload: bytes) -> None:
         """Close the connection with the payload of the Close frame that picows would have sent."""
+
+    def bytes_wait(self) -> None:
+        """Note that bytes wait for the kernel; called after each write to which that happens."""
 
 
 class PicowsTransport:
@@ -33,25 +36,26 @@ class PicowsTransport:
         reader: reads from it.
     """
 
-    __slots__ = ("_direct", "_fd", "_invalid_frames", "_may_keep", "_reader", "_transport")
+    __slots__ = ("_direct", "_events", "_fd", "_may_keep", "_reader", "_transport", "_written")
 
     def __init__(self, transport: asyncio.Transport, reader: PicowsReader) -> None:
         self._transport = transport
         self._reader = reader
         self._direct = sys.platform != "win32" and transport.get_extra_info("ssl_object") is None
         self._may_keep = True  # whether the transport might keep bytes that leave first: it has the HTTP response
+        self._written = 0  # bytes that were given to the transport, as they could not leave at once
         self._fd: int = transport.get_extra_info("socket").fileno()
-        self._invalid_frames: InvalidFrameHandler | None = None
+        self._events: TransportEvents | None = None
 
-    def opened(self, invalid_frames: InvalidFrameHandler) -> None:
-        """Note that the connection is a WebSocket; a Close of picows goes to ``invalid_frames`` from now on."""
-        self._invalid_frames = invalid_frames
+    def opened(self, events: TransportEvents) -> None:
+        """Note that the connection is a WebSocket; a Close of picows goes to ``events`` from now on."""
+        self._events = events
         if not self._direct:
             keep_little(self._transport)
 
     def closed(self) -> None:
         """Note that the connection is gone; the number of its socket might be another's by now."""
-        self._invalid_frames = None
+        self._events = None
         self._fd = -1
 
     # Writer and ClosableTransport
@@ -60,6 +64,12 @@ class PicowsTransport:
     def waiting(self) -> int:
         """Bytes that the transport keeps."""
         return self._transport.get_write_buffer_size() if self._fd >= 0 else 0
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the peer's kernel has taken, or where nobody can tell, the own kernel of what had to wait."""
+        taken = bytes_taken(self._fd) if self._fd >= 0 else None
+        return self._written - self.waiting if taken is None else taken
 
     @property
     def unsent(self) -> int:
@@ -101,7 +111,10 @@ class PicowsTransport:
             if not self._may_keep:
                 return
             data = data[sent:]
+        self._written += len(data)
         transport.write(data)
+        if self._events is not None and transport.get_write_buffer_size():
+            self._events.bytes_wait()
 
     def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while the transport keeps more than ``low`` bytes; None: while the transport is full."""
@@ -135,7 +148,7 @@ class PicowsTransport:
 
     def abort(self) -> None:
         """Close the connection now, if it is not closed yet: asyncio's transport can't be aborted after its end."""
-        if self._invalid_frames is not None:
+        if self._events is not None:
             self._reader.discard()
             self._transport.abort()
 
@@ -154,15 +167,15 @@ class PicowsTransport:
 
         A further HTTP response is of a parser that replaces another, and no peer has asked for it.
         """
-        if self._invalid_frames is None:
+        if self._events is None:
             self._transport.write(data)
         elif data[0] == _CLOSE_FRAME:
             self._reader.discard()
-            self._invalid_frames.refuse(bytes(data[2:]))
+            self._events.refuse(bytes(data[2:]))
 
     def close(self) -> None:
         """Close the connection if it did not become a WebSocket; a WebSocket closes itself."""
-        if self._invalid_frames is None:
+        if self._events is None:
             self._transport.close()
 
 

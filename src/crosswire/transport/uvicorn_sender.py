@@ -10,8 +10,9 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from crosswire.core.formats import Push
+from crosswire.core.formats import Offer, Push
 from crosswire.transport.asgi_writer import Send
+from crosswire.transport.kernel_buffer import bytes_taken
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.outbox import Outbox, OutboxEvents
 from crosswire.transport.watermarks import keep_little, set_low_water_mark
@@ -87,6 +88,7 @@ class UvicornSender:
         "_task",
         "_transport",
         "_woken",
+        "_written",
         "push",
     )
 
@@ -103,14 +105,25 @@ class UvicornSender:
         keep_little(self._transport)
         self._send = send
         self._failed = failed
-        self._outbox = Outbox(self, context.flusher, context.limits.outbox, events)
+        self._outbox = Outbox(self, context.flusher, context.limits.outbox, events, context.slow_readers)
         self.push: Push = self._outbox.push
         self._close: Close | None = None
         self._is_held_up = False
+        self._written = 0
         self._woken = asyncio.Event()
         self._task: asyncio.Task[None]
 
     # Sender
+
+    @property
+    def offer(self) -> Offer:
+        """Function that queues what need not be sent if the client is behind."""
+        return self._outbox.offer
+
+    @property
+    def behind(self) -> bool:
+        """Whether bytes wait in the outbox or in uvicorn's transport."""
+        return self._outbox.behind
 
     @property
     def buffered(self) -> int:
@@ -147,15 +160,25 @@ class UvicornSender:
         transport = self._transport
         return 0 if transport.is_closing() else int(transport.get_write_buffer_size())
 
+    @property
+    def taken(self) -> int:
+        """Bytes that the client's kernel has taken, or where nobody can tell, the own kernel."""
+        own = self._transport.get_extra_info("socket")
+        taken = None if own is None or own.fileno() < 0 else bytes_taken(own.fileno())
+        return self._written - self.waiting if taken is None else taken
+
     def write_frames(self, data: bytes) -> None:
         """Write frames to the transport of uvicorn."""
         protocol = self._protocol
         if protocol.disconnected or protocol.close_sent or self._transport.is_closing():
             self._failed(ConnectionError("the client has gone, or uvicorn closes the connection"))
             return
+        self._written += len(data)
         self._transport.write(data)
         if not protocol.writable.is_set():
             self._hold_up()
+        elif self._transport.get_write_buffer_size():
+            self._outbox.watch()
 
     def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while uvicorn's transport keeps more than ``low`` bytes; None: while it is full."""

@@ -99,6 +99,8 @@ class ScriptedNode:
     def beat(self, beat: Beat) -> None:
         self.beats.append(beat)
 
+    def unproven_beat(self, beat: Beat) -> None: ...
+
     def goodbye(self, goodbye: Goodbye) -> None: ...
 
     def name_taken(self, taken: NameTaken) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crosswire import ConfigError, Emitter, InvalidPayload, Node, NotConnected, Redis, UsageError
+from crosswire import ConfigError, Emitter, InvalidPayload, Node, NotConnected, Redis, Server, UsageError
 from tests.integration.cluster.support import (
     RecordingHandler,
     clients,
@@ -20,6 +21,7 @@ from tests.integration.cluster.support import (
     running_nodes,
     running_servers,
 )
+from tests.integration.server.support import raw_connect, user_in_query
 from tests.support.aio import wait_until
 
 THREADS, MESSAGES = 8, 200
@@ -212,3 +214,38 @@ async def test_members_are_remembered_until_they_leave(redis_bus: Redis) -> None
             with Emitter(redis=redis_bus) as emitter:
                 emitter.send("x")
         await wait_until(lambda: not remembered)
+
+
+async def test_the_policy_of_a_message_travels_with_it(redis_bus: Redis) -> None:
+    server = Server("a", port=0, redis=redis_bus)
+    server.authenticate(user_in_query)
+    async with server, raw_connect(server, "slow", receive_buffer=65536) as peer:
+        await wait_until(lambda: server.socket_of("slow") is not None)
+        socket = server.socket_of("slow")
+        assert socket is not None
+        while socket.buffered < 100_000:
+            socket.send("fill", "x" * 10_000)
+            await asyncio.sleep(0)
+        with Emitter(redis_bus) as emitter:
+
+            def send() -> None:
+                for number in range(20):
+                    emitter.everyone.send("price", {"item": 1, "n": number}, policy="latest", key="item")
+                    emitter.user("slow").send("cursor", number, policy="volatile")
+                with pytest.raises(UsageError):
+                    emitter.everyone.send("price", {"item": 1}, policy="newest")  # type: ignore[arg-type]
+                with pytest.raises(InvalidPayload):
+                    emitter.everyone.send("price", {}, policy="latest", key="item")
+
+            await asyncio.to_thread(send)
+
+        async def all_came() -> None:
+            while sum((await server.cluster.status())["a"].skipped.values()) < 39:  # noqa: ASYNC110 - it is asked
+                await asyncio.sleep(0.01)
+
+        await asyncio.wait_for(all_came(), 10)
+        socket.send("end")
+        prices: list[Any] = []
+        while (message := json.loads((await peer.frame())[1]))["event"] != "end":
+            prices += [message["payload"]] if message["event"] != "fill" else []
+    assert prices == [{"item": 1, "n": 19}]

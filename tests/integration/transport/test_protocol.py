@@ -10,6 +10,7 @@ import pytest
 from crosswire import Close, Limits, Response
 from crosswire.core.frame_reader import Frame
 from crosswire.core.frames import Opcode
+from crosswire.transport.picows_connection import PicowsConnection
 from crosswire.transport.picows_handshake import HandshakeProtocol
 from tests.integration.transport.raw_connection import close_frame, code_of, echo_server, frame, text
 from tests.support.aio import wait_until
@@ -53,6 +54,34 @@ async def test_the_handshake_protocol_is_freed_after_the_upgrade() -> None:
         await raw.upgrade(A)
         await wait_until(lambda: not own())
         assert await raw.send(close_frame(1000)).frames() == [text(b"A"), Frame(Opcode.CLOSE, b"\x03\xe8")]
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [close_frame(1000), frame(0x83), frame(TEXT, b"\xff"), b"\x82\xff\x7f" + b"\xff" * 7 + bytes(4), b""],
+    ids=["close", "opcode", "UTF-8", "2^63-1 bytes", "reset"],
+)
+async def test_a_connection_that_has_ended_is_freed_without_the_garbage_collector(sent: bytes) -> None:
+    def connections() -> int:
+        return sum(type(each) is PicowsConnection for each in gc.get_objects())
+
+    async with echo_server() as echo:
+        gc.collect()
+        gc.disable()
+        try:
+            before = connections()
+            for number in range(1, 4):
+                async with echo.connect() as raw:
+                    await raw.upgrade()
+                    raw.send(sent)
+                    if sent:
+                        await raw.frames()
+                    else:
+                        raw.reset()
+                await wait_until(lambda: len(echo.closes) == number)  # noqa: B023 - it is called here
+            await wait_until(lambda: connections() == before)
+        finally:
+            gc.enable()
 
 
 async def test_a_message_in_the_packet_of_the_request_is_received() -> None:

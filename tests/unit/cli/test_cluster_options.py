@@ -7,7 +7,7 @@ import pytest
 
 from crosswire import Compat, Redis
 from crosswire.cli.arguments import parse
-from crosswire.cli.cluster_options import VARIABLE, chosen_urls, redis_of
+from crosswire.cli.cluster_options import SECRET, SECRET_FILE, VARIABLE, checked_redis, chosen_urls, redis_of
 from crosswire.cli.failures import CommandFailed
 from crosswire.errors import ConfigError
 
@@ -68,3 +68,27 @@ def test_a_bus_keeps_the_other_options_of_the_one_it_replaces() -> None:
 def test_an_invalid_url_is_refused() -> None:
     with pytest.raises(ConfigError, match="does not begin with redis://"):
         redis_of(["localhost"], None)
+
+
+def test_the_secret_comes_from_a_file_or_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    own, other, file = "own secret of 16 bytes".replace(" ", "-"), "other-secret-of-16-bytes", tmp_path / "secret"
+    for name in (SECRET, SECRET_FILE):
+        monkeypatch.delenv(name, raising=False)
+    mine = Redis("redis://own", secret=own)
+
+    def keys(bus: Redis | None) -> tuple[bytes, ...]:
+        assert bus is not None
+        return bus.keys
+
+    assert keys(redis_of(["redis://a"], None, mine)) == (own.encode(),)
+    monkeypatch.setenv(SECRET, f" {other} ")
+    assert keys(redis_of(["redis://a"], None, mine)) == (other.encode(),)
+    file.write_text(f"{own}\n{other}\n")
+    monkeypatch.setenv(SECRET_FILE, "none")
+    bus = checked_redis(parse(["nodes", "--redis", "redis://a", "--secret-file", str(file)]))
+    assert keys(bus) == (own.encode(), other.encode())
+    for text in (None, "", "short"):
+        file.unlink() if text is None else file.write_text(text)
+        with pytest.raises(CommandFailed, match="secret") as failure:
+            checked_redis(parse(["nodes", "--redis", "redis://a", "--secret-file", str(file)]))
+        assert "short" not in str(failure.value)

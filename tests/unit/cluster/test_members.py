@@ -14,7 +14,7 @@ from crosswire.cluster.members import HOLDER_TIMEOUT, WELCOME_TIMEOUT, Members
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.cluster.receivers import IsReadable, ReceiveBody
+from crosswire.cluster.receivers import IsReadable, ReceiveBody, ReceiveUnproven
 from crosswire.cluster.requests import PendingRequests
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
@@ -51,10 +51,16 @@ class RecordingPort(OrderedPort):
         self.receivers: dict[bytes, ReceiveBody] = {}
 
     def subscribe(
-        self, channel: bytes, receive: ReceiveBody, *, plain: bool = False, is_readable: IsReadable | None = None
+        self,
+        channel: bytes,
+        receive: ReceiveBody,
+        *,
+        plain: bool = False,
+        is_readable: IsReadable | None = None,
+        unproven: ReceiveUnproven | None = None,
     ) -> None:
         self.receivers[channel] = receive
-        super().subscribe(channel, receive, plain=plain, is_readable=is_readable)
+        super().subscribe(channel, receive, plain=plain, is_readable=is_readable, unproven=unproven)
 
 
 class Peer:

@@ -33,7 +33,7 @@ class ReceiversUnderTest:
     def open(self, channel: bytes, receive: Receive, *, plain: bool = False) -> None:
         self.takes[channel] = self.receivers.open(channel, receive, plain=plain)
 
-    def message_unreadable(self) -> None:
+    def message_unreadable(self, message: bytes) -> None:
         self.unreadable += 1
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:

@@ -63,9 +63,9 @@ def test_send_passes_its_arguments_to_the_dispatcher(everyone: Audience, recorde
     everyone.send("news")
     everyone.send("news", exclude=[])
     assert recorder.asked == [
-        ("send", Everyone(), "news", {"a": 1}, Excluded(("3",), ("socket of 4",)), True),
-        ("send", Everyone(), "news", None, None, False),
-        ("send", Everyone(), "news", None, None, False),
+        ("send", Everyone(), "news", {"a": 1}, Excluded(("3",), ("socket of 4",)), True, None),
+        ("send", Everyone(), "news", None, None, False, None),
+        ("send", Everyone(), "news", None, None, False, None),
     ]
 
 

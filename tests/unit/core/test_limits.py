@@ -10,7 +10,7 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import ConfigError
 
 LIMITS = [field.name for field in dataclasses.fields(Limits)]
-SECONDS = [name for name in LIMITS if name.endswith("_timeout") or name == "linger"]
+SECONDS = [name for name in LIMITS if name.endswith(("_timeout", "_time")) or name == "linger"]
 RATES = [name for name in LIMITS if name.endswith("_rate")]
 COUNTS = [name for name in LIMITS if name not in SECONDS + RATES]
 NONE_ALLOWED = ("connections", "held", "address_connections", "address_rate", "message_rate", "byte_rate", "burst")

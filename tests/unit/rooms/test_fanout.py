@@ -4,8 +4,10 @@ import msgspec
 import pytest
 
 from crosswire.core.audience import Excluded
+from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.formats import JSON_TEXT, Encoded, Format, encode, frame_format, message_format
 from crosswire.core.messages import event
+from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.errors import InvalidPayload
 from crosswire.rooms.fanout import FanOut, Frames
 from crosswire.runtime.flusher import Flushable
@@ -205,3 +207,29 @@ def test_a_member_that_fails_keeps_the_message_from_nobody_else(
     turn.end()
     assert [len(member.pushed) for member in room] == [1, 0, 1]
     assert "out of order" in caplog.text
+
+
+def test_a_message_that_need_not_be_sent_is_offered_to_those_that_are_behind(
+    fanout: FanOut, turn: FakeTurn, room: list[FakeMember]
+) -> None:
+    droppable = SkippedMessages().droppable(MessagePolicy("latest", "news"))
+    room[1].behind = True
+    news, more = encode(NEWS, msgpack=False), encode(MORE, msgpack=False)
+    fanout.hold(fanout.frames(more), room)
+    fanout.hold(fanout.frames(news), room, droppable)
+    fanout.hold(fanout.frames(more), room)
+    turn.end()
+    first, second = JSON_TEXT.wrap(more), JSON_TEXT.wrap(news)
+    assert room[0].pushed == room[2].pushed == [JSON_TEXT.join([first, second, first])]
+    assert (room[1].pushed, room[1].offered) == ([first, first], [(second, droppable)])
+    fanout.hold(fanout.frames(news), room)
+    fanout.flush()
+    assert room[1].pushed == [first, first, second], "this one has no policy"
+
+
+def test_a_message_to_some_that_need_not_be_sent_is_offered_to_each(fanout: FanOut, room: list[FakeMember]) -> None:
+    droppable = SkippedMessages().droppable(MessagePolicy("volatile", "news"))
+    frames = fanout.frames(encode(NEWS, msgpack=False))
+    assert fanout.push(frames, room, Excluded((room[0].user,)), droppable) == 2
+    assert [member.offered for member in room] == [[], *[[(frames[JSON_TEXT], droppable)]] * 2]
+    assert not any(member.pushed for member in room)

@@ -30,7 +30,12 @@ class FakeConnection:
         self.probes = 0
         self._alive = alive
 
+    behind = False
+
     def push(self, encoded: Encoded, /) -> None:
+        raise AssertionError("nothing is sent")
+
+    def offer(self, encoded: Encoded, droppable: object, /) -> None:
         raise AssertionError("nothing is sent")
 
     def close(self, code: int, reason: str) -> None:

@@ -37,6 +37,11 @@ class Peer:
     def push(self, frame: bytes, /) -> None:
         raise AssertionError("a keepalive sends pings only")
 
+    behind = False
+
+    def offer(self, encoded: bytes, droppable: object, /) -> None:
+        raise AssertionError("a keepalive sends pings only")
+
     async def drained(self, below: int) -> bool:
         raise AssertionError("a keepalive does not wait")
 

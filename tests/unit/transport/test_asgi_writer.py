@@ -11,6 +11,7 @@ import pytest
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.asgi_writer import AsgiWriter
 from crosswire.transport.message_outbox import MessageOutbox
+from crosswire.transport.slow_readers import SlowReaders
 from crosswire.types import Close
 from tests.support.aio import wait_until
 
@@ -20,6 +21,9 @@ Sent = list[Any]
 class Overflow:
     def overflowed(self) -> None:
         raise AssertionError("the outbox is large enough")
+
+    def fell_behind(self) -> None:
+        raise AssertionError("it takes no time")
 
 
 @asynccontextmanager
@@ -31,7 +35,7 @@ async def writing(
     """Yield the outbox of a writer that sends with ``send``."""
     errors: list[Exception] = []
     writer = AsgiWriter(send, failed or errors.append)
-    writer.outbox = MessageOutbox(writer, flusher or Flusher(), 1_000_000, Overflow())
+    writer.outbox = MessageOutbox(writer, flusher or Flusher(), 1_000_000, Overflow(), SlowReaders(30))
     writer.start()
     yield writer.outbox
     writer.stop()

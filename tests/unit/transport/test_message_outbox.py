@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.message_outbox import MessageOutbox, held_size, message_size
+from crosswire.transport.slow_readers import SlowReaders
 from crosswire.types import Close
 
 LIMIT = 3 * held_size("abc")
@@ -18,10 +19,11 @@ class Ends:
     """A writer that takes what it is allowed to, and a listener for overflows."""
 
     def __init__(self, takes: int = 1000) -> None:
-        self.outbox = MessageOutbox(self, Flusher(), LIMIT, self)
+        self.outbox = MessageOutbox(self, Flusher(), LIMIT, self, SlowReaders(30))
         self.taken: list[str | bytes | Close] = []
         self.takes = takes
         self.overflows = 0
+        self.fell_behind_at = 0.0
 
     def write(self) -> None:
         while len(self.taken) < self.takes and (message := self.outbox.take()) is not None:
@@ -36,6 +38,9 @@ class Ends:
 
     def overflowed(self) -> None:
         self.overflows += 1
+
+    def fell_behind(self) -> None:
+        self.fell_behind_at = asyncio.get_running_loop().time()
 
 
 async def held_up() -> Ends:

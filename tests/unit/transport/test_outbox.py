@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from crosswire.errors import UsageError
 from crosswire.runtime.flusher import Flusher
 from crosswire.transport.outbox import FRAME_OVERHEAD, Outbox
+from crosswire.transport.slow_readers import SlowReaders
 from crosswire.transport.watermarks import HIGH_WATER_MARK
 from tests.support.aio import run
 
@@ -19,7 +20,7 @@ class FakeWriter:
     def __init__(self) -> None:
         self.writes: list[bytes] = []
         self.order: list[FakeWriter] = []
-        self.waiting = 0
+        self.waiting = self.taken = 0
         self.low_water_marks: list[int | None] = []
         self.mark = 0
         self.pause: Callable[[], None] | None = None
@@ -43,9 +44,13 @@ class FakeWriter:
 class FakeEvents:
     def __init__(self) -> None:
         self.overflows = 0
+        self.slow = 0
 
     def overflowed(self) -> None:
         self.overflows += 1
+
+    def fell_behind(self) -> None:
+        self.slow += 1
 
 
 def room_for(*sizes: int) -> int:
@@ -60,7 +65,7 @@ class OutboxUnderTest:
         self.writer = FakeWriter()
         self.events = FakeEvents()
         self.flusher = flusher or Flusher()
-        self.outbox = Outbox(self.writer, self.flusher, limit, self.events)
+        self.outbox = Outbox(self.writer, self.flusher, limit, self.events, SlowReaders(30))
 
     def push(self, *frames: bytes) -> None:
         for frame in frames:
@@ -316,7 +321,7 @@ async def test_a_writer_that_fails_once_is_written_to_again(caplog: pytest.LogCa
 
     other = OutboxUnderTest()
     writer = Failing()
-    outbox = Outbox(writer, other.flusher, 10, other.events)
+    outbox = Outbox(writer, other.flusher, 10, other.events, SlowReaders(30))
     outbox.push(b"a")
     other.push(b"b")
     await asyncio.sleep(0)
@@ -367,7 +372,7 @@ class MarkedWriter(FakeWriter):
 def test_drained_ends_once_everything_is_sent(sent: int, frames: list[int], below: int, step: int) -> None:
     async def main() -> None:
         writer = MarkedWriter()
-        writer.outbox = outbox = Outbox(writer, Flusher(), 1_000, FakeEvents())
+        writer.outbox = outbox = Outbox(writer, Flusher(), 1_000, FakeEvents(), SlowReaders(30))
         for size in (65, *frames):
             outbox.push(bytes(size))
             outbox.flush()

@@ -80,6 +80,9 @@ class Recorder(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.lost = True
 
+    def bytes_wait(self) -> None:
+        """Ignore bytes that wait."""
+
     def refuse(self, payload: bytes) -> None:
         self.refused.append(payload)
 

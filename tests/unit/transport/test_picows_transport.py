@@ -61,6 +61,10 @@ class FakeTransport:
 class RefusedFrames:
     def __init__(self) -> None:
         self.payloads: list[bytes] = []
+        self.waits = 0
+
+    def bytes_wait(self) -> None:
+        self.waits += 1
 
     def refuse(self, payload: bytes) -> None:
         self.payloads.append(payload)

@@ -135,6 +135,7 @@ class Endpoint:
         self._events = events
         self._received_until: float | None = None
         self._probes = 0
+        self._nonce = environment.token_hex(8).encode()  # nobody can guess which probe comes next
         self._probe_sent = 0.0
         self._failure_logged = self._is_busy = False
         loop = asyncio.get_running_loop()
@@ -226,6 +227,9 @@ class Endpoint:
                     raise
                 return
 
+    def _probe_body(self) -> bytes:
+        return b"%d-%b" % (self._probes, self._nonce)
+
     async def _probe(self) -> None:
         """Publish a probe and wait until it comes back.
 
@@ -235,7 +239,7 @@ class Endpoint:
         self._probes += 1
         echo = self._echo = asyncio.get_running_loop().create_future()
         self._probe_sent, real = environment.perf_counter(), environment.wall_time()
-        acknowledged = self.publisher.ask(publish(self._channel, b"", b"%d" % self._probes))
+        acknowledged = self.publisher.ask(publish(self._channel, b"", self._probe_body()))
         acknowledged.add_done_callback(self._acknowledged)
 
         def heard() -> object:
@@ -296,7 +300,7 @@ class Endpoint:
 
     def echoed(self, body: bytes) -> None:
         """Measure the latency of a probe that came back."""
-        if body == b"%d" % self._probes and not self._echo.done():
+        if body == self._probe_body() and not self._echo.done():
             # Not by the event loop's clock, which is too coarse.
             self.latency = (environment.perf_counter() - self._probe_sent) * 1000
             self._echo.set_result(None)

@@ -13,6 +13,7 @@ from crosswire.cluster.redis.application import application_of, is_embedded
 from crosswire.cluster.redis.port import RedisPort
 from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.core.options import require_bool, require_count, require_one_of, require_seconds
+from crosswire.core.signing import require_secrets
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError
 
@@ -54,6 +55,8 @@ class Redis:
         buffer: bytes of messages that may wait: to be acknowledged, or, while no Redis can be reached, to be published.
         overflow: the policy for a message that does not fit into the buffer: "drop" drops and counts it, "raise" raises
             ``BusUnavailable``.
+        secret: text or bytes, 16 bytes at least: messages are signed with it, and only signed ones are taken. During a
+            change, a list: the first one signs, all are accepted. Give all nodes and emitters the same.
 
     Raises:
         ConfigError: an option can't be used; the text says what to change.
@@ -74,6 +77,7 @@ class Redis:
     auto_unsubscribe: bool = True
     buffer: int = 16 * 1024 * 1024
     overflow: Overflow = "drop"
+    secret: str | bytes | Collection[str | bytes] | None = None
 
     def __post_init__(self) -> None:
         _check_urls(self.urls)
@@ -91,6 +95,9 @@ class Redis:
             raise ConfigError(f"Redis(compat={self.compat!r}): give True or False, or Compat() with its options")
         _check_prefix(self.prefix)
         require_count("Redis(buffer)", self.buffer)
+        object.__setattr__(self, "secret", require_secrets("Redis(secret)", self.secret) or None)
+        if self.compat and self.secret:
+            raise ConfigError("Redis(secret, compat): original servers can't sign messages, so leave out one of them")
         if self.compat and self.delivery == "redundant":
             raise ConfigError(
                 "Redis(delivery='redundant', compat=True): original servers can't drop duplicates, "
@@ -103,6 +110,11 @@ class Redis:
     def all_urls(self) -> tuple[str, ...]:
         """The urls as a tuple, even if only one was given."""
         return (self.urls,) if isinstance(self.urls, str) else tuple(self.urls)
+
+    @property
+    def keys(self) -> tuple[bytes, ...]:
+        """The secrets as bytes; empty if messages are not signed."""
+        return require_secrets("Redis(secret)", self.secret)
 
     @property
     def compat_options(self) -> Compat | None:
@@ -120,9 +132,10 @@ class Redis:
         others = [
             f"{each.name}={getattr(self, each.name)!r}"
             for each in fields(self)
-            if each.name != "urls" and getattr(self, each.name) != each.default
+            if each.name not in ("urls", "secret") and getattr(self, each.name) != each.default
         ]
-        return f"Redis({', '.join([repr(shown), *others])})"
+        secret = ["secret=..."] if self.secret else []
+        return f"Redis({', '.join([repr(shown), *others, *secret])})"
 
 
 def _check_urls(urls: object) -> None:

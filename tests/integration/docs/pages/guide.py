@@ -46,6 +46,7 @@ async def run(page: Page) -> None:
         await page.run("When, and from which thread")
         assert (await thirteen.receive("news")).data == {"text": "hi"}
         await page.run("To a client that reads slowly")
+        assert (await thirteen.receive("price")).data["item"] == "apple"
         thirteen.send("snapshot")
         for number in range(190):
             assert (await thirteen.receive("part")).data["number"] == number
