@@ -31,6 +31,7 @@ from crosswire.server.handshake import Handshake
 from crosswire.server.server import Server
 from crosswire.server.socket import Socket
 from crosswire.transport.interface import Response
+from crosswire.transport.tls_files import Tls
 from crosswire.types import (
     Close,
     CloseCode,
@@ -97,5 +98,6 @@ __all__ = [
     "Socket",
     "SubscriptionFailure",
     "Tally",
+    "Tls",
     "UsageError",
 ]

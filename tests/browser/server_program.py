@@ -7,25 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from typing import Any
 
-from crosswire import EventError, Handshake, Heartbeat, Reject, Server, Socket
+from crosswire import EventError, Handshake, Heartbeat, Identity, Reject, Server, Socket
+
+
+async def who(handshake: Handshake) -> str | Identity | None:
+    """Let in who has an id, after a delay in seconds; refuse, fail, or expire, if the client wants that."""
+    query = handshake.query
+    await asyncio.sleep(float(query.get("delay", "0")))
+    if "refuse" in query:
+        raise Reject(int(query["refuse"]), "as you wish")
+    if "fail" in query:
+        raise RuntimeError("as the client wishes")
+    if "lasts" in query:
+        return Identity(query["id"], expires=time.time() + float(query["lasts"]), claims=query)
+    return query.get("id")
 
 
 def make_server(port: int) -> Server:
     """A server whose handlers do what a test asks for."""
     server = Server("js", port=port, heartbeat=Heartbeat(background=0.3))
 
-    @server.authenticate
-    async def who(handshake: Handshake) -> str | None:
-        """Let in who has an id, after a delay in seconds; refuse, or fail, if the client wants that."""
-        query = handshake.query
-        await asyncio.sleep(float(query.get("delay", "0")))
-        if "refuse" in query:
-            raise Reject(int(query["refuse"]), "as you wish")
-        if "fail" in query:
-            raise RuntimeError("as the client wishes")
-        return query.get("id")
+    server.authenticate(who)
 
     @server.on("echo")
     def echo(socket: Socket, data: Any) -> Any:
@@ -34,6 +39,10 @@ def make_server(port: int) -> Server:
     @server.on("whoami")
     def whoami(socket: Socket) -> dict[str, Any]:
         return {"user": socket.user, "subprotocol": socket.handshake.subprotocol}
+
+    @server.on("ticket")
+    def ticket(socket: Socket) -> Any:
+        return None if socket.identity is None else socket.identity.claims["ticket"]
 
     @server.on("refuse")
     def refuse() -> None:

@@ -49,7 +49,7 @@ def test_public_names_are_in_order_and_once() -> None:
         *("Refused", "Reject", "EventError", "InvalidPayload", "NotConnected", "CallTimeout", "ConfigError"),
         *("NodeGone", "NoOwner", "BusUnavailable"),
         *("Limits", "Heartbeat", "Replies", "Reply", "Tally", "Roster", "Locations", "RoomInfo", "RoomList", "Close"),
-        *("Identity", "CloseCode"),
+        *("Identity", "CloseCode", "Tls"),
         *("NodeInfo", "NodeStatus", "LinkStatus", "GapInfo", "OwnerChange", "SubscriptionFailure"),
     ],
 )

@@ -9,10 +9,12 @@ export type Given<Value> = Value | (() => Value | PromiseLike<Value>);
  */
 export function makeAddress(url: Given<string>, params?: Given<Params>): () => string | Promise<string> {
   // The version of what this client understands besides the original's protocol. Quoted, so that the build keeps the name.
-  const join = (base: string, query?: Params) => joinParams(base, { ...query, ["_cw"]: 1 });
+  // With a function, the server may ask for new parameters.
+  const renews = typeof params === "function" && { ["_cw_renew"]: 1 };
+  const join = (base: string, query?: Params) => joinParams(base, { ...query, ["_cw"]: 1, ...renews });
   const known = typeof url !== "function" && join(url, params as Params); // with a function, only the URL is checked
-  if (known && typeof params !== "function") return () => known;
+  if (known && !renews) return () => known;
   return async () => join(await given(url), await given(params));
 }
 
-const given = <Value>(value: Given<Value>) => (typeof value === "function" ? (value as () => Value)() : value);
+export const given = <Value>(value: Given<Value>) => (typeof value === "function" ? (value as () => Value)() : value);

@@ -1,4 +1,4 @@
-import type { Given } from "./address.js";
+import { type Given, given } from "./address.js";
 import { makeCalls } from "./calls.js";
 import type { Answer, AnyEvents, Handler, Name, WithData } from "./events.js";
 import { type Heartbeat, makeHeartbeat } from "./heartbeat.js";
@@ -65,6 +65,8 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     const settings = (this._settings = checked(url, options));
     this._queue = makeQueue(settings);
     this._heartbeat = makeHeartbeat(settings, this._hookCaller);
+    // The token of the connection expires: the server asks for the parameters of the next one.
+    if (typeof options.params === "function") this._router._of("$renew", 1)(() => given(options.params));
     const retries = makeRetries(settings, settings.retryLimit, Math.random);
     const tell = (event: string) => {
       if (settings.backgroundNotice !== false) connection._send({ event, payload: null }); // never queued

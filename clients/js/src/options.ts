@@ -10,7 +10,8 @@ import type { WebSocketClass } from "./websocket.js";
 export interface Options {
   /**
    * Added to the query, such as `{ id: "13" }`; an array of values repeats its name. Or a function that returns them, or a
-   * promise of them, called before each attempt, as for a token that expires. If it fails, the attempt has failed.
+   * promise of them, called before each attempt, as for a token that expires. If it fails, the attempt has failed. It is also
+   * called when the server asks for a new token before that of the connection expires.
    */
   params?: Given<Params> | undefined;
   /** Offered to the server, the favourite first. MessagePack needs `codec`, which offers its own subprotocol. */

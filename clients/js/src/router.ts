@@ -59,11 +59,11 @@ export function makeRouter({ _report }: HookCaller) {
   };
 
   return {
-    /** The listeners of an event. */
-    _of(event: string): Listeners {
+    /** The listeners of an event; without a check of an `own` one, of the protocol. */
+    _of(event: string, own?: unknown): Listeners {
       // Removed with the last handler: an application may use new names all the time.
       const forget = () => events.get(event) === listeners && events.delete(event);
-      const listeners: Listeners = events.get(requireEvent(event)) || makeListeners(forget);
+      const listeners: Listeners = events.get(own ? event : requireEvent(event)) || makeListeners(forget);
       events.set(event, listeners);
       return listeners;
     },

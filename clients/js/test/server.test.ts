@@ -15,6 +15,7 @@ interface ServerEvents {
 
 interface ClientEvents {
   echo(data: unknown): unknown;
+  ticket(): string;
   whoami(): { user: string; subprotocol: string | null };
   refuse(): never;
   never(): never;
@@ -71,6 +72,29 @@ test("messages of a room reach who is in it", async () => {
   await two.call("join", "1000");
   one.send("say", { room: "1000", text: "hi" });
   expect(await said).toEqual({ by: "1", text: "hi" });
+});
+
+test.each([undefined, msgpack])("a token that expires is renewed on the same connection, codec %#", async (codec) => {
+  let ticket = 0;
+  let closes = 0;
+  const params = async () => ({ id: "20", lasts: 1, ticket: ++ticket });
+  const client = await connect("20", { params, ...(codec && { codec }) });
+  client.onClose(() => closes++);
+  await expect.poll(() => client.call("ticket"), { timeout: 4000 }).toBe("3");
+  expect(closes).toBe(0);
+});
+
+test("a client whose function fails is closed when its token expires, and connects anew", async () => {
+  let ticket = 0;
+  const params = () => {
+    if (++ticket === 2) throw new Error("the office is closed");
+    return { id: "21", lasts: 1, ticket };
+  };
+  const client = await connect("21", { params });
+  const close = await new Promise((resolve) => client.onClose(resolve, { once: true }));
+  expect(close).toEqual({ code: 4014, reason: "the token has expired" });
+  await client.connect();
+  expect(await client.call("ticket")).toBe("3");
 });
 
 test("heartbeats are echoed", async () => {

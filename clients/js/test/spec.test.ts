@@ -53,6 +53,7 @@ interface PlayCase {
   name: string;
   options?: Options;
   final?: number[];
+  params?: Params;
   traceparent?: string;
   handlers?: Record<string, { returns?: unknown; refuses?: [string, string]; fails?: boolean }>;
   acts?: Record<string, Step[]>;
@@ -93,7 +94,7 @@ describe.each(KINDS)("%s", (kind) => {
 });
 
 /** A client to which the steps of a case happen. spec/README.md says what they mean. */
-function perform({ options, final, traceparent, handlers = {}, acts = {} }: PlayCase) {
+function perform({ options, final, params, traceparent, handlers = {}, acts = {} }: PlayCase) {
   const sockets: FakeSocket[] = [];
   const told: unknown[][] = [];
   const WebSocket = class extends FakeSocket {
@@ -106,7 +107,9 @@ function perform({ options, final, traceparent, handlers = {}, acts = {} }: Play
   const pingText = options?.pingText ?? "";
   const policy = final && { reconnectPolicy: ({ code }: Close) => !final.includes(code) };
   const tracing = traceparent && { traceparent: () => traceparent };
-  const client = new Client("ws://test", { pingInterval: null, ...options, ...policy, ...tracing, WebSocket });
+  const renewing = params && { params: () => params };
+  const given = { ...options, ...policy, ...tracing, ...renewing };
+  const client = new Client("ws://test", { pingInterval: null, ...given, WebSocket });
   tell(client, told);
   const { passed, illegal } = watchPhases(client);
 
@@ -161,7 +164,8 @@ function perform({ options, final, traceparent, handlers = {}, acts = {} }: Play
     },
     reconnect: (reset) => client.reconnect(reset),
     reconnecting: (expected) => expect(client.reconnecting).toBe(expected),
-    opens: () => {
+    opens: async () => {
+      if (params) await vi.advanceTimersByTimeAsync(0); // the function was asked
       last().open();
       if (client.pingInterval) expect(last().sent.splice(0, 1)).toEqual([pingText]);
     },

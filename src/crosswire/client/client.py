@@ -26,6 +26,7 @@ from crosswire.client.targets import Fresh, Headers, Targets
 from crosswire.client.url import Params
 from crosswire.core.backoff import Backoff
 from crosswire.core.listeners import AnyHook, EventListeners, Handler, Tag, remove
+from crosswire.core.messages import RENEW
 from crosswire.core.names import require_event
 from crosswire.core.options import require_count, require_seconds
 from crosswire.core.payload_types import payload_type
@@ -134,6 +135,8 @@ class Client:
         self._pending_after = require_seconds("pending_after", pending_after, zero=True)
         self._tasks = BackgroundTasks()
         self._listeners = EventListeners()
+        if self._targets.renews_parameters:
+            self._listeners.on_protocol(RENEW, self._targets.parameters)
         self._ids = CallIds()
         self._hooks = hooks = Hooks(self._tasks)
         self._router = Router(self._listeners, hooks, self._tasks)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from crosswire.client.options import require_headers, require_no_arguments
 from crosswire.client.url import Params, join_params
-from crosswire.core.messages import VERSION_PARAMETER
+from crosswire.core.messages import RENEWAL_PARAMETER, VERSION_PARAMETER
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.transport.client_connection import ConnectTarget
@@ -36,6 +36,7 @@ class Targets:
     Attributes:
         renews_credentials: whether a function is called for each attempt, so that the next token may be accepted after
             one was refused.
+        renews_parameters: whether that is so of the parameters, so that the server may ask for new ones.
 
     Raises:
         ConfigError: the url, parameters or headers can't be used.
@@ -53,6 +54,7 @@ class Targets:
         self._headers = _checked("headers", headers)
         self._template = template
         self.renews_credentials = callable(params) or callable(headers)
+        self.renews_parameters = callable(params)
         # Values that no function returns are checked at once.
         self._make(None if callable(params) else params, None if callable(headers) else headers)
 
@@ -64,6 +66,16 @@ class Targets:
         """
         return self._make_or_fail(await _value("params", self._params), await _value("headers", self._headers))
 
+    async def parameters(self) -> dict[str, Any]:
+        """Return the parameters of the next attempt, for a server that asks for a new token.
+
+        Raises:
+            NotConnected: as :meth:`next`.
+        """
+        params = await _value("params", self._params)
+        self._make_or_fail(params, None)
+        return dict(params or {})
+
     def _make_or_fail(self, params: Params | None, headers: Headers | None) -> ConnectTarget:
         try:
             return self._make(params, headers)
@@ -71,7 +83,8 @@ class Targets:
             raise NotConnected(f"can't connect: what params or headers returned can't be used: {error}") from error
 
     def _make(self, params: Params | None, headers: Headers | None) -> ConnectTarget:
-        url = join_params(join_params(self._url, params), {VERSION_PARAMETER: _VERSION})
+        understood = {VERSION_PARAMETER: _VERSION} | ({RENEWAL_PARAMETER: 1} if self.renews_parameters else {})
+        url = join_params(join_params(self._url, params), understood)
         return replace(self._template, url=url, headers=require_headers(headers))
 
 

@@ -95,6 +95,11 @@ class NodeLifecycle:
         self.name = self.name if name is None else name
         self.bus = self.bus if bus is None else bus
 
+    @property
+    def reload(self) -> Callable[[], None] | None:
+        """None: a node has nothing to load again while it runs."""
+        return None
+
     def require_stopped(self, what: str) -> None:
         """Check that the node does not run.
 

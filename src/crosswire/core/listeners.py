@@ -105,6 +105,10 @@ class EventListeners:
         self._by_event[event] = (*self.of(event), listener)
         return handler
 
+    def on_protocol(self, event: str, handler: Handler) -> None:
+        """Add the handler of an event of the protocol itself, which no application can add or remove."""
+        self._by_event[event] = (Listener(handler, self._arguments, f"the event {event!r}"),)
+
     def off(self, event: str, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers of an event: the given handler, the handlers with the given tag, or all."""
         require_event(event)

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import signal
 import threading
+from collections.abc import Callable
 from typing import Protocol
 
 from crosswire.core.options import require_drain
@@ -35,6 +36,11 @@ class Service(Protocol):
 
     async def wait_until_replaced(self) -> None:
         """Wait until another service has taken over its name."""
+
+    @property
+    def reload(self) -> Callable[[], None] | None:
+        """Function that loads files again, at a SIGHUP; None if there are none, and a SIGHUP ends the process."""
+        ...
 
     @property
     def name(self) -> str:
@@ -86,7 +92,10 @@ def _require_place(what: str) -> None:
 
 async def _run_to_the_end(service: Service, drain: float, signals: StopSignals) -> None:
     """Run a service, stop it as the signals demand, and make sure that no task keeps the process after that."""
-    signals.attach(asyncio.get_running_loop())
+    loop = asyncio.get_running_loop()
+    signals.attach(loop)
+    if (reload := service.reload) is not None and hasattr(signal, "SIGHUP"):
+        loop.add_signal_handler(signal.SIGHUP, reload)
     try:
         await _serve(service, drain, signals)
     except asyncio.CancelledError:  # something ends the event loop, for example sys.exit() in a handler

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -16,10 +17,10 @@ Attributes = dict[str, Any]
 
 PERIOD = 1.0
 """Seconds in which one line of a kind is logged."""
+MAX_LINES = 5
+"""Lines of all kinds that are logged in one period: a peer may cause losses of many kinds at once."""
 MAX_NAMES = 100
 """Names of one kind that are logged, each once."""
-NAMES_AT_ONCE = 5
-"""Names of one kind that are logged in a second."""
 _MAX_SHOWN = 200
 """Characters of a name that are logged."""
 _VALUE = re.compile(r"""(?<=value )(?:'.*'|".*"|\S+)(?= - at |$)|(?<=unknown field )`.*`(?= - at |$)""", re.DOTALL)
@@ -30,7 +31,8 @@ class ThrottledWarnings:
     """Log of losses that are reported nowhere else, at WARNING, however often they happen.
 
     The first line of a kind is logged at once. Lines that follow within a second are counted; after it, the last of
-    them is logged, with the number of the others. So a flood costs one line a second, and each loss is counted.
+    them is logged, with the number of the others. So a flood costs one line a second, and each loss is counted. Losses
+    of many kinds cost ``MAX_LINES`` a second; further ones wait like lines that follow.
 
     Args:
         logger: logger of the lines.
@@ -41,13 +43,15 @@ class ThrottledWarnings:
         warnings.warn("origin", "an upgrade was refused: the origin %r may not connect", origin)
     """
 
-    __slots__ = ("_clock", "_left_out", "_logger", "_named", "_names_throttle", "_throttle")
+    __slots__ = ("_clock", "_left_out", "_lines", "_logger", "_named", "_over", "_period_began", "_throttle")
 
     def __init__(self, logger: logging.Logger | RecordLogger, clock: Callable[[], float] | None = None) -> None:
         self._logger = logger
         self._clock = clock or (lambda: environment.monotonic())  # looked up each time: a simulation replaces it
         self._throttle = Throttle(burst=1, period=PERIOD)
-        self._names_throttle = Throttle(burst=NAMES_AT_ONCE, period=PERIOD)
+        self._period_began = -PERIOD
+        self._lines = 0
+        self._over: Counter[str] = Counter()  # lines that were left out for those of other kinds
         self._left_out: dict[str, _LastLine] = {}
         self._named: dict[str, set[str]] = {}
 
@@ -61,7 +65,7 @@ class ThrottledWarnings:
             args: arguments of the format.
             extra: attributes of the record: see :func:`~crosswire.runtime.log_records.about`.
         """
-        held_back = self._throttle.admit(kind, self._clock())
+        held_back = self._admit(kind)
         if held_back is None:
             self._keep(kind, text, args, extra)
             return
@@ -71,23 +75,46 @@ class ThrottledWarnings:
     def warn_once(self, kind: str, name: str, text: str, *args: object, extra: Attributes | None = None) -> None:
         """Log a line once for each name, up to ``MAX_NAMES`` of a kind, as peers can invent any number of them.
 
-        Not more than ``NAMES_AT_ONCE`` a second are logged: a further name when it comes again.
-
         Args:
-            kind: names of one kind are counted together; a clause: "there is no handler for an event".
+            kind: names of one kind are counted together; a clause: "there is no handler for an event". Beyond
+                ``MAX_LINES`` a second, a name is left for the next time.
             name: subject of the line.
             text: as for :meth:`warn`; its first argument is the name.
             args: other arguments of the format.
             extra: as for :meth:`warn`.
         """
         names = self._named.setdefault(kind, set())
-        if name in names or len(names) > MAX_NAMES or self._names_throttle.admit(kind, self._clock()) is None:
+        if name in names or len(names) > MAX_NAMES or not self._has_room(self._clock()):
             return
+        self._lines += 1
         names.add(name)
         if len(names) > MAX_NAMES:
             self._logger.warning("more than %d names were logged for which %s; no more will be", MAX_NAMES, kind)
             return
         self._logger.warning(text, shown(name), *args, extra=extra)
+
+    def _has_room(self, now: float) -> bool:
+        """Return whether a line more may be logged in this period."""
+        if now - self._period_began >= PERIOD:
+            self._period_began, self._lines = now, 0
+        return self._lines < MAX_LINES
+
+    def _admit(self, kind: str, *, again: bool = False) -> int | None:
+        """Return how many lines of a kind were left out since the last, or None if this one is left out.
+
+        Args:
+            kind: of the line.
+            again: whether the line was left out and counted before.
+        """
+        now = self._clock()
+        if not self._has_room(now):
+            self._over[kind] += not again
+            return None
+        held_back = self._throttle.admit(kind, now)
+        if held_back is None:
+            return None
+        self._lines += 1
+        return held_back + self._over.pop(kind, 0)
 
     def _keep(self, kind: str, text: str, args: tuple[object, ...], extra: Attributes | None) -> None:
         """Keep a line until the period is over, or, without an event loop, until the next of its kind is logged."""
@@ -103,8 +130,8 @@ class ThrottledWarnings:
     def _write_kept(self, kind: str) -> None:
         """Log the last line that was left out, with the number of the others."""
         last = self._left_out[kind]
-        held_back = self._throttle.admit(kind, self._clock())
-        if held_back is None:  # the timer is a little early: this clock is not the loop's
+        held_back = self._admit(kind, again=True)
+        if held_back is None:  # there are lines of other kinds, or this clock is not the loop's
             last.timer = asyncio.get_running_loop().call_later(PERIOD / 10, self._write_kept, kind)
             return
         del self._left_out[kind]

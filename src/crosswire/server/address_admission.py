@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable
 
 from crosswire.core.address_limits import AddressCounts, AddressRates, address_key
 from crosswire.core.limits import Limits
+from crosswire.runtime import environment
 from crosswire.transport.interface import Response
 
 _RETRY_AFTER = 5
@@ -20,17 +20,15 @@ class AddressAdmission:
     Args:
         connections: of one address; None for no limit.
         rate: of one address, a second; None for no limit.
-        clock: returns seconds.
+        clock: returns seconds; None for that of the process.
     """
 
     __slots__ = ("_clock", "_counts", "_rates")
 
-    def __init__(
-        self, connections: int | None, rate: float | None, clock: Callable[[], float] = time.monotonic
-    ) -> None:
+    def __init__(self, connections: int | None, rate: float | None, clock: Callable[[], float] | None = None) -> None:
         self._counts = None if connections is None else AddressCounts(connections)
         self._rates = None if rate is None else AddressRates(rate)
-        self._clock = clock
+        self._clock = clock or (lambda: environment.monotonic())  # looked up each time: a simulation replaces it
 
     def refusal(self, remote: str) -> Response | None:
         """Return the refusal of a WebSocket from an address, or None; then it counts for the rate."""

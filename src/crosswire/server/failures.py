@@ -37,7 +37,16 @@ class FailureReporter:
         stopping: set while the server stops; handlers that are cancelled then have not failed.
     """
 
-    __slots__ = ("_limit_throttle", "_on_error", "_tasks", "_throttle", "losses", "stopping", "warnings")
+    __slots__ = (
+        "_all_throttle",
+        "_limit_throttle",
+        "_on_error",
+        "_tasks",
+        "_throttle",
+        "losses",
+        "stopping",
+        "warnings",
+    )
 
     def __init__(
         self,
@@ -47,6 +56,7 @@ class FailureReporter:
         self._on_error = on_error
         self._tasks = tasks
         self._throttle = Throttle()
+        self._all_throttle = Throttle(burst=10, period=1)
         self._limit_throttle = Throttle(burst=1, period=1)
         self.losses = Losses()
         self.warnings = ThrottledWarnings(logger)
@@ -142,7 +152,10 @@ class FailureReporter:
         fire(self._on_error, (session.socket, error), self._tasks, failed, session.handlers.copy_context)
 
     def _log(self, error: BaseException, what: str, extra: Attributes) -> None:
-        if (held_back := self._throttle.admit((what, type(error)), environment.monotonic())) is None:
+        now = environment.monotonic()
+        if (held_back := self._throttle.admit((what, type(error)), now)) is None:
+            return
+        if self._all_throttle.admit("any failure", now) is None:
             return
         also = f" ({held_back} more of these were not logged)" if held_back else ""
         logger.error("%s failed%s", what, also, exc_info=error, extra=extra)

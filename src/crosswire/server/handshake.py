@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from crosswire.core.headers import Headers
@@ -33,15 +34,24 @@ class Handshake:
         remote: the client's IP address; empty on a Unix socket. Behind a proxy it is the proxy's, unless that is one of
             ``Server(trusted_proxies=...)``: then the address it gives, which may also be ``unknown`` or ``_hidden``.
         scheme: ``https`` if the client uses TLS, else ``http``, according to the socket or a trusted proxy.
+        peer_certificate: the client's certificate as ``ssl.SSLSocket.getpeercert`` returns it, verified by this
+            server's ``Tls(client_ca=...)``; else None, as behind a proxy that ends TLS, and over ASGI.
         is_renewal: whether the client was asked for a new token. Then the query has it, and the fields that may have
             had the old one are left out of the headers.
     """
 
-    __slots__ = ("_agreed", "_subprotocol", "_target", "headers", "is_renewal", "remote", "scheme")
+    __slots__ = ("_agreed", "_subprotocol", "_target", "headers", "is_renewal", "peer_certificate", "remote", "scheme")
 
     def __init__(
-        self, target: str, headers: Headers, remote: str, subprotocol: str | None = None, scheme: str = "http"
+        self,
+        target: str,
+        headers: Headers,
+        remote: str,
+        subprotocol: str | None = None,
+        scheme: str = "http",
+        peer_certificate: Mapping[str, Any] | None = None,
     ) -> None:
+        self.peer_certificate = peer_certificate
         self._target = target
         self.headers = headers
         self.remote = remote
@@ -49,6 +59,12 @@ class Handshake:
         self._subprotocol = subprotocol
         self._agreed = False
         self.is_renewal = False
+
+    @property
+    def peer_name(self) -> str | None:
+        """Common name of the subject of the client's certificate; None without one."""
+        subject = (self.peer_certificate or {}).get("subject", ())
+        return next((value for names in subject for name, value in names if name == "commonName"), None)
 
     @property
     def subprotocols(self) -> tuple[str, ...]:
@@ -114,7 +130,7 @@ class Handshake:
         values = {name: _texts(value) for name, value in parameters.items()}
         target = f"{quote(self.path)}?{urlencode({**self.query_all, **values}, doseq=True)}"
         headers = Headers((name, value) for name, value in self._fields() if name not in _CREDENTIALS)
-        handshake = Handshake(target, headers, self.remote, self._subprotocol, self.scheme)
+        handshake = Handshake(target, headers, self.remote, self._subprotocol, self.scheme, self.peer_certificate)
         handshake._agreed = handshake.is_renewal = True
         return handshake
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -84,6 +85,11 @@ class Lifecycle:
     def running(self) -> bool:
         """Whether the server has been started and not stopped."""
         return self._life.running
+
+    @property
+    def reload(self) -> Callable[[], None] | None:
+        """Function that loads the certificate from its files again; None if it comes from no files."""
+        return self._listener.reload
 
     def require_running(self) -> None:
         """Check that the server runs, in the current event loop.

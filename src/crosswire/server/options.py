@@ -17,6 +17,7 @@ from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
 from crosswire.server.duplicates import Duplicates
 from crosswire.transport.interface import AsgiApplication
+from crosswire.transport.tls_files import Tls
 
 MIN_KEY_LENGTH = 6
 """Fewest characters of a key of the publish endpoint."""
@@ -48,17 +49,26 @@ def require_options(
     require_bool("metrics", metrics)
 
 
-def require_tls(tls: object) -> None:
-    """Check that a TLS context is one of a server.
+def require_tls(tls: object) -> ssl.SSLContext | Tls | None:
+    """Return the files or the TLS context of a server; of a tuple, the files that it names.
 
     Raises:
-        ConfigError: it is not a context, or that of a client.
+        ConfigError: it is neither, or the context of a client.
     """
-    if tls is None:
-        return
-    require_kind("tls", tls, ssl.SSLContext, f"give an ssl.SSLContext with your certificate: {_TLS_EXAMPLE}")
-    if isinstance(tls, ssl.SSLContext) and tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
+    if tls is None or isinstance(tls, Tls):
+        return tls
+    if isinstance(tls, tuple) and len(tls) == 2:
+        try:
+            return Tls(*tls)
+        except ConfigError as error:
+            raise ConfigError(f"{error}; give the paths of two files, or an ssl.SSLContext") from error
+    if not isinstance(tls, ssl.SSLContext):
+        advice = f"give Tls('fullchain.pem', 'privkey.pem'), or an ssl.SSLContext with your certificate: {_TLS_EXAMPLE}"
+        require_kind("tls", tls, ssl.SSLContext, advice)
+        return None
+    if tls.protocol == ssl.PROTOCOL_TLS_CLIENT:
         raise ConfigError(f"tls: this is the context of a client. That of a server: {_TLS_EXAMPLE}")
+    return tls
 
 
 def require_origins(origins: object) -> Origins | None:

@@ -47,6 +47,7 @@ from crosswire.server.upgrade import Terms, Upgrades
 from crosswire.transport.interface import Acceptor, AsgiApplication, NetworkListener
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.network import make_listener
+from crosswire.transport.tls_files import Tls
 from crosswire.types import Replies
 
 
@@ -62,7 +63,8 @@ class Server:
             same Redis act as one. "embedded" starts one for all servers and nodes started in this folder,
             "embedded:NAME" for all that give that name. None: it works alone.
         bus: carries messages between servers instead of Redis, such as a :class:`MemoryBus`.
-        tls: context for ``wss`` with your certificate.
+        tls: certificate for ``wss``: a :class:`Tls`, whose files are loaded again when they change, the paths of a
+            certificate and its key, or a context that you have made.
         origins: origins of pages that browsers may connect from, such as ``https://example.com``, with
             ``https://*.example.com`` for its subdomains; None for any.
         trusted_proxies: addresses and networks of proxies that are trusted about their clients, in ``Forwarded`` or
@@ -113,7 +115,7 @@ class Server:
         port: int = 9000,
         redis: str | Collection[str] | Redis | None = None,
         bus: Bus | None = None,
-        tls: ssl.SSLContext | None = None,
+        tls: Tls | tuple[str, str] | ssl.SSLContext | None = None,
         origins: Collection[str] | None = None,
         trusted_proxies: Collection[str] = (),
         proxy_protocol: bool = False,
@@ -139,7 +141,7 @@ class Server:
             proxy_protocol=proxy_protocol,
             metrics=metrics,
         )
-        require_tls(tls)
+        certificate = require_tls(tls)
         proxies = require_proxies(trusted_proxies, proxy_protocol=proxy_protocol)
         terms = Terms(
             require_origins(origins),
@@ -174,7 +176,7 @@ class Server:
             flusher,
             host=host,
             port=port,
-            tls=tls,
+            tls=certificate,
             reuse_port=reuse_port,
             header_senders=proxies if proxy_protocol else None,
             has_proxies=proxies is not None,
@@ -422,6 +424,11 @@ class Server:
     def running(self) -> bool:
         """Whether the server has been started and not stopped."""
         return self._lifecycle.running
+
+    @property
+    def reloads(self) -> bool:
+        """Whether its certificate comes from files, which are loaded again at a SIGHUP."""
+        return self._lifecycle.reload is not None
 
     @property
     def instruments(self) -> ServerInstruments:

@@ -194,10 +194,11 @@ class Upgrades:
 
     def _handshake(self, request: HttpRequest) -> Handshake:
         scheme = "https" if request.secure else "http"
-        if (proxies := self._terms.proxies) is None:
-            return Handshake(request.target, request.headers, request.remote, scheme=scheme)
-        requester = proxies.resolve(request.remote, scheme, request.headers)
-        return Handshake(request.target, request.headers, requester.remote, scheme=requester.scheme)
+        remote, certificate = request.remote, request.peer_certificate
+        if (proxies := self._terms.proxies) is not None:
+            requester = proxies.resolve(remote, scheme, request.headers)
+            remote, scheme = requester.remote, requester.scheme
+        return Handshake(request.target, request.headers, remote, scheme=scheme, peer_certificate=certificate)
 
     @property
     def proxies(self) -> TrustedProxies | None:

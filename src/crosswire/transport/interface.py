@@ -31,6 +31,7 @@ class HttpRequest:
             opening handshake, and answers them itself.
         body: its content, if the acceptor wants it. Of one larger than ``Limits.max_message``, at least the beginning,
             of one byte more.
+        peer_certificate: the client's certificate as ``ssl.SSLSocket.getpeercert`` returns it, if it was verified.
     """
 
     target: str
@@ -41,6 +42,7 @@ class HttpRequest:
     secure: bool = False
     websocket: bool = False
     body: bytes = b""
+    peer_certificate: Mapping[str, Any] | None = None
 
     @property
     def wants_websocket(self) -> bool:
@@ -329,6 +331,11 @@ class NetworkListener(Protocol):
 
     async def stop(self) -> None:
         """Accept no more connections. Connections stay open, and their requests are still handed to the acceptor."""
+
+    @property
+    def reload(self) -> Callable[[], None] | None:
+        """Function that loads the certificate from its files again; None if it comes from no files."""
+        ...
 
     async def end(self) -> None:
         """Close the connections that have not become WebSockets."""

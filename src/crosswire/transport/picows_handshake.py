@@ -127,7 +127,10 @@ class HandshakeProtocol(asyncio.Protocol):
         said = self._proxy_header
         remote = self._peer() if said is None or said.remote is None else said.remote
         secure = self._context.secure or (said is not None and said.tls)
-        return HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
+        request = HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
+        if self._context.secure:
+            request.peer_certificate = self._transport.get_extra_info("peercert") or None
+        return request
 
     def _receive_body(self, head: RequestHead, request: HttpRequest, *, complete: bool) -> None:
         if complete:

@@ -23,6 +23,7 @@ from crosswire.transport.picows_handshake import HandshakeProtocol
 from crosswire.transport.proxy_header import ProxyHeader
 from crosswire.transport.proxy_header_protocol import ProxyHeaderProtocol
 from crosswire.transport.tls import has_certificate
+from crosswire.transport.tls_files import ReloadedTls, Tls
 from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
 
 MAX_BIND_ATTEMPTS = 20
@@ -38,7 +39,7 @@ class PicowsListener:
         flusher: of the connections' outboxes.
         host: an IPv4 or IPv6 address or name, or ``unix:/path`` for a Unix socket, ``?mode=660`` for its mode.
         port: 0 for a free one, the same on all addresses of the host.
-        tls: context for ``wss``.
+        tls: context for ``wss``, or the files that it is made from.
         reuse_port: let several processes listen on the port (``SO_REUSEPORT``).
         header_senders: proxies that begin every connection with a header of the PROXY protocol; None for none.
         has_proxies: whether proxies name the clients, so that limits on addresses are not for peers.
@@ -56,14 +57,17 @@ class PicowsListener:
         *,
         host: str,
         port: int,
-        tls: ssl.SSLContext | None = None,
+        tls: ssl.SSLContext | Tls | None = None,
         reuse_port: bool = False,
         header_senders: TrustedProxies | None = None,
         has_proxies: bool = False,
         count_refusal: Callable[[str], None] = ignore_refusal,
     ) -> None:
         self._acceptor = acceptor
-        self._tls = tls
+        self._tls_files = ReloadedTls(tls) if isinstance(tls, Tls) else None
+        self._tls = (
+            self._tls_files.context if self._tls_files is not None else tls if isinstance(tls, ssl.SSLContext) else None
+        )
         self._header_senders = header_senders
         self._host, self._port, self._reuse_port = host, port, reuse_port
         self._unix = _parse_address(host, port, reuse_port)
@@ -174,6 +178,12 @@ class PicowsListener:
     async def serve(self) -> None:
         assert self._server is not None, "bind() comes first"
         await self._gate.serve(self._server)
+        if self._tls_files is not None:
+            self._tls_files.start()
+
+    @property
+    def reload(self) -> Callable[[], None] | None:
+        return None if self._tls_files is None else self._tls_files.reload
 
     async def _serve_again(self, place: socket.socket) -> asyncio.Server:
         """Return a server that accepts connections on a socket."""
@@ -185,6 +195,8 @@ class PicowsListener:
 
     async def stop(self) -> None:
         self._gate.close()
+        if self._tls_files is not None:
+            self._tls_files.stop()
         if self._server is not None:
             self._server.close()
             self._server = None

@@ -138,7 +138,7 @@ async def test_an_unhandled_event_is_logged_once_for_each_of_a_few_names(
         for number in range(300):
             await peer.send(f"made up {number}")
         await settled(peer)
-    assert 2 < len(warnings(caplog)) < 20, "a few in a second"
+    assert 3 <= len(warnings(caplog)) < 50  # a few a second
 
 
 @pytest.mark.parametrize("message", ["no json", '{"event":"typo"}', '{"payload":1}'])

@@ -63,7 +63,7 @@ async def test_the_handshake_protocol_is_freed_after_the_upgrade() -> None:
 )
 async def test_a_connection_that_has_ended_is_freed_without_the_garbage_collector(sent: bytes) -> None:
     def connections() -> int:
-        return sum(isinstance(each, PicowsConnection) for each in gc.get_objects())
+        return sum(type(each) is PicowsConnection for each in gc.get_objects())
 
     async with echo_server() as echo:
         gc.collect()

@@ -126,6 +126,8 @@ class CaseRunner:
         options = snake(case.get("options", {}))
         if "final" in case:
             options["reconnect_policy"] = lambda close: close.code not in case["final"]
+        if "params" in case:
+            options["params"] = lambda: case["params"]
         self.fake = FakeClient(**options)
         self.client = self.fake.client
         if "traceparent" in case:

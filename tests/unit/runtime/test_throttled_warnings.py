@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.runtime.throttled_warnings import MAX_NAMES, NAMES_AT_ONCE, PERIOD, ThrottledWarnings, reason
+from crosswire.runtime.throttled_warnings import MAX_NAMES, PERIOD, ThrottledWarnings, reason
 from tests.support.aio import wait_until
 
 
@@ -104,12 +104,9 @@ def test_a_name_with_line_breaks_forges_no_log_line(name: str) -> None:
 def test_each_name_is_logged_once_up_to_a_limit() -> None:
     logger, clock = _RecordingLogger(), _FakeClock()
     warnings = ThrottledWarnings(logger, clock)
-    for number in range(2 * MAX_NAMES):
-        warnings.warn_once("there is no handler", f"name {number}", "no handler for %r")
-    assert len(logger.lines) == NAMES_AT_ONCE
-    for _ in range(MAX_NAMES):
-        clock.now += PERIOD
+    for _ in range(2):
         for number in range(2 * MAX_NAMES):
+            clock.now += PERIOD
             warnings.warn_once("there is no handler", f"name {number}", "no handler for %r")
     assert logger.lines[:2] == ["no handler for 'name 0'", "no handler for 'name 1'"]
     assert len(logger.lines) == MAX_NAMES + 1
@@ -146,3 +143,42 @@ def test_unknown_fields_and_long_texts_are_not_shown() -> None:
     assert "s3cret" not in reason(raised.value)
     assert len(reason(ValueError("x" * 10_000))) < 300
     assert reason(ValueError("a\nb")).isprintable()
+
+
+def test_losses_of_many_kinds_cost_a_few_lines_a_second_and_are_counted() -> None:
+    logger, clock = _RecordingLogger(), _FakeClock()
+    warnings = ThrottledWarnings(logger, clock)
+    for number in range(100):
+        warnings.warn(f"{number % 20}", "%d", number % 20)
+    assert logger.lines == ["0", "1", "2", "3", "4"]
+    clock.now = PERIOD
+    warnings.warn("7", "%d", 7)
+    warnings.warn("0", "%d", 0)
+    assert logger.lines[5:] == ["7 (5 more of these were not logged)", "0 (4 more of these were not logged)"]
+
+
+async def test_lines_that_gave_way_to_other_kinds_are_logged_later() -> None:
+    logger = _RecordingLogger()
+    warnings = ThrottledWarnings(logger)
+    for number in range(14):
+        warnings.warn(f"{number % 7}", "%d", number % 7)
+    assert len(logger.lines) == 5
+    await wait_until(lambda: len(logger.lines) == 12)
+    assert sorted(logger.lines[5:]) == [
+        "0",
+        "1",
+        "2",
+        "3",
+        "4",
+        *(f"{each} (1 more of these were not logged)" for each in (5, 6)),
+    ]
+
+
+def test_names_cost_a_few_lines_a_second() -> None:
+    logger, clock = _RecordingLogger(), _FakeClock()
+    warnings = ThrottledWarnings(logger, clock)
+    for second in range(3):
+        clock.now = second * PERIOD
+        for number in range(100):
+            warnings.warn_once("there is none", f"{number}", "%s")
+    assert logger.lines == [f"{number}" for number in range(15)]

@@ -38,6 +38,7 @@ class KeptWorker:
         listening: set when the worker listens for the first time.
         name: name of its node; "worker 2" until that is known.
         port: port on which it listens; 0 for a Unix socket, and until it is known.
+        reloads: whether it loads its certificate again at a SIGHUP.
     """
 
     def __init__(self, assignment: Assignment, *, restart_delays: Backoff = RESTART_DELAYS) -> None:
@@ -51,6 +52,7 @@ class KeptWorker:
         self.listening = asyncio.Event()
         self.name = f"worker {assignment.number}"
         self.port = 0
+        self.reloads = False
 
     def use_port(self, port: int) -> None:
         """Set the port, which another worker has got; called before :meth:`run`."""
@@ -78,6 +80,11 @@ class KeptWorker:
         self._signal = number
         if self._process is not None:
             self._signal_process(self._process, number)
+
+    def reload(self) -> None:
+        """Let the worker load its certificate again, if it has one from files and listens."""
+        if self._process is not None and self._started and self.reloads:
+            self._process.signal(signal.SIGHUP)
 
     def _signal_process(self, process: WorkerProcess, number: signal.Signals) -> None:
         # While Python still imports this package, a SIGINT would cause a traceback; a SIGTERM just ends it.
@@ -107,7 +114,7 @@ class KeptWorker:
             self._refusal = report
             return
         self._restarts.listening(time.monotonic())
-        self.name, self.port = report.name, report.port
+        self.name, self.port, self.reloads = report.name, report.port, report.reloads
         self.listening.set()
 
     async def _wait_before_restart(self, delay: float) -> None:

@@ -58,10 +58,17 @@ class Started(msgspec.Struct, frozen=True, tag=True):
 
 
 class Listening(msgspec.Struct, frozen=True, tag=True):
-    """Report of a worker that it accepts connections."""
+    """Report of a worker that it accepts connections.
+
+    Attributes:
+        name: of its node.
+        port: that it listens on.
+        reloads: whether it loads its certificate again at a SIGHUP.
+    """
 
     name: str
     port: int
+    reloads: bool = False
 
 
 class StartRefused(msgspec.Struct, frozen=True, tag=True):

@@ -66,6 +66,7 @@ class Supervisor:
         for worker in others:
             if not await self._listens(worker):
                 return
+        self._pass_reloads_on()
         where = f"port {first.port}" if first.port else "a Unix socket"
         logger.info("listening on %s: %s", where, ", ".join(worker.name for worker in self._workers))
         await asyncio.wait(self._runs, return_when=asyncio.FIRST_COMPLETED)
@@ -81,6 +82,15 @@ class Supervisor:
             return listening.done()
         finally:
             listening.cancel()
+
+    def _pass_reloads_on(self) -> None:
+        """Let a SIGHUP load certificates again, where workers have one from files; elsewhere it ends this process."""
+        if any(worker.reloads for worker in self._workers):
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+
+    def _reload(self) -> None:
+        for worker in self._workers:
+            worker.reload()
 
     async def _stop(self, number: signal.Signals, caught: asyncio.Queue[signal.Signals]) -> None:
         self._signal(number)

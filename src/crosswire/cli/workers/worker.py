@@ -64,7 +64,7 @@ def _serve(assignment: Assignment, link: WorkerLink) -> None:
     )
     if assignment.workers > 1:
         server.on_start(lambda: _require_shared_bus(server, assignment.workers))
-    server.on_listening(lambda: link.report(Listening(server.name, server.port)))
+    server.on_listening(lambda: link.report(Listening(server.name, server.port, server.reloads)))
 
     # All workers write to the same terminal or file, so each line has the name of its worker.
     name = server.name.replace("%", "%%")

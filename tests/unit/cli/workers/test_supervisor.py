@@ -22,6 +22,7 @@ class FakeWorker:
     def __init__(self, name: str, *, ends_on: Sequence[signal.Signals] = (TERM, INT, KILL)) -> None:
         self.name = name
         self.port = 0
+        self.reloads = False
         self.listening = asyncio.Event()
         self.running = False
         self.signals: list[signal.Signals] = []
