@@ -134,12 +134,12 @@ def starlette_room() -> AbstractContextManager[Serving]:
 
 
 @contextmanager
-def crosswire_nodes(count: int) -> Iterator[Serving]:
+def crosswire_nodes(count: int, *options: str) -> Iterator[Serving]:
     """Run several Crosswire servers, named A, B and so on, and their Redis, all on one core."""
     with ExitStack() as processes:
         with on_core(SERVER_CORE):
             redis = processes.enter_context(RedisProcess())
-        command = [sys.executable, "-m", "bench.servers.crosswire_node", "--redis", redis.url, "--name"]
+        command = [sys.executable, "-m", "bench.servers.crosswire_node", "--redis", redis.url, *options, "--name"]
         nodes = [processes.enter_context(serving([*command, name])) for name in ascii_uppercase[:count]]
         yield Serving([port for node in nodes for port in node.ports], [redis.pid, *(node.pids[0] for node in nodes)])
 

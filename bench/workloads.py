@@ -36,7 +36,7 @@ def memory(figures: Figures) -> str:
 CROSSWIRE, BARE = "Crosswire", "bare epoll loop"
 WITH_METRICS = "with metrics"
 WITH_COMPRESSION = "with compression"
-TWO_NODES, EIGHT_NODES = "2 nodes", "8 nodes"
+TWO_NODES, EIGHT_NODES, SIGNED_NODES = "2 nodes", "8 nodes", "2 nodes, secret"
 ONE_PORT, UVICORN = "Crosswire and an application on its port", "uvicorn alone"
 
 ASGI, STARLETTE = "Crosswire as an ASGI application on uvicorn", "a Starlette room on uvicorn"
@@ -169,6 +169,20 @@ WORKLOADS = [
         ports=1,
         original="7 k/s",
         target="60 k/s",
+    ),
+    Workload(
+        "with a secret, and without: user to user, one write a message",
+        "tell",
+        {"each": 100, "senders": 1, "inflight": 8, "batch": 0},
+        servers=(SIGNED_NODES, TWO_NODES),
+        target="ratio 0.75",
+    ),
+    Workload(
+        "with a secret, and without: fan-out to 1,000 clients of two nodes, 8 in flight",
+        "fanout",
+        {"each": 500, "inflight": 8},
+        servers=(SIGNED_NODES, TWO_NODES),
+        target="ratio 0.95",
     ),
     Workload(
         "user to user with 8 nodes, and with 2: CPU of all processes for one message",

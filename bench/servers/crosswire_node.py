@@ -1,21 +1,23 @@
 """A Crosswire server among several on one Redis, as a user would write it, without tuning.
 
-Run it as `python -m bench.servers.crosswire_node --name A --redis URL`. It prints `PORT n` when it listens and stops
-on SIGTERM.
+Run it as `python -m bench.servers.crosswire_node --name A --redis URL`, with `--secret` to sign what goes over Redis.
+It prints `PORT n` when it listens and stops on SIGTERM.
 """
 
 import argparse
 
 import msgspec
 
-from crosswire import Handshake, Server, Socket
+from crosswire import Handshake, Redis, Server, Socket
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--name", required=True, help="unique among the nodes")
 parser.add_argument("--redis", required=True, metavar="URL")
+parser.add_argument("--secret", action="store_true", help="sign what goes over Redis")
 arguments = parser.parse_args()
 
-server = Server(arguments.name, port=0, redis=arguments.redis)
+SECRET = "a secret for measurements"
+server = Server(arguments.name, port=0, redis=Redis(arguments.redis, secret=SECRET if arguments.secret else None))
 
 
 class Line(msgspec.Struct):

@@ -29,3 +29,8 @@ def chosen_bus(redis: str | Collection[str] | Redis | None, bus: Bus | None) -> 
 def compat_options(bus: Bus) -> Compat | None:
     """Return the options of the original's servers on a bus; None if there are none, as there can be on Redis only."""
     return bus.compat_options if isinstance(bus, Redis) else None
+
+
+def signing_keys(bus: Bus) -> tuple[bytes, ...]:
+    """Return the keys with which nodes on a bus sign their messages; empty if they do not."""
+    return bus.keys if isinstance(bus, Redis) else ()

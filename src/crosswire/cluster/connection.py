@@ -50,6 +50,7 @@ class ClusterConnection:
         holds_events: whether the application's events are held until :meth:`release_events`. If not, they are held
             only until the name is known to be this node's.
         owns: the namespaces whose rooms this node may own; None for all.
+        keys: with which messages between nodes are signed; empty if they are not.
 
     Attributes:
         began: when it was made, in seconds of a monotonic clock.
@@ -78,11 +79,12 @@ class ClusterConnection:
         observers: Sequence[NodeObserver] = (),
         holds_events: bool = False,
         owns: tuple[str, ...] | None = None,
+        keys: Sequence[bytes] = (),
     ) -> None:
         self.name = name
         self.incarnation = environment.token_hex(8)
         self.began = environment.monotonic()
-        self.port = port_of(bus, self, name, bytes.fromhex(self.incarnation))
+        self.port = port_of(bus, self, name, bytes.fromhex(self.incarnation), keys)
         self._channels = Channels(bus.prefix)
         self.native = NativeDialect(self.port, self._channels, name, self.incarnation)
         self.dialect: Dialect = self.native

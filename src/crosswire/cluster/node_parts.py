@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from crosswire.cluster.bus_options import compat_options
+from crosswire.cluster.bus_options import compat_options, signing_keys
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
@@ -121,6 +121,7 @@ class NodeParts:
             self.hooks,
             self._background,
             compat=compat_options(bus),
+            keys=signing_keys(bus),
             observers=self.instruments.observers,
             holds_events=bool(self.hooks.on_start),
             owns=self._owns,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crosswire.cluster.interface import Bus, BusEvents
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.cluster.redis.options import Redis
 from crosswire.cluster.send_buffer import OVERHEAD
 from crosswire.cluster.signed_receivers import MICROSECONDS, SignedChannels
 from crosswire.core.signing import Signer
@@ -47,7 +48,6 @@ class SignedPort(OrderedPort):
         return self._signer.header(channel, self.origin, number, previous, sent, body)
 
 
-def port_of(bus: Bus, events: BusEvents, name: str, origin: bytes) -> OrderedPort:
-    """Make the connection of a node to a bus; it signs its messages if the bus has a secret."""
-    keys = bus.keys if isinstance(bus, Redis) else ()
+def port_of(bus: Bus, events: BusEvents, name: str, origin: bytes, keys: Sequence[bytes]) -> OrderedPort:
+    """Make the connection of a node to a bus; it signs its messages if there are keys."""
     return SignedPort(bus, events, name, origin, Signer(keys)) if keys else OrderedPort(bus, events, name, origin)

@@ -38,7 +38,7 @@ class Limits:
         auth_timeout: seconds for an asynchronous ``authenticate``, and again for an asynchronous ``on_connect``; over
             it, cancelled, and closed with 1013.
         held: bytes of memory that one client's messages may take, decoded, while handlers are at work on them or they
-            wait, with what a handler takes itself; None for twice ``max_message`` and 128 KiB. Over half of it, reading
+            wait, with what a handler takes itself; None for twice ``max_message`` and 128 KiB. Over 3/8 of it, reading
             pauses; a message that would take more alone is refused with ``TOO_LARGE``.
         linger: seconds that handlers of a connection that is gone have to end, before ``on_disconnect``; over it, they
             are cancelled.

@@ -18,7 +18,12 @@ FEW_HANDLERS = 8
 """Number of handlers of a connection from which on every message is weighed."""
 QUICKLY_DECODED = 32 * 1024
 """Bytes of a message that is decoded in less than a fair turn of the event loop, whatever it holds."""
-CALLED_SHARE = 9 / 16
+AT_WORK_SHARE = 3 / 8
+"""Share of ``Limits.held`` up to which more messages are given to handlers, and the client is read.
+
+So there is room for another of the largest messages, which may be arriving.
+"""
+CALLED_SHARE = 1 / 2
 """Share of ``Limits.held`` up to which the client is read while its answer to a call is awaited."""
 _SLOWNESS = {False: 12, True: 4}
 """Multiple of ``Limits.max_message`` that a message may weigh for a plain handler; MessagePack is decoded twice."""
@@ -41,7 +46,7 @@ class HeldLimits:
     def __init__(self, limits: Limits) -> None:
         self._max_message = limits.max_message
         self.all = limits.held_bytes
-        self.at_work = self.all // 2
+        self.at_work = int(self.all * AT_WORK_SHARE)
         self.called = int(self.all * CALLED_SHARE)
 
     def quickly_decoded(self, codec: Codec) -> int:

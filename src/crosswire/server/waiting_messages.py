@@ -115,7 +115,7 @@ class WaitingMessages:
         taken = size + self._handlers.memory
         if client.awaits_answers:
             return taken > self._held.called
-        return taken > self._held.at_work or size > self._limits.max_message
+        return size > self._limits.max_message or (taken > self._held.at_work and self._handlers.running > 0)
 
 
 def _handle_text(codec: Codec, text: bytes, handle: HandleMessage) -> None:

@@ -6,7 +6,8 @@ import asyncio
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
-from contextlib import contextmanager, suppress
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from contextvars import Context, copy_context
 from dataclasses import dataclass
 from functools import partial
@@ -110,15 +111,20 @@ class Simulation:
         What it raises is raised, with a note that names the seed and shows the end of the trace.
 
         Raises:
-            UsageError: this simulation has run already, or an event loop runs in this thread.
+            UsageError: this simulation has run already.
             TimeoutError: the scenario takes longer than the time limit.
             NothingLeft: the scenario waits for something that never comes.
         """
         if self._loop is not None:
             raise UsageError("a simulation runs once: make another one, with the same seed for the same run")
-        with suppress(RuntimeError):
+        try:
             asyncio.get_running_loop()
-            raise UsageError("a simulation has a loop of its own: run it in a test without `async`, or in a thread")
+        except RuntimeError:
+            return self._run(scenario)
+        with ThreadPoolExecutor(1) as executor:  # in an asynchronous test: it has a loop of its own
+            return executor.submit(self._run, scenario).result()
+
+    def _run(self, scenario: Scenario[T]) -> T:
         self._loop = loop = SimulatedLoop(self.seed)
         try:
             with _seeded(self.seed), _traced(self.trace), asyncio.Runner(loop_factory=lambda: loop) as runner:

@@ -16,6 +16,7 @@ from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.message_outbox import message_size
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import QUANTUM
+from crosswire.transport.uvicorn_reader import UvicornReader
 from crosswire.transport.uvicorn_sender import UvicornSender, drop_if_unread, uvicorn_protocol
 from crosswire.types import Close, CloseCode
 
@@ -98,6 +99,8 @@ class AsgiConnection:
         assert task is not None, "an ASGI server calls an application in a task"
         self._task, cancelled_before = task, task.cancelling()
         self._sender.start()
+        if self._protocol is not None:
+            self._protocol.transport.set_protocol(UvicornReader(self._protocol))
         try:
             self._guard(self._receiver.opened, self)
             await self._read()

@@ -7,6 +7,7 @@ fragments within limits, and bounds what waits to be sent.
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -31,7 +32,8 @@ from crosswire.transport.open_connection import OpenConnection
 from crosswire.transport.tcp_progress import TcpProgress
 from crosswire.types import Close, CloseCode
 
-logger = get_logger("crosswire.transport")
+_protocol_logger = get_logger("crosswire.transport.client")
+_protocol_logger.setLevel(logging.INFO)  # at DEBUG, it would show the request and all messages, with their tokens
 
 MAX_FRAGMENTS = 128 * 1024
 """Fragments of one message; high, because a server may stream a message in small pieces."""
@@ -143,7 +145,7 @@ class ClientConnection(asyncio.Protocol):
             uri,
             subprotocols=[Subprotocol(name) for name in target.subprotocols] or None,
             max_size=target.max_message,
-            logger=logger,
+            logger=_protocol_logger,
         )
         self._assembler = Assembler(target.max_message, MAX_FRAGMENTS)
         self._transport: asyncio.Transport | None = None

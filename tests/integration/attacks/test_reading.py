@@ -106,6 +106,12 @@ async def test_no_flood_over_tls_makes_a_turn_long(tmp_path: Path) -> None:
             assert await longest_turn_under(server, flood) < LONGEST_TURN
 
 
+async def test_no_flood_over_asgi_makes_a_turn_long() -> None:
+    async with attacked_server(hooks=True, asgi=True) as server:
+        for flood in FLOODS:
+            assert await longest_turn_under(server, flood) < LONGEST_TURN, flood
+
+
 async def test_large_messages_make_no_turn_long() -> None:
     async with attacked_server() as server:
         for flood in (event("echo", "x" * 1_000_000, "1"), frame(Opcode.BINARY, bytes(1_000_000))):

@@ -11,6 +11,7 @@ from tests.support.attacks import AttackedServer, Attacker, attack, attacked_ser
 
 MIB = 1 << 20
 CONNECTIONS = 6
+LONG_NAME = "\U0001f600" * 250
 MOST = 4 * MIB
 """Bytes that a server holds for one connection at most, with the default limits."""
 STARTUP = 8 * MIB
@@ -40,16 +41,36 @@ async def flood(server: AttackedServer, query: str, data: bytes, total: int = 24
     attackers = [await attack(server, f"user={query}{number}") for number in range(CONNECTIONS)]
     await server.wait_for(connections=CONNECTIONS)
     times = min(total // len(data), 3000)
-    await asyncio.gather(*[each.flood(data, times=times, timeout=2) for each in attackers])
+    await asyncio.gather(*[each.flood(data, times=times, timeout=0.7) for each in attackers])
     return attackers
 
 
-@pytest.mark.parametrize("kind", FLOODS)
-@pytest.mark.parametrize("query", ["", "pending"], ids=["slow handlers", "not let in"])
+CASES = [("", kind) for kind in FLOODS] + [("pending", "text"), ("pending", "small calls")]
+
+
+@pytest.mark.parametrize(("query", "kind"), CASES)
 async def test_what_waits_and_what_handlers_hold_is_bounded(kind: str, query: str) -> None:
     async with attacked_server() as server:
         before = await server.memory(trim=True)
         attackers = await flood(server, query, FLOODS[kind])
+        held = await server.memory(trim=True) - before
+        for each in attackers:
+            await each.close()
+        assert held < CONNECTIONS * MOST + STARTUP
+
+
+@pytest.mark.parametrize("kind", ["text", "text with an emoji"])
+async def test_all_that_one_client_can_do_together_is_bounded(kind: str) -> None:
+    async with attacked_server() as server:
+        before = await server.memory(trim=True)
+        attackers = [await attack(server, f"user={'u' * 200}{number}") for number in range(CONNECTIONS)]
+        for number, each in enumerate(attackers):
+            for room in range(110):
+                each.send(event("join", f"{LONG_NAME}{number}-{room}"))
+            each.send(event("$background"))
+        unread = event("echo", "x" * (MIB - 200), "1")
+        await asyncio.gather(*[each.flood(unread, times=6, timeout=2) for each in attackers])
+        await asyncio.gather(*[each.flood(FLOODS[kind], times=10, timeout=0.7) for each in attackers])
         held = await server.memory(trim=True) - before
         for each in attackers:
             await each.close()

@@ -141,5 +141,5 @@ async def test_a_peer_that_is_gone_is_noticed_while_it_is_not_read(left: bool) -
     connection.peer_left = left
     await asyncio.sleep(4)
     assert len(connection.aborts) == left
-    assert session.handlers.running == (0 if left else 4)
+    assert session.handlers.running == (0 if left else 3)
     await server.end()

@@ -478,3 +478,9 @@ def test_a_client_is_an_ordinary_one() -> None:
         assert isinstance(sim.client(server), Client)
 
     Simulation(1).run(scenario)
+
+
+async def test_it_runs_inside_an_asynchronous_test_as_well() -> None:
+    simulation = Simulation(3)
+    simulation.run(chat)
+    assert str(simulation.trace) == trace_of(3)

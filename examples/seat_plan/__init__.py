@@ -1,0 +1,1 @@
+"""The seat plan of a theatre, with a test that finds a bug by a seed."""
