@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.soak import churn, clock_jump, cycles, netsplit
+from tests.soak import churn, clock_jump, cycles, netsplit, never_read
 
 
 async def test_nothing_is_left_of_connections_half_of_which_are_broken_off() -> None:
@@ -25,3 +25,9 @@ async def test_both_sides_of_a_netsplit_go_on_and_agree_when_it_heals() -> None:
 async def test_a_clock_that_jumps_by_an_hour_takes_nobody_for_dead_and_replaces_the_older_login() -> None:
     outcome = await clock_jump.run(0.5, (clock_jump.HOUR, -clock_jump.HOUR))
     assert not [problem for problem in outcome.problems if "seconds" not in problem]
+
+
+async def test_clients_that_never_read_are_dropped_and_hold_no_more_than_their_limits() -> None:
+    outcome = await never_read.run(8, 16 * 1024 * 1024)
+    # How long the calls of others take is a figure of the long run.
+    assert not [problem for problem in outcome.problems if "p99" not in problem and "ratio" not in problem]

@@ -16,7 +16,7 @@ export function joinParams(url: string, params?: Params): string {
   } catch {
     valid = "";
   }
-  if (!valid) throw new ConfigError(`url: ${url} can't be used`);
+  if (!valid) throw new ConfigError(`url: ${`${url}`.split("?")[0]} can't be used`); // the query may have a token
   const added = new URLSearchParams();
   for (const name in params) {
     for (const value of ([] as unknown[]).concat(params[name])) {

@@ -57,7 +57,7 @@ class Refusal(msgspec.Struct, gc=False):
 class Message(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "call_id": "callId"}):
     """A message of any kind. Its payload stays raw until a handler with a type for it is known.
 
-    A ``traceparent`` that is no string is no reason to refuse the message.
+    So does its ``traceparent``, which may be anything: one that is no string is no reason to refuse the message.
     """
 
     event: str | None = None
@@ -65,7 +65,7 @@ class Message(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "ca
     callback_id: str | None = None
     call_id: str | None = None
     error: Refusal | None = None
-    traceparent: Any = None
+    traceparent: msgspec.Raw = ABSENT
 
 
 class _EventMessage(msgspec.Struct, gc=False):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
@@ -130,6 +131,8 @@ class Socket:
     async def drained(self, below: int = 64 * 1024) -> None:
         """Wait until fewer than ``below`` bytes wait to be sent, to send much data as fast as the client reads it.
 
+        It always takes a turn of the event loop at least, so that others are served between the parts.
+
         Raises:
             NotConnected: the connection is closed, or ends meanwhile.
             UsageError: ``below`` is not a whole number greater than 0.
@@ -137,6 +140,7 @@ class Socket:
         _require_size(below)
         self._client.require_open()
         self._require_thread()
+        await asyncio.sleep(0)  # other connections have their turn, however fast this one reads
         if not await self._client.drained(below):
             raise NotConnected(f"the connection of user {self.user!r} was closed before all was sent")
 

@@ -71,7 +71,7 @@ class UvicornReader(asyncio.BufferedProtocol):
         self._protocol.pause_writing()
 
     def resume_writing(self) -> None:
-        """Let uvicorn send again."""
+        """Let uvicorn send what it has held back."""
         self._protocol.resume_writing()
 
     def _begin_turn(self) -> None:

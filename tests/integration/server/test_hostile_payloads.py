@@ -66,6 +66,17 @@ async def test_hostile_json_is_answered_or_refused(handler: str) -> None:
             assert (await server.state()).longest_turn < LONGEST_TURN, name
 
 
+@pytest.mark.parametrize("item", ["[]", "1e-310"])
+async def test_what_no_handler_gets_is_not_decoded(item: str) -> None:
+    async with attacked_server() as server, attacker(server, "user=1") as raw:
+        await server.state()
+        for field in ("traceparent", "unknown", "callId"):
+            message = f'{{"event":"echo","{field}":{array_of(item)},"payload":1,"callbackId":"1"}}'
+            raw.send(frame(1, message.encode()))
+            assert await raw.frames(1)
+            assert (await server.state()).longest_turn < LONGEST_TURN, field
+
+
 def packed(payload: bytes) -> bytes:
     return b"\x83\xa5event\xa4echo\xaacallbackId\xa1x\xa7payload" + payload
 

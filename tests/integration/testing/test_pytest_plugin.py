@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.timeout(180)  # a pytest of its own takes a while to start on a busy machine
+
 APPLICATION = """
 from crosswire import Server
 
@@ -107,7 +109,7 @@ def project(tmp_path: Path) -> Path:
 def run_pytest(project: Path, *arguments: str) -> Outcome:
     """Run the tests of a project; return the numbers of each outcome, and what was printed."""
     command = [sys.executable, "-W", "error", "-m", "pytest", "-p", "no:xdist", "-p", "no:cacheprovider", *arguments]
-    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, cwd=project, capture_output=True, text=True, timeout=120, check=False)
     summary = done.stdout.rstrip().rpartition("\n")[2]
     return {
         what: int(count) for count, what in re.findall(r"(\d+) (passed|failed|error|skipped)", summary)

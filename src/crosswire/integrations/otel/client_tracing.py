@@ -11,7 +11,7 @@ from crosswire.core.codecs import Codec
 from crosswire.core.messages import Message
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.traceparents import incoming
-from crosswire.integrations.otel.spans import Spans, current_traceparent, text_or_none
+from crosswire.integrations.otel.spans import Spans, current_traceparent, traceparent_of
 from crosswire.integrations.otel.traced_answering import TracedAnswering
 from crosswire.runtime.answering import Callers, EventHandling
 
@@ -59,7 +59,7 @@ class _TracedRouter:
         self._router = router
 
     def receive(self, message: Message, codec: Codec, reply: Reply) -> None:
-        with incoming(text_or_none(message.traceparent)):
+        with incoming(traceparent_of(message, codec)):
             self._router.receive(message, codec, reply)
 
 

@@ -12,7 +12,7 @@ from crosswire.core.messages import traced
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.traceparents import incoming
 from crosswire.errors import InvalidMessage
-from crosswire.integrations.otel.spans import Spans, current_traceparent, text_or_none
+from crosswire.integrations.otel.spans import Spans, current_traceparent, traceparent_of
 from crosswire.integrations.otel.traced_answering import TracedAnswering
 from crosswire.runtime.answering import Callers, EventHandling
 from crosswire.server.client_calls import CallableClient, ClientCalling, PendingClientRequest
@@ -111,6 +111,6 @@ def _traceparent_of(codec: Codec, data: str | bytes) -> str | None:
     if ("traceparent" not in data) if isinstance(data, str) else (b"traceparent" not in data):
         return None
     try:
-        return text_or_none(codec.decode(data).traceparent)
+        return traceparent_of(codec.decode(data), codec)
     except InvalidMessage:
         return None  # the router refuses it

@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.trace import Span, SpanKind, TracerProvider
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from crosswire.core.codecs import Codec
+from crosswire.core.messages import Message
+from crosswire.core.payload_types import payload_type
 from crosswire.core.traceparents import incoming
+from crosswire.errors import InvalidPayload
 
+_TEXT = payload_type(str)
 _HEADER = "traceparent"
 _MAX_TRACEPARENT = 128
 """Characters of a ``traceparent`` that is looked at; the present version has 55."""
@@ -71,9 +75,16 @@ def context_of(traceparent: str | None) -> Context:
     return _PROPAGATOR.extract({_HEADER: traceparent}, Context())
 
 
-def text_or_none(traceparent: Any) -> str | None:
-    """Return what a peer sent as ``traceparent`` if it is a text."""
-    return traceparent if isinstance(traceparent, str) else None
+def traceparent_of(message: Message, codec: Codec) -> str | None:
+    """Return what a peer sent as ``traceparent`` if it is a text of a possible length."""
+    raw = message.traceparent
+    if not 0 < memoryview(raw).nbytes <= _MAX_TRACEPARENT + 8:
+        return None
+    try:
+        text: str = codec.payload(_TEXT, raw)
+    except InvalidPayload:
+        return None
+    return text
 
 
 def current_traceparent() -> str | None:
