@@ -175,6 +175,7 @@ Every server is a process, so is every Redis; all clients are one more. Each mes
 whom) and its number. Servers write down what they publish before they do, the clients what comes, and when all has
 come a checker that knows nothing of Crosswire compares the two (`tests/faults/checker.py`). Messages are published for
 {length.before:g} s before a fault begins and {length.after:g} s after it ends.
+[soak.md](soak.md) has runs of minutes: a netsplit, churn, a rolling restart.
 """
 
 

@@ -20,12 +20,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from crosswire.cluster.redis.embedded.database import find_server
 from tests.faults.programs import ROOT
 from tests.soak import churn, clock_jump, cycles, floods, netsplit, never_read, rolling_restart
 from tests.soak.outcome import Figure, Outcome
 from tests.soak.report import lines, page
 
+RESULTS = ROOT / ".soak"
+"""Where the outcome of the last run of each scenario is kept, for the page."""
 Run = Callable[[], Coroutine[Any, Any, Outcome]]
 
 
@@ -36,8 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     scenarios = _scenarios(options)
     outcomes = [_run(name, scenarios[name]) for name in options.only or scenarios]
     if options.write is not None:
-        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-        options.write.write_text(page(outcomes, today, machine), encoding="utf-8")
+        last = [outcome for name in scenarios if (outcome := _last(name)) is not None]
+        options.write.write_text(page(last, machine), encoding="utf-8")
     problems = [f"{outcome.name}: {problem}" for outcome in outcomes for problem in outcome.problems]
     print("\n" + ("\n".join(problems) or "everything held"))
     return 1 if problems else 0
@@ -57,15 +61,24 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Run]:
 
 def _run(name: str, run: Run) -> Outcome:
     print(f"{name} ...", flush=True)
-    begun = time.monotonic()
+    begun, load = time.monotonic(), os.getloadavg()[0]
     try:
         outcome = asyncio.run(run())
     except Exception as error:  # noqa: BLE001 - the others are run all the same, and the page says so
         outcome = Outcome(name, "it broke down")
         outcome.figures.append(Figure("ran to its end", repr(error)[:500].replace("\n", " "), "yes", held=False))
-    outcome.seconds = time.monotonic() - begun
+    outcome.seconds, outcome.load = time.monotonic() - begun, load
+    outcome.date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.json").write_bytes(msgspec.json.encode(outcome))
     print(lines(outcome), flush=True)
     return outcome
+
+
+def _last(name: str) -> Outcome | None:
+    """Return the outcome of the last run of a scenario, or None if there was none."""
+    file = RESULTS / f"{name}.json"
+    return msgspec.json.decode(file.read_bytes(), type=Outcome) if file.exists() else None
 
 
 def _machine() -> dict[str, str]:
@@ -76,7 +89,6 @@ def _machine() -> dict[str, str]:
         "Python": f"{platform.python_implementation()} {platform.python_version()}",
         "Redis": " ".join(version.split()[:3]),
         "cores, for all processes together": str(os.cpu_count()),
-        "load average before, of other work": f"{os.getloadavg()[0]:.1f}",
     }
 
 
@@ -84,7 +96,7 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     names = ("floods", "never-read", "clock", "netsplit", "rolling-restart", "churn", "cycles")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of {', '.join(names)}")
-    parser.add_argument("--write", type=Path, metavar="PAGE", help="write the results as a page")
+    parser.add_argument("--write", type=Path, metavar="PAGE", help="write a page with the last results of all")
     parser.add_argument("--cycles", type=int, default=cycles.CYCLES, help=f"default: {cycles.CYCLES:,}")
     parser.add_argument(
         "--cycle-seconds", type=float, default=cycles.SECONDS, help=f"no more cycles after: {cycles.SECONDS:g}"

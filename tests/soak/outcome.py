@@ -31,12 +31,16 @@ class Outcome:
         title: what was done, in a sentence.
         seconds: it took.
         figures: in order.
+        date: of the run.
+        load: average load of the machine when it began, of other work.
     """
 
     name: str
     title: str
     seconds: float = 0.0
     figures: list[Figure] = field(default_factory=list)
+    date: str = ""
+    load: float = 0.0
 
     def note(self, what: str, measured: str) -> None:
         """Add a figure for information."""

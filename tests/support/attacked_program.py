@@ -170,6 +170,7 @@ class AttackedServer:
             text = "x" * data["size"]
             for _ in range(data["count"]):
                 server.room("room", "shout").send("told", text)
+                await asyncio.sleep(0)  # drained may return at once, and a handler must not hold the event loop
                 await socket.drained()
 
     def _add_hooks(self) -> None:

@@ -90,6 +90,7 @@ class ClusterConnection:
         self.dialect: Dialect = self.native
         self.alone = False
         self.owns_name = False
+        self._leaving = False  # then no more tasks are started
         self._clients = clients
         self._responders = responders
         self._hooks = hooks
@@ -175,6 +176,7 @@ class ClusterConnection:
 
     async def leave(self) -> None:
         """Leave the cluster, and disconnect from the bus."""
+        self._leaving = True
         self._requests.end_all()
         self.owners.unwatch_all()
         self._responders.alive = False
@@ -215,7 +217,8 @@ class ClusterConnection:
         """Run the application's hook ``on_join``, and send the new node the list of the Redis that were added."""
         self.owners.members_changed()
         self._hooks.fire_join(info)
-        self._hooks.on_newcomer(info.name)
+        if not self._leaving:
+            self._hooks.on_newcomer(info.name)
         if info.incarnation in self._silenced:
             self._silenced.remove(info.incarnation)
             self._clients.restored()  # it was alive all the time, and its users may be connected here too
@@ -252,7 +255,8 @@ class ClusterConnection:
         if info.channel is not None:
             info = info._replace(user=self._channels.user_of(info.channel), room=self._channels.room_of(info.channel))
         self._hooks.fire_gap(info)
-        self._hooks.on_missed()
+        if not self._leaving:
+            self._hooks.on_missed()
 
     def health_changed(self, status: LinkStatus) -> None:
         """Run the application's hook ``on_bus_health``."""

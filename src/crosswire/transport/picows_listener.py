@@ -64,10 +64,6 @@ class PicowsListener:
         count_refusal: Callable[[str], None] = ignore_refusal,
     ) -> None:
         self._acceptor = acceptor
-        self._tls_files = ReloadedTls(tls) if isinstance(tls, Tls) else None
-        self._tls = (
-            self._tls_files.context if self._tls_files is not None else tls if isinstance(tls, ssl.SSLContext) else None
-        )
         self._header_senders = header_senders
         self._host, self._port, self._reuse_port = host, port, reuse_port
         self._unix = _parse_address(host, port, reuse_port)
@@ -77,7 +73,8 @@ class PicowsListener:
         self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None  # bound, and not serving yet
         self._tasks = BackgroundTasks()
-        self._context = ListenerContext(limits, flusher, secure=tls is not None, count_refusal=count_refusal)
+        self._context = ListenerContext(limits, flusher, count_refusal=count_refusal)
+        self._use_tls(tls)
         self._handshakes = PendingHandshakes(
             limits.handshake_timeout, limits.unauthenticated, _guard(limits, has_proxies), self._pause, self._dropped
         )
@@ -98,12 +95,24 @@ class PicowsListener:
     def share_with(self, application: HttpApplication) -> None:
         self._application = application
 
-    def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
+    def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None, tls: Tls | None = None) -> None:
         host = self._host if host is None else host
         port = self._port if port is None else port
         reuse_port = self._reuse_port if reuse_port is None else reuse_port
         self._unix = _parse_address(host, port, reuse_port)
         self._host, self._port, self._reuse_port = host, port, reuse_port
+        if tls is not None:
+            self._use_tls(tls)
+
+    def _use_tls(self, tls: ssl.SSLContext | Tls | None) -> None:
+        self._tls_files: ReloadedTls | None = None
+        self._tls: ssl.SSLContext | None = None
+        if isinstance(tls, Tls):
+            self._tls_files = ReloadedTls(tls)
+            self._tls = self._tls_files.context
+        else:
+            self._tls = tls
+        self._context.secure = tls is not None
 
     async def bind(self) -> None:
         loop = asyncio.get_running_loop()
@@ -144,7 +153,6 @@ class PicowsListener:
             self._host,
             port,
             backlog=ACCEPTED_AT_ONCE,
-            **self._server_tls(),
             reuse_port=self._reuse_port or None,
             start_serving=False,
         )
@@ -154,23 +162,19 @@ class PicowsListener:
         if await place.is_served():
             raise OSError(errno.EADDRINUSE, "another process listens on this socket")
         self._server = await loop.create_unix_server(
-            self._protocol, place.path, backlog=ACCEPTED_AT_ONCE, **self._server_tls(), start_serving=False
+            self._protocol, place.path, backlog=ACCEPTED_AT_ONCE, start_serving=False
         )
         self._port = 0
         self._file = place.identity()
         place.apply_mode()
 
-    def _server_tls(self) -> dict[str, Any]:
-        """Return options for TLS from the first byte; none where a header comes first, as TLS begins after it."""
-        return {} if self._header_senders is not None else self._tls_options("ssl")
-
-    def _tls_options(self, name: str) -> dict[str, Any]:
+    def _tls_options(self) -> dict[str, Any]:
         """Return the context, with our timeouts: the event loop's are a minute for the handshake, half of it to end."""
         if self._tls is None:
             return {}
         limits = self._context.limits
         return {
-            name: self._tls,
+            "sslcontext": self._tls,
             "ssl_handshake_timeout": limits.handshake_timeout,
             "ssl_shutdown_timeout": limits.close_timeout,
         }
@@ -188,7 +192,7 @@ class PicowsListener:
     async def _serve_again(self, place: socket.socket) -> asyncio.Server:
         """Return a server that accepts connections on a socket."""
         loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {"backlog": ACCEPTED_AT_ONCE, **self._server_tls()}
+        options: dict[str, Any] = {"backlog": ACCEPTED_AT_ONCE}
         if self._unix is not None:
             return await loop.create_unix_server(self._protocol, sock=place, **options)
         return await loop.create_server(self._protocol, sock=place, **options)
@@ -219,9 +223,9 @@ class PicowsListener:
 
     def _protocol(self) -> asyncio.Protocol:
         self._gate.check()
-        if self._header_senders is None:
+        if self._header_senders is None and self._tls is None:
             return HandshakeProtocol(self._acceptor, self._context, self._handshakes, self._application)
-        tls = self._tls_options("sslcontext")
+        tls = self._tls_options()
         return ProxyHeaderProtocol(
             self._header_senders,
             self._handshakes,

@@ -1,4 +1,4 @@
-"""Reads the header of the PROXY protocol that a proxy sends before TLS and before the request."""
+"""Begins connections that have a header of the PROXY protocol, TLS, or both in front of their request."""
 
 from __future__ import annotations
 
@@ -21,10 +21,13 @@ TlsOptions = dict[str, Any]
 
 
 class ProxyHeaderProtocol(asyncio.Protocol):
-    """Protocol of a new connection until its header has been read; a ``PendingHandshake``.
+    """Protocol of a new connection until its header has been read and TLS has begun; a ``PendingHandshake``.
+
+    A server of the event loop with TLS hides a connection until that has begun, and nobody could count or drop it.
 
     Args:
-        proxies: peers that may send the header; a connection of another peer is closed.
+        proxies: peers that may send the header, and have to; a connection of another peer is closed. None if there is
+            no header.
         handshakes: the pending handshakes of the listener, with this one.
         warnings: of connections that are closed.
         tls: options for TLS, which begins after the header.
@@ -46,7 +49,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
 
     def __init__(
         self,
-        proxies: TrustedProxies,
+        proxies: TrustedProxies | None,
         handshakes: PendingHandshakes,
         warnings: ThrottledWarnings,
         tls: TlsOptions,
@@ -66,16 +69,19 @@ class ProxyHeaderProtocol(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the header if the peer may send one."""
+        """Wait for the header if the peer may send one, or begin with TLS."""
         self._transport = cast(asyncio.Transport, transport)
-        self._handshakes.add(self)
-        if not self._proxies.trusts(self._peer):
+        if not self._handshakes.add(self, self._peer if self._handshakes.guards_addresses else ""):
+            self._transport.abort()
+        elif self._proxies is None:
+            asyncio.get_running_loop().call_soon(self._start_without_header)  # reading begins behind this callback
+        elif not self._proxies.trusts(self._peer):
             self._refuse("it is none of trusted_proxies")
 
     def data_received(self, data: bytes) -> None:
         """Parse a part of the header."""
         self._data += data
-        if self._header is not None or self._transport.is_closing():
+        if self._header is not None or self._proxies is None or self._transport.is_closing():
             return
         try:
             self._header = parse_proxy_header(self._data)
@@ -120,6 +126,12 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         protocol.connection_made(transport)
         if self._data:
             protocol.data_received(self._data)
+
+    def _start_without_header(self) -> None:
+        if not self._transport.is_closing():
+            self._header = ProxyHeader(0, None)
+            rest, self._data = self._data, b""
+            self._start_tls(rest)
 
     def _start_tls(self, rest: bytes) -> None:
         """Start TLS, and feed it the bytes of its handshake that came with the header: they can't be unread.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 import pytest
 
@@ -13,13 +14,16 @@ from crosswire.testing import asgi_client
 from tests.integration.server.support import (
     WAIT_TIMEOUT,
     RawPeer,
+    connect,
     make_server,
     raw_connect,
     raw_stream,
     upgrade_request,
+    url_of,
 )
 from tests.support.aio import wait_until
 from tests.support.attacks import attack, attacked_server, witness
+from tests.support.certificates import tls_contexts
 
 DRIBBLERS = 300
 """Connections that send a byte now and then, and never a whole request."""
@@ -122,6 +126,18 @@ async def test_dribblers_give_way_to_a_new_connection() -> None:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_handshakes_of_tls_give_way_to_a_new_connection(tmp_path: Path) -> None:
+    tls, trusting = tls_contexts(tmp_path)
+    async with make_server(limits=Limits(unauthenticated=20), tls=tls) as server, AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(raw_stream(server)) for _ in range(30)]
+        for peer in peers[::2]:
+            peer.writer.write(b"\x16\x03\x01")
+        address = url_of(server, "/?id=13", "wss").replace("127.0.0.1", "localhost")
+        async with connect(server, "13", uri=address, ssl=trusting):
+            assert len(server._listener._handshakes) <= 20  # type: ignore[attr-defined]
+            assert sum(peer.reader.at_eof() for peer in peers) >= 1
 
 
 async def test_a_storm_of_clients_waits_and_is_let_in() -> None:
