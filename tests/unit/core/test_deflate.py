@@ -154,7 +154,7 @@ def test_no_message_takes_long_to_be_compressed(size: int, window_bits: int) -> 
     seconds = []
     for _ in range(3):
         began = time.thread_time()
-        compressed = compress(payload, window_bits)
+        compress(payload, window_bits)
         seconds.append(time.thread_time() - began)
     assert min(seconds) < 0.05
-    assert len(compressed) < size * 0.6
+    assert len(compress(payload, window_bits)) < size * 0.6
