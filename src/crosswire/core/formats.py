@@ -40,10 +40,16 @@ def encode(message: msgspec.Struct, *, msgpack: bool, policy: MessagePolicy | No
     return EncodedMessage(text, MSGPACK.from_json(text) if msgpack else None, policy)
 
 
-class _Event(msgspec.Struct, gc=False):
-    """The part of an event that is checked; the decoder checks the syntax of all the rest."""
+class _Event(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "call_id": "callId"}):
+    """The part of an event that is checked; the decoder checks the syntax of all the rest.
+
+    What else makes a message a call or an answer is not there: a client would take it for its server's.
+    """
 
     event: str
+    callback_id: None = None
+    call_id: None = None
+    error: None = None
 
 
 _check_json = msgspec.json.Decoder(_Event).decode

@@ -97,7 +97,7 @@ class _SenderStream:
     the sender's own messages out: see :meth:`Sequencer.resume`.
 
     Attributes:
-        first: the number of the first message.
+        first: the number of the message that came first.
         last: the number of the last message that was handed on; messages with smaller numbers are not handed on.
         before: the number of the message before ``last``.
         given_up: the number of the last message that was handed on though messages before it were missing.
@@ -245,9 +245,10 @@ class Sequencer:
         else:
             stream.last = stream.before
 
-    def knows(self, origin: bytes) -> bool:
-        """Return whether a message of a sender was handed on or is held."""
-        return origin in self._streams
+    def first_number(self, origin: bytes) -> float:
+        """Return the number of the message of a sender that came first; infinity if none was handed on or is held."""
+        stream = self._streams.get(origin)
+        return inf if stream is None else stream.first
 
     def numbers(self) -> dict[bytes, int]:
         """Return the number of each sender's last message."""

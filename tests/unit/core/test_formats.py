@@ -109,6 +109,10 @@ def test_any_event_of_another_node_may_go_to_clients(event: str, text: str) -> N
         b'{"event":"a","payload":"\xff"}',
         b'{"event":"a","payload":"\xed\xa0\x80"}',
         b'{"event":"\x80"}',
+        b'{"event":"a","callId":"1"}',
+        b'{"event":"a","callbackId":"1"}',
+        b'{"callbackId":5,"event":"a"}',
+        b'{"event":"a","error":{"code":"x"}}',
     ],
 )
 def test_what_is_no_event_in_json_may_not_go_to_clients(data: bytes) -> None:
@@ -116,7 +120,17 @@ def test_what_is_no_event_in_json_may_not_go_to_clients(data: bytes) -> None:
         require_event_message(EncodedMessage(data))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", b"\xc1", b"\x81\xa5event\xa0", b"\x81\xa5event\xa1a\x00"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80",
+        b"\xc1",
+        b"\x81\xa5event\xa0",
+        b"\x81\xa5event\xa1a\x00",
+        b"\x82\xa5event\xa1a\xa6callId\xa11",
+    ],
+)
 def test_what_is_no_event_in_messagepack_may_not_go_to_clients(data: bytes) -> None:
     with pytest.raises(InvalidPayload, match="for clients"):
         require_event_message(EncodedMessage(b'{"event":"a"}', data))
