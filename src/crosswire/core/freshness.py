@@ -47,6 +47,7 @@ class Freshness:
         known = self._clocks.get(origin)
         if known is not None:
             ahead = max(ahead, known[0] - _DRIFT_RATE * (now - known[1]))
+            self._clocks.move_to_end(origin)
         elif len(self._clocks) >= _MAX_CLOCKS:
             self._clocks.popitem(last=False)
         self._clocks[origin] = ahead, now

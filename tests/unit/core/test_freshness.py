@@ -26,6 +26,17 @@ def test_a_delayed_or_replayed_message_does_not_change_the_clock_of_a_member() -
     assert not fresh.is_new(MEMBER, 119, 120, 121, 0)
 
 
+def test_the_clock_of_a_member_is_known_however_many_others_are_heard() -> None:
+    fresh, ahead = Freshness(), HOUR
+    fresh.came(MEMBER, 0)
+    fresh.heard(MEMBER, ahead, 0)
+    for number in range(10_000):
+        if number % 1000 == 0:
+            fresh.heard(MEMBER, number + ahead, number)
+        fresh.heard(b"%08d" % number, number, number)
+    assert fresh.is_new(MEMBER, 10_000 + ahead, 10_000, 10_000, 10_000)
+
+
 def test_a_clock_that_runs_more_slowly_is_followed() -> None:
     fresh = Freshness()
     fresh.came(MEMBER, 0)
