@@ -5,9 +5,12 @@ from __future__ import annotations
 import ast
 import re
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from crosswire import Limits
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -88,3 +91,46 @@ def test_files_that_are_named_exist(page: str) -> None:
     assert len(named) > 30
     missing = {path for path in named if not any([*ROOT.glob(path), *(ROOT / "src/crosswire").glob(path)])}
     assert missing == set()
+
+
+def tables(page: str) -> list[list[str]]:
+    """Return the tables of a page as lists of lines."""
+    found = re.findall(r"(?:^\|.*\n)+", without_code(ROOT / page), re.MULTILINE)
+    return [table.splitlines() for table in found]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_tables_are_whole(page: str) -> None:
+    for head, rule, *rows in tables(page):
+        assert re.fullmatch(r"(\|:?-+:?)+\|", rule.replace(" ", "")), head
+        cells = rule.count("|")
+        torn = [row for row in rows if len(re.findall(r"(?<!\\)\|", re.sub(r"`[^`]*`", "", row))) != cells]
+        assert torn == []
+        assert page == "docs/soak.md" or len(set(rows)) == len(rows)  # each flood there has the same rows
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_no_note_to_the_authors_is_left(page: str) -> None:
+    notes = re.findall(r"<!--.*?-->", without_code(ROOT / page), re.DOTALL)
+    assert [note for note in notes if "phases" not in note] == []
+
+
+def test_the_tests_that_are_named_exist() -> None:
+    named = re.findall(r"`((?:tests/[\w/]+\.py)?)(?:::(\w+)(?:\[[^`]*\])?)?`", (ROOT / "docs/security.md").read_text())
+    path, missing, found = "", [], 0
+    for given, function in named:
+        path = given or path
+        if not given and not function:
+            continue
+        file = ROOT / path
+        found += 1
+        if not file.is_file() or (function and not re.search(rf"def {function}\(", file.read_text())):
+            missing.append((path, function))
+    assert missing == []
+    assert found > 80
+
+
+def test_the_guide_has_every_limit() -> None:
+    [table] = [table for table in tables("docs/guide.md") if "of `Limits`" in table[0]]
+    named = {name for row in table[2:] for name in re.findall(r"`(\w+)`", row.split("|")[1])}
+    assert named == {field.name for field in fields(Limits)}

@@ -15,6 +15,7 @@ from crosswire.cli.cluster_commands import call, nodes, send
 from crosswire.cli.cluster_options import VARIABLE, add_cluster_options
 from crosswire.cli.failures import USAGE
 from crosswire.cli.serve import serve
+from crosswire.cli.tls_options import add_tls_options
 from crosswire.cli.top import MIN_INTERVAL, top
 from crosswire.core.options import MAX_LISTED
 from crosswire.core.utf8 import has_utf8
@@ -212,6 +213,7 @@ def add_serve_options(parser: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--drain", type=_seconds, default=10.0, metavar="SECONDS", help="to end after a SIGTERM (default: 10)"
     )
+    add_tls_options(parser)
 
 
 def _nodes_options(parser: Parser) -> None:

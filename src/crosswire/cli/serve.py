@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 
 from crosswire.cli.cluster_options import checked_redis, chosen_urls
 from crosswire.cli.failures import USAGE, CommandFailed
+from crosswire.cli.tls_options import chosen_tls
 from crosswire.cli.workers.kept_worker import KeptWorker
 from crosswire.cli.workers.link import Assignment
 from crosswire.cli.workers.supervisor import Supervisor
@@ -32,6 +33,7 @@ def serve(options: argparse.Namespace) -> int:
         raise CommandFailed("serve needs a POSIX system: on Windows, call run() of your Server", USAGE)
     urls = chosen_urls(options)
     checked_redis(options)  # fail before anything runs
+    tls = chosen_tls(options)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     with ExitStack() as held:
         port = options.port
@@ -54,6 +56,7 @@ def serve(options: argparse.Namespace) -> int:
                 drain=options.drain,
                 metrics_directory=metrics,
                 prepare=options.prepare,
+                tls=tls,
             )
             for number in range(1, options.workers + 1)
         ]

@@ -86,7 +86,8 @@ class SignedReceiver:
             return
         now = environment.monotonic()
         self._freshness.heard(origin, header.sent / MICROSECONDS, now)
-        if not self._sequencer.knows(origin) and not self._is_new(header, now):
+        # What has a smaller number than a message that was new may be older than this node's subscription.
+        if number < self._sequencer.first_number(origin) and not self._is_new(header, now):
             if self._unproven is None or not self._unproven(message[SIGNED_HEADER_SIZE:]):
                 self._events.message_replayed()
             return
@@ -128,7 +129,7 @@ class SignedChannels:
 
     def came(self, origin: bytes) -> None:
         """Trust the clock of a member that has shown that it is alive."""
-        self._freshness.came(origin)
+        self._freshness.came(origin, environment.monotonic())
 
     def went(self, origin: bytes) -> None:
         """Refuse the messages of a member that is gone, until it is back."""

@@ -47,11 +47,11 @@ class StatusQueries:
         return Replies({**own, **theirs}, errors=theirs.errors, missing=theirs.missing)
 
     def _own(self, connection: ClusterConnection) -> NodeStatus:
-        bus_port = connection.port.bus_port
+        bus_port, counts = connection.port.bus_port, self._clients.counts
         return NodeStatus(
             incarnation=connection.incarnation,
             uptime=environment.monotonic() - connection.began,
-            **self._clients.counts._asdict(),
+            **{**counts._asdict(), "skipped": dict(counts.skipped)},  # one that can be encoded
             gaps=connection.port.gaps,
             dropped=connection.dropped,
             refused=connection.unreadable,

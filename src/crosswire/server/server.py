@@ -444,6 +444,7 @@ class Server:
         redis: str | Collection[str] | Redis | None = None,
         reuse_port: bool | None = None,
         app: AsgiApplication | None = None,
+        tls: Tls | None = None,
     ) -> None:
         """Change options before the start, for a program that runs a server made by another module.
 
@@ -453,7 +454,7 @@ class Server:
         self._cluster.configure(name=name, redis=redis)
         if app is not None:
             self._share_port(app)
-        self._listener.configure(host=host, port=port, reuse_port=reuse_port)
+        self._listener.configure(host=host, port=port, reuse_port=reuse_port, tls=tls)
 
     def _share_port(self, app: AsgiApplication) -> None:
         application = PortApplication(app, self._acceptor, self._routes, self._limits, access_log=self._access_log)

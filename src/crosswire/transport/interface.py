@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 from crosswire.core.formats import Offer, Push
 from crosswire.core.headers import Headers
+from crosswire.transport.tls_files import Tls
 from crosswire.types import Close
 
 
@@ -312,8 +313,8 @@ class NetworkListener(Protocol):
     def share_with(self, application: HttpApplication) -> None:
         """Hand the requests over that are the application's, from :meth:`serve` on."""
 
-    def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
-        """Change the address before it is bound; None leaves a part of it as it is.
+    def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None, tls: Tls | None = None) -> None:
+        """Change the address, and the certificate, before it is bound; None leaves a part as it is.
 
         Raises:
             ConfigError: it can't be used.

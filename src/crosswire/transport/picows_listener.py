@@ -64,10 +64,6 @@ class PicowsListener:
         count_refusal: Callable[[str], None] = ignore_refusal,
     ) -> None:
         self._acceptor = acceptor
-        self._tls_files = ReloadedTls(tls) if isinstance(tls, Tls) else None
-        self._tls = (
-            self._tls_files.context if self._tls_files is not None else tls if isinstance(tls, ssl.SSLContext) else None
-        )
         self._header_senders = header_senders
         self._host, self._port, self._reuse_port = host, port, reuse_port
         self._unix = _parse_address(host, port, reuse_port)
@@ -77,7 +73,8 @@ class PicowsListener:
         self._file: tuple[int, int] | None = None
         self._server: asyncio.Server | None = None  # bound, and not serving yet
         self._tasks = BackgroundTasks()
-        self._context = ListenerContext(limits, flusher, secure=tls is not None, count_refusal=count_refusal)
+        self._context = ListenerContext(limits, flusher, count_refusal=count_refusal)
+        self._use_tls(tls)
         self._handshakes = PendingHandshakes(
             limits.handshake_timeout, limits.unauthenticated, _guard(limits, has_proxies), self._pause, self._dropped
         )
@@ -98,12 +95,24 @@ class PicowsListener:
     def share_with(self, application: HttpApplication) -> None:
         self._application = application
 
-    def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None) -> None:
+    def configure(self, *, host: str | None, port: int | None, reuse_port: bool | None, tls: Tls | None = None) -> None:
         host = self._host if host is None else host
         port = self._port if port is None else port
         reuse_port = self._reuse_port if reuse_port is None else reuse_port
         self._unix = _parse_address(host, port, reuse_port)
         self._host, self._port, self._reuse_port = host, port, reuse_port
+        if tls is not None:
+            self._use_tls(tls)
+
+    def _use_tls(self, tls: ssl.SSLContext | Tls | None) -> None:
+        self._tls_files: ReloadedTls | None = None
+        self._tls: ssl.SSLContext | None = None
+        if isinstance(tls, Tls):
+            self._tls_files = ReloadedTls(tls)
+            self._tls = self._tls_files.context
+        else:
+            self._tls = tls
+        self._context.secure = tls is not None
 
     async def bind(self) -> None:
         loop = asyncio.get_running_loop()

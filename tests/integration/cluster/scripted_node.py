@@ -22,6 +22,9 @@ from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
 from tests.support.ignored_events import IgnoredPortEvents
 
+_REVOCATIONS = f"{SERVICE}revocations"
+"""What each node asks a new one."""
+
 
 class Request(NamedTuple):
     """A request that a scripted node received."""
@@ -35,7 +38,7 @@ class ScriptedNode:
     """A member of the cluster that records what it receives and sends only what the test tells it to.
 
     Attributes:
-        requests: the requests that it received.
+        requests: the requests that it received, but for those that nodes send when they see a new one.
         beats: the beats of other nodes.
         taken: the answers to its claim of a name.
         answers_pings: whether it answers the question whether it is alive.
@@ -85,10 +88,11 @@ class ScriptedNode:
     def event(self, *_event: Any, **_more: Any) -> None: ...
 
     def request(self, asker: Asker, sender: str, event: str, *_rest: Any, **_more: Any) -> None:
-        if event != f"{SERVICE}{PING}":
+        if event == f"{SERVICE}{PING}":
+            if self.answers_pings:
+                asker.answer(None)
+        elif event != _REVOCATIONS:
             self.requests.append(Request(asker, sender, event))
-        elif self.answers_pings:
-            asker.answer(None)
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None: ...
 

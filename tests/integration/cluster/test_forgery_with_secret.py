@@ -179,6 +179,39 @@ async def check_replays(forged: Forger, frames: list[tuple[bytes, bytes]], peer:
     del frames[len(recorded) :]  # leave out the replays, but keep what is older
 
 
+@pytest.mark.parametrize("options", [{"strategy": "round-robin"}, {"delivery": "redundant"}])
+async def test_replays_over_several_redis_beside_the_first_message_have_no_effect(
+    redis_process: RedisProcess, options: dict[str, Any]
+) -> None:
+    with RedisProcess() as other:
+        bus = Redis([redis_process.url, other.url], prefix="several:", secret=SECRET, **options)
+        async with (
+            running_servers(bus, "a", "b") as (a, b),
+            tapped(redis_process, bus) as one,
+            tapped(other, bus) as two,
+            forger(redis_process, bus) as forged,
+            forger(other, bus) as forged_too,
+        ):
+            channel = forged.channels.user("1")
+            async with client(a, "1") as peer:
+                for number in range(5):
+                    b.user("1").send("x", number)
+                    await peer.receive("x")
+            recorded = [frame for where, frame in one + two if where == channel]
+            async with client(a, "1") as back:
+                b.user("1").send("new")  # for a while it is held: others might have been sent before it
+                for _ in range(40):
+                    for frame in reversed(recorded):
+                        forged.publish(channel, frame)
+                        forged_too.publish(channel, frame)
+                    await asyncio.sleep(0.01)
+                b.user("1").send("end")
+                assert await received(back) == [("new", None)]
+            await asyncio.sleep(0.6)  # then a gap would have been told
+            assert a.cluster.refused
+            assert a.cluster.gaps == 0
+
+
 async def test_a_node_that_has_died_is_not_kept_alive_by_replays(
     signed_bus: Redis, redis_process: RedisProcess
 ) -> None:

@@ -92,7 +92,9 @@ def test_serve_takes_every_option() -> None:
     given = options(
         *("serve", "--workers", "4", "chat:server", "--host", "", "--port", "0", "--name", "web", "--drain", "2.5"),
         *("--redis", "redis://a", "--redis", "redis://b", "--prefix", "x:"),
+        *("--tls-certificate", "a.pem", "--tls-key", "b.pem", "--tls-client-ca", "c.pem"),
     )
+    assert (given.tls_certificate, given.tls_key, given.tls_client_ca) == ("a.pem", "b.pem", "c.pem")
     assert (given.target, given.workers, given.host, given.port) == ("chat:server", 4, "", 0)
     assert (given.name, given.drain, given.redis, given.prefix) == ("web", 2.5, ["redis://a", "redis://b"], "x:")
 

@@ -17,6 +17,7 @@ from crosswire.core.formats import (
     frame_format,
     message_format,
     require_event_message,
+    require_event_text,
 )
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import event
@@ -109,6 +110,10 @@ def test_any_event_of_another_node_may_go_to_clients(event: str, text: str) -> N
         b'{"event":"a","payload":"\xff"}',
         b'{"event":"a","payload":"\xed\xa0\x80"}',
         b'{"event":"\x80"}',
+        b'{"event":"a","callId":"1"}',
+        b'{"event":"a","callbackId":"1"}',
+        b'{"callbackId":5,"event":"a"}',
+        b'{"event":"a","error":{"code":"x"}}',
     ],
 )
 def test_what_is_no_event_in_json_may_not_go_to_clients(data: bytes) -> None:
@@ -116,10 +121,40 @@ def test_what_is_no_event_in_json_may_not_go_to_clients(data: bytes) -> None:
         require_event_message(EncodedMessage(data))
 
 
-@pytest.mark.parametrize("data", [b"", b"\x80", b"\xc1", b"\x81\xa5event\xa0", b"\x81\xa5event\xa1a\x00"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\x80",
+        b"\xc1",
+        b"\x81\xa5event\xa0",
+        b"\x81\xa5event\xa1a\x00",
+        b"\x82\xa5event\xa1a\xa6callId\xa11",
+    ],
+)
 def test_what_is_no_event_in_messagepack_may_not_go_to_clients(data: bytes) -> None:
     with pytest.raises(InvalidPayload, match="for clients"):
         require_event_message(EncodedMessage(b'{"event":"a"}', data))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"event":"news","payload":1}',
+        b'{"event":"$set","payload":null,"more":[]}',
+        b'{"event":"news","payload":"\\ud83d\\uDE00 \\ud800 \\\\ud800 \\uDFFF"}',
+    ],
+)
+def test_what_an_original_server_sends_to_clients_is_an_event_in_json(text: bytes) -> None:
+    assert require_event_text(text) == EncodedMessage(text)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"no json", b"{}", b"[1]", b'{"event":1}', b'{"event":"a"}x', b'{"event":"a","payload":"\\ud8"}']
+)
+def test_what_an_original_server_would_not_send_may_not_go_to_clients(text: bytes) -> None:
+    with pytest.raises(InvalidPayload, match="for clients"):
+        require_event_text(text)
 
 
 def test_a_connection_without_frames_gets_text_as_str_and_messagepack_as_bytes() -> None:

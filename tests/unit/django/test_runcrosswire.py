@@ -17,6 +17,7 @@ NAMED = {"SERVER": "chat.realtime:server"}
         (NAMED, ["--redis", "http://10.0.0.1"], "--redis: number 1: "),
         (NAMED, ["--reload", "--workers", "2"], "--workers can't be given with --reload"),
         (NAMED, ["--reload", "--embedded"], "--embedded can't be given with --reload"),
+        (NAMED, ["--reload", "--tls-key", "key.pem"], "--tls-key can't be given with --reload"),
         (NAMED, ["--port", "99999"], "'99999' is no port"),
     ],
 )

@@ -12,11 +12,34 @@ from contextlib import suppress
 import msgspec
 
 from crosswire.runtime.log_records import get_logger
+from crosswire.transport.tls_files import Tls
 
 logger = get_logger("crosswire.serve")
 
 ORPHAN_TIMEOUT = 5.0
 """Seconds that a worker has to stop when its supervisor is gone; then it exits."""
+
+
+class TlsPaths(msgspec.Struct, frozen=True):
+    """Absolute paths of the files of a certificate; see :class:`crosswire.Tls`.
+
+    Attributes:
+        certificate: the certificate with its chain.
+        key: its private key; None if it is in the same file.
+        client_ca: the authorities of clients' certificates; None if clients need none.
+    """
+
+    certificate: str
+    key: str | None = None
+    client_ca: str | None = None
+
+    def load(self) -> Tls:
+        """Return the files as an option of a server.
+
+        Raises:
+            ConfigError: they can't be used.
+        """
+        return Tls(self.certificate, self.key, client_ca=self.client_ca)
 
 
 class Assignment(msgspec.Struct, frozen=True):
@@ -36,6 +59,7 @@ class Assignment(msgspec.Struct, frozen=True):
         drain: seconds that a stop after SIGTERM may take.
         metrics_directory: where all workers write their metrics; None for a single one.
         prepare: ``module:function`` to call before the server is imported; None for none.
+        tls: files of the certificate; None for the server's own.
     """
 
     target: str
@@ -51,6 +75,7 @@ class Assignment(msgspec.Struct, frozen=True):
     drain: float = 10
     metrics_directory: str | None = None
     prepare: str | None = None
+    tls: TlsPaths | None = None
 
 
 class Started(msgspec.Struct, frozen=True, tag=True):

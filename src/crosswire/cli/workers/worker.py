@@ -61,6 +61,7 @@ def _serve(assignment: Assignment, link: WorkerLink) -> None:
         redis=redis_of(assignment.redis, assignment.prefix, own if isinstance(own, Redis) else None),
         reuse_port=True if assignment.shares_port else None,
         app=None if assignment.app is None else load_application(assignment.app),
+        tls=None if assignment.tls is None else assignment.tls.load(),
     )
     if assignment.workers > 1:
         server.on_start(lambda: _require_shared_bus(server, assignment.workers))

@@ -39,3 +39,8 @@ async def _run_tls(page: Page) -> None:
     await page.run_block(page.take("TLS"))
     async with started(page["server"]), Client("wss://localhost:8443/", tls=trusting):
         pass
+    with page.commands(page.take("TLS")) as serving:
+        serving.wait_for("listening on wss://")
+        async with Client("wss://localhost:8443/?id=13", tls=trusting):
+            pass
+        serving.interrupt()

@@ -61,11 +61,13 @@ class Command(BaseCommand):
 
 def _require_one_process(options: dict[str, Any]) -> None:
     """Refuse the options for several processes, and those that only a supervised process has."""
-    given = [option for option in ("name", "redis", "embedded", "prefix") if options[option]]
+    supervised = ("name", "redis", "embedded", "prefix", "tls_certificate", "tls_key", "tls_client_ca")
+    given = [option for option in supervised if options[option]]
     if options["workers"] > 1:
         given.insert(0, "workers")
     if given:
-        raise CommandError(f"--{given[0]} can't be given with --reload, which runs the server as it is in its module")
+        option = given[0].replace("_", "-")
+        raise CommandError(f"--{option} can't be given with --reload, which runs the server as it is in its module")
 
 
 def _let_workers_import_project(python_path: str | None) -> None:
