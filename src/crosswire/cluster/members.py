@@ -366,8 +366,7 @@ class Members:
 
     def goodbye(self, goodbye: Goodbye) -> None:
         """Process the goodbye of a node: it has left if nobody listens as it any more, or nobody answers."""
-        if not self._update_clock(goodbye):
-            return
+        self._update_clock(goodbye)
         member = self._members.get(goodbye.name)
         if member is None or member.beat.incarnation != goodbye.incarnation:
             self._members.leave(goodbye, asyncio.get_running_loop().time())
@@ -438,12 +437,10 @@ class Members:
         if self._answers.admit(None, asyncio.get_running_loop().time()) is not None:
             self._native.send_to_incarnation(incarnation, message)
 
-    def _update_clock(self, message: Beat | Goodbye) -> bool:
-        """Adopt the stamp of a message; return False if it is too far ahead: then a beat only shows a living node."""
-        if self._clock.update(message.stamp):
-            return True
-        self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
-        return False
+    def _update_clock(self, message: Beat | Goodbye) -> None:
+        """Adopt the stamp of a message, unless it is too far ahead; the rest of the message counts even so."""
+        if not self._clock.update(message.stamp):
+            self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
 
     def _contest_name(self, beat: Beat) -> None:
         """Tell a node with this node's name that it can't have the name, if that is so.

@@ -334,6 +334,18 @@ async def test_only_one_of_several_nodes_with_one_name_stays() -> None:
 
 
 @on_instant_loop
+async def test_a_node_whose_clock_is_far_ahead_may_say_goodbye() -> None:
+    bus = MemoryBus()
+    a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()
+    await asyncio.sleep(1)
+    await b.die()
+    a.members.goodbye(Goodbye("b", b.members.nodes["b"].incarnation, 2**61))
+    await asyncio.sleep(0.1)
+    assert a.told == ["+b", "-b goodbye"]
+    await a.die()
+
+
+@on_instant_loop
 async def test_a_node_that_is_cut_off_takes_no_goodbye_for_true() -> None:
     bus = MemoryBus()
     a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()
