@@ -30,7 +30,7 @@ from crosswire.cluster.original_messages import (
 )
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON, NODE_MSGPACK
-from crosswire.core.formats import EncodedMessage
+from crosswire.core.formats import require_event_text
 from crosswire.core.original_channels import (
     BRIDGE,
     BROADCAST,
@@ -165,7 +165,9 @@ class OriginalDialect(OriginalMessages[OrderedPort]):
         else:
             try:
                 users = tuple(message.exclude_socket_ids or ())
-                self._clients.deliver(target, EncodedMessage(message.data.encode()), Excluded(users) if users else None)
+                self._clients.deliver(
+                    target, require_event_text(message.data.encode()), Excluded(users) if users else None
+                )
             except InvalidPayload as error:
                 self._note_unreadable(error)
 

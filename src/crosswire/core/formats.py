@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any, Protocol
@@ -40,6 +41,12 @@ def encode(message: msgspec.Struct, *, msgpack: bool, policy: MessagePolicy | No
     return EncodedMessage(text, MSGPACK.from_json(text) if msgpack else None, policy)
 
 
+class _AnyEvent(msgspec.Struct, gc=False):
+    """The part of an original server's message that is checked."""
+
+    event: str
+
+
 class _Event(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "call_id": "callId"}):
     """The part of an event that is checked; the decoder checks the syntax of all the rest.
 
@@ -54,6 +61,9 @@ class _Event(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "cal
 
 _check_json = msgspec.json.Decoder(_Event).decode
 _check_msgpack = msgspec.msgpack.Decoder(_Event).decode
+_check_any_json = msgspec.json.Decoder(_AnyEvent).decode
+_HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
+"""An escaped half of a character, which JavaScript encodes even without the other half."""
 
 
 def require_event_message(message: EncodedMessage) -> EncodedMessage:
@@ -74,6 +84,19 @@ def require_event_message(message: EncodedMessage) -> EncodedMessage:
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise InvalidPayload(f"a message for clients is no event: {error}") from error
     return message
+
+
+def require_event_text(text: bytes) -> EncodedMessage:
+    """Return a message for clients that came from an original server, checked; its event may have any name.
+
+    Raises:
+        InvalidPayload: it is no event in JSON.
+    """
+    try:
+        _check_any_json(_HALF_CHARACTER.sub(rb"\\u0000", text) if b"\\ud" in text or b"\\uD" in text else text)
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise InvalidPayload(f"a message for clients is no event: {error}") from error
+    return EncodedMessage(text)
 
 
 _NO_EVENT = ("", "$")

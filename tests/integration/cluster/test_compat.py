@@ -104,11 +104,13 @@ async def test_an_invalid_message_is_refused_and_counted(redis_process: RedisPro
         assert b.cluster.refused == len(bad) + 5 + 2
 
 
-async def test_data_that_is_no_json_is_refused_where_a_client_wants_messagepack(
-    redis_process: RedisProcess, format: str, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("subprotocol", ["", "crosswire.msgpack"])
+async def test_data_that_is_no_json_is_refused(
+    redis_process: RedisProcess, format: str, subprotocol: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     b = make_server("b", compat_bus(redis_process, format))
-    async with running(b), client(b, "1", {"Sec-WebSocket-Protocol": "crosswire.msgpack"}) as peer:
+    headers = {"Sec-WebSocket-Protocol": subprotocol} if subprotocol else {}
+    async with running(b), client(b, "1", headers) as peer:
         publish(redis_process, format, "ws:broadcast", data="no json")
         publish(redis_process, format, "ws:broadcast")
         assert (await peer.receive()).event == "news"

@@ -17,6 +17,7 @@ from crosswire.core.formats import (
     frame_format,
     message_format,
     require_event_message,
+    require_event_text,
 )
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import event
@@ -134,6 +135,26 @@ def test_what_is_no_event_in_json_may_not_go_to_clients(data: bytes) -> None:
 def test_what_is_no_event_in_messagepack_may_not_go_to_clients(data: bytes) -> None:
     with pytest.raises(InvalidPayload, match="for clients"):
         require_event_message(EncodedMessage(b'{"event":"a"}', data))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"event":"news","payload":1}',
+        b'{"event":"$set","payload":null,"more":[]}',
+        b'{"event":"news","payload":"\\ud83d\\uDE00 \\ud800 \\\\ud800 \\uDFFF"}',
+    ],
+)
+def test_what_an_original_server_sends_to_clients_is_an_event_in_json(text: bytes) -> None:
+    assert require_event_text(text) == EncodedMessage(text)
+
+
+@pytest.mark.parametrize(
+    "text", [b"", b"no json", b"{}", b"[1]", b'{"event":1}', b'{"event":"a"}x', b'{"event":"a","payload":"\\ud8"}']
+)
+def test_what_an_original_server_would_not_send_may_not_go_to_clients(text: bytes) -> None:
+    with pytest.raises(InvalidPayload, match="for clients"):
+        require_event_text(text)
 
 
 def test_a_connection_without_frames_gets_text_as_str_and_messagepack_as_bytes() -> None:
