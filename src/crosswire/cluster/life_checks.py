@@ -51,12 +51,18 @@ class LifeChecks:
         return count > 0
 
     async def has_left(self, incarnation: str) -> bool:
-        """Return whether a run of a node is gone: nobody listens as it any more, or nobody answers within a second."""
+        """Return whether a run of a node is gone: nobody listens as it any more, or nobody answers within a second.
+
+        While no other node can be reached, that is not known of any.
+        """
         channel = self._native.incarnation_channel(incarnation)
         deadline = asyncio.get_running_loop().time() + ANSWER_TIMEOUT
         with self._question(channel) as answer:
             while not answer.done():
-                if await self._port.count_listeners(channel) == 0:
+                listeners = await self._port.count_listeners(channel)
+                if not self._port.available:
+                    return False
+                if listeners == 0:
                     return True
                 left = deadline - asyncio.get_running_loop().time()
                 if left <= 0:

@@ -339,14 +339,9 @@ class Members:
         if (holder := self._members.get(beat.name)) is not None:
             while holder.beat.incarnation in self._being_checked:  # it has said goodbye
                 await self._end_of_a_check()
-        result = self._members.receive(beat, loop.time())
         if beat.asks:
             loop.call_soon(self._answer, beat.incarnation, self._beat())
-        if result is BeatResult.RIVAL and holder is not None:
-            if not await self._checks.has_left(holder.beat.incarnation):
-                return  # it keeps its name; the newcomer beats again, if it does not give up
-            result = self._members.receive(beat, loop.time())
-        if result in (BeatResult.NEW, BeatResult.RIVAL):
+        if await self._gets_name(beat):
             replaced = self._members.add(beat, loop.time())
             if replaced is not None:
                 self._gone(replaced, "replaced")
@@ -356,10 +351,22 @@ class Members:
             self._events.joined(self._info_of(beat.name))
             self._changed()
 
+    async def _gets_name(self, beat: Beat) -> bool:
+        """Return whether a newcomer is to be a member: if another node has its name, that one must be gone."""
+        loop = asyncio.get_running_loop()
+        result = self._members.receive(beat, loop.time())
+        if result is not BeatResult.RIVAL:
+            return result is BeatResult.NEW
+        holder = self._members.get(beat.name)
+        if holder is None or not await self._checks.has_left(holder.beat.incarnation):
+            return False  # it keeps its name; the newcomer beats again, if it does not give up
+        result = self._members.receive(beat, loop.time())
+        # Meanwhile another newcomer may have got the name.
+        return result is BeatResult.NEW or (result is BeatResult.RIVAL and self._members.get(beat.name) is holder)
+
     def goodbye(self, goodbye: Goodbye) -> None:
         """Process the goodbye of a node: it has left if nobody listens as it any more, or nobody answers."""
-        if not self._update_clock(goodbye):
-            return
+        self._update_clock(goodbye)
         member = self._members.get(goodbye.name)
         if member is None or member.beat.incarnation != goodbye.incarnation:
             self._members.leave(goodbye, asyncio.get_running_loop().time())
@@ -430,12 +437,10 @@ class Members:
         if self._answers.admit(None, asyncio.get_running_loop().time()) is not None:
             self._native.send_to_incarnation(incarnation, message)
 
-    def _update_clock(self, message: Beat | Goodbye) -> bool:
-        """Adopt the stamp of a message; return False if it is too far ahead: then a beat only shows a living node."""
-        if self._clock.update(message.stamp):
-            return True
-        self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
-        return False
+    def _update_clock(self, message: Beat | Goodbye) -> None:
+        """Adopt the stamp of a message, unless it is too far ahead; the rest of the message counts even so."""
+        if not self._clock.update(message.stamp):
+            self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
 
     def _contest_name(self, beat: Beat) -> None:
         """Tell a node with this node's name that it can't have the name, if that is so.

@@ -24,6 +24,7 @@ from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_node_name, require_seconds, require_timeout
 from crosswire.core.payload_types import payload_type
+from crosswire.core.revocations import MAX_NAME
 from crosswire.errors import UsageError
 from crosswire.runtime import process
 from crosswire.runtime.loop_thread import WrongThread
@@ -317,15 +318,15 @@ class Node:
             How many connections each server closed, by its name; nodes that could not be reached are in ``missing``.
 
         Raises:
-            UsageError: neither is given, or one of them is empty or no string.
+            UsageError: neither is given, or one of them is empty, no string, or longer than 1,024 characters.
             ConfigError: the lifetime is no number of seconds.
             NotConnected: as :meth:`send`.
         """
         if user is None and token_id is None:
             raise UsageError("revoke(): give user=, token_id= or both")
         for value, what in ((user, "a user id"), (token_id, "the id of a token")):
-            if value is not None:
-                require_name(value, what)
+            if value is not None and len(require_name(value, what)) > MAX_NAME:
+                raise UsageError(f"revoke(): {what} has at most {MAX_NAME:,} characters")
         return await self.revocations.revoke(user, token_id, require_seconds("lifetime", lifetime))
 
     # Channels of the application

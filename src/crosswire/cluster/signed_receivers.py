@@ -129,7 +129,7 @@ class SignedChannels:
 
     def came(self, origin: bytes) -> None:
         """Trust the clock of a member that has shown that it is alive."""
-        self._freshness.came(origin)
+        self._freshness.came(origin, environment.monotonic())
 
     def went(self, origin: bytes) -> None:
         """Refuse the messages of a member that is gone, until it is back."""

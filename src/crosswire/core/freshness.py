@@ -36,7 +36,7 @@ class Freshness:
     __slots__ = ("_clocks", "_closed", "_gone", "_members")
 
     def __init__(self) -> None:
-        self._members: set[bytes] = set()
+        self._members: dict[bytes, float] = {}  # and when what they sent counts from
         self._clocks: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # sender's clock - own, and when heard
         self._gone: OrderedDict[bytes, float] = OrderedDict()
         self._closed: OrderedDict[bytes, tuple[float, Numbers]] = OrderedDict()
@@ -47,6 +47,7 @@ class Freshness:
         known = self._clocks.get(origin)
         if known is not None:
             ahead = max(ahead, known[0] - _DRIFT_RATE * (now - known[1]))
+            self._clocks.move_to_end(origin)
         elif len(self._clocks) >= _MAX_CLOCKS:
             self._clocks.popitem(last=False)
         self._clocks[origin] = ahead, now
@@ -63,18 +64,21 @@ class Freshness:
         """
         if origin in self._gone:
             return False
-        if origin in self._members and (known := self._clocks.get(origin)) is not None:
-            return sent >= opened + known[0] - MAX_DRIFT
+        if (since := self._members.get(origin)) is not None and (known := self._clocks.get(origin)) is not None:
+            return sent >= max(opened, since) + known[0] - MAX_DRIFT
         return max(wall_time - (now - opened), wall_time - MAX_AGE) <= sent <= wall_time + MAX_AGE
 
-    def came(self, origin: bytes) -> None:
-        """Note a member that has shown that it is alive."""
-        self._members.add(origin)
-        self._gone.pop(origin, None)
+    def came(self, origin: bytes, now: float) -> None:
+        """Note a member that has shown that it is alive.
+
+        If it was a member before, its numbers were forgotten when it went: what it sent before that is old.
+        """
+        went = self._gone.pop(origin, now - REMEMBERED_FOR)
+        self._members.setdefault(origin, went)
 
     def went(self, origin: bytes, now: float) -> None:
         """Refuse the messages of a member that is gone, until it is back."""
-        self._members.discard(origin)
+        self._members.pop(origin, None)
         self._gone[origin] = now
         self._clocks.pop(origin, None)
         _prune(self._gone, _MAX_GONE, lambda when: now - when > REMEMBERED_FOR)

@@ -15,6 +15,8 @@ MAX_LIFETIME = 90 * 24 * 3600.0
 """Seconds for which a revocation is remembered at most."""
 MAX_CLOCK_LEAD = 60.0
 """Seconds that the clock of the node that revokes may be ahead."""
+MAX_NAME = 1024
+"""Characters of a user, and of the id of a token, that can be revoked."""
 
 _Key = tuple[str | None, str | None]
 
@@ -87,10 +89,10 @@ class RevocationTable:
 
     def _merged(self, given: Revocation, now: float) -> Revocation | None:
         """Return a revocation joined with what is remembered already; None if it says nothing new, or nothing."""
-        if given.user is None and given.token_id is None:
+        if not 0 < max(len(given.user or ""), len(given.token_id or "")) <= MAX_NAME:
             return None
         at, until = min(given.at, now + MAX_CLOCK_LEAD), min(given.until, now + MAX_LIFETIME)
-        if not until > now:  # NaN is no time either
+        if not until > now or math.isnan(at):  # if ``until`` is NaN, it is not larger either
             return None
         known = self._revocations.get((given.user, given.token_id))
         if known is not None:

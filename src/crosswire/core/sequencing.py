@@ -211,10 +211,11 @@ class Sequencer:
         held_bytes: of all channels of the node.
     """
 
-    __slots__ = ("_held_bytes", "_reorders", "_silent", "_streams")
+    __slots__ = ("_held_bytes", "_holding", "_reorders", "_silent", "_streams")
 
     def __init__(self, silent: SilentSenders, *, reorders: bool = False, held_bytes: HeldBytes | None = None) -> None:
         self._streams: dict[bytes, _SenderStream] = {}
+        self._holding: dict[bytes, _SenderStream] = {}  # those of them that hold messages
         self._silent = silent
         self._reorders = reorders
         self._held_bytes = HeldBytes() if held_bytes is None else held_bytes
@@ -310,6 +311,7 @@ class Sequencer:
         if number <= stream.last:
             return False
         stream.hold(_HeldMessage(number, previous, now, body))
+        self._holding[origin] = stream
         return True
 
     def ready(self, origin: bytes) -> Iterator[bytes]:
@@ -317,7 +319,12 @@ class Sequencer:
         stream = self._streams[origin]
         while (body := stream.next()) is not None:
             yield body
+        self._settle(origin, stream)
+
+    def _settle(self, origin: bytes, stream: _SenderStream) -> None:
         stream.settle()
+        if stream.held is None:
+            self._holding.pop(origin, None)
 
     def due_for(self, origin: bytes, hold_time: float, first_hold_time: float) -> float:
         """Return the time at which :meth:`give_up` must be called for one sender; infinity if it is forgotten."""
@@ -326,7 +333,7 @@ class Sequencer:
 
     def due(self, hold_time: float, first_hold_time: float) -> float:
         """Return the time at which :meth:`give_up` must be called; infinity if no message is held."""
-        return min((stream.due(hold_time, first_hold_time) for stream in self._streams.values()), default=inf)
+        return min((stream.due(hold_time, first_hold_time) for stream in self._holding.values()), default=inf)
 
     def give_up(
         self, now: float, hold_time: float, first_hold_time: float
@@ -341,7 +348,7 @@ class Sequencer:
             hold_time: seconds for which messages are held.
             first_hold_time: seconds for which the first messages of a sender are held.
         """
-        for origin, stream in list(self._streams.items()):
+        for origin, stream in list(self._holding.items()):
             if stream.due(hold_time, first_hold_time) > now:
                 continue
             fresh = stream.fresh
@@ -352,7 +359,7 @@ class Sequencer:
             while body is not None:
                 bodies.append(body)
                 body = stream.next()
-            stream.settle()
+            self._settle(origin, stream)
             yield missed, bodies
 
     def correct_first(self, origin: bytes, number: int) -> float | None:
@@ -371,6 +378,7 @@ class Sequencer:
     def forget(self, origin: bytes) -> None:
         """Forget a sender that is gone."""
         if (stream := self._streams.pop(origin, None)) is not None:
+            self._holding.pop(origin, None)
             stream.drop_held()
 
     def clear(self) -> None:

@@ -13,6 +13,7 @@ from crosswire.core.frames import Opcode
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import AnyHook
 from crosswire.core.messages import READY, answer, event
+from crosswire.runtime import environment
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.access_log import AccessLog
 from crosswire.server.authentication import Verdict
@@ -35,8 +36,8 @@ from crosswire.types import Close
 
 READY_MESSAGE = event(READY, None)
 """Message to a client of version 1 of the protocol: the connection is let in."""
-CATCH_UP_BATCH = 100
-"""Number of waiting messages that are handled in one turn of the event loop."""
+CATCH_UP_TIME = 0.002
+"""Seconds of a turn of the event loop in which waiting messages are handled. What has begun is handled to its end."""
 BUSY_TIMEOUT = 2.0
 """Seconds that calls wait for a handler to end, at the limit on running handlers, before they are refused."""
 
@@ -250,11 +251,13 @@ class Session:
     # Catching up
 
     def _catch_up(self) -> None:
-        """Handle waiting messages, at most ``CATCH_UP_BATCH`` in a turn, within the limit on running handlers."""
+        """Handle waiting messages for ``CATCH_UP_TIME`` in a turn, within the limit on running handlers."""
         if self._phase is not SessionPhase.CATCHING_UP:
             return
         self._stop_busy_timer()
-        for _ in range(CATCH_UP_BATCH):
+        now = environment.perf_counter()
+        end = now + CATCH_UP_TIME
+        while now < end:
             if not self._waiting or self._is_closed_by_server:
                 self._caught_up()
                 self.hold_messages_if_busy()  # the last message may be at work
@@ -263,6 +266,7 @@ class Session:
                 self._wait_for_handler()
                 return
             self._waiting.handle_next()
+            now = environment.perf_counter()
         self._catch_up_soon()
 
     def hold_messages_if_busy(self) -> None:
@@ -274,7 +278,7 @@ class Session:
 
     def postpone(self, codec: Codec, data: str | bytes, needs: int) -> None:
         """Let a message and all behind it wait until there are ``needs`` bytes for it, or no handler is at work."""
-        self._waiting.put_back(needs, self._route, codec, data)
+        self._waiting.put_back(needs, partial(self._router.receive, self), codec, data)
         self.hold_messages_if_busy()
 
     def _wait_for_handler(self) -> None:
@@ -330,9 +334,6 @@ class Session:
         hook = self._hooks.on_message
         if hook.listeners:
             self._hooks.run(self, hook, data)
-        self._router.receive(self, codec, data)
-
-    def _route(self, codec: Codec, data: str | bytes) -> None:
         self._router.receive(self, codec, data)
 
     def _receive_early(self, codec: Codec, data: str | bytes) -> None:

@@ -186,7 +186,8 @@ class PicowsReader(asyncio.BufferedProtocol):
         """
         parser = self._parser
         if not self._is_discarding:
-            if self._rest or len(parser.get_buffer(-1)) != self._room:
+            is_busy = self._rest and not self._paused  # what waits while reading is paused might wait for long
+            if is_busy or len(parser.get_buffer(-1)) != self._room:
                 return False
             self._parser = make_parser(parser.listener, parser.transport.underlying_transport, max_message)
             self._room, self._reserve = INITIAL_ROOM, _RESERVE
@@ -213,6 +214,8 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._has_turns = False
         self.discard()
         self._transport.abort()
+        if self._loss is not None:  # the transport tells its end only once
+            self._pass_on_loss(self._loss[0])
 
     # Pieces
 
@@ -238,7 +241,11 @@ class PicowsReader(asyncio.BufferedProtocol):
         if self._is_discarding:
             return
         assert not self._rest, "nothing is read while something waits"
-        taken = 0 if self._paused else self._hand_over(data, environment.perf_counter() + QUANTUM)
+        turns, taken = self._turns, 0
+        if not (self._paused or turns.is_over):
+            began = environment.perf_counter()
+            taken = self._hand_over(data, began + QUANTUM)
+            turns.count(began)
         if self._is_discarding:
             return
         if taken == len(data):

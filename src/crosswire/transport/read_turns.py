@@ -16,6 +16,8 @@ QUANTUM = 0.00025
 """Seconds in which a connection is served before the next has its turn. What has begun is handled to its end."""
 TURN_TIME = 0.002
 """Seconds of a turn of the event loop for all these connections together."""
+LONG_TURN = 0.01
+"""Seconds of a turn of the event loop that all large reads may take, after which others wait for the next turn."""
 
 logger = get_logger("crosswire.transport")
 
@@ -35,19 +37,23 @@ class ReadTurns:
     """Ring of the connections that have bytes waiting; a little of it is served in each turn of the event loop.
 
     Between two turns the event loop reads from the other connections, whose peers so wait for a fraction of a
-    millisecond, however much others send.
+    millisecond, however much others send. One message can take long, such as a list of 1 MiB: after it the turn is
+    over, for large reads of other connections too.
 
     Attributes:
         buffer: where the event loop reads into, shared by all connections: it is handled, or copied, at once.
+        is_over: whether this turn of the event loop has had its time: more than a little of a read has to wait.
     """
 
-    __slots__ = ("_context", "_is_scheduled", "_ring", "buffer")
+    __slots__ = ("_context", "_is_scheduled", "_ring", "_spent", "buffer", "is_over")
 
     def __init__(self) -> None:
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._ring: deque[HeldReader] = deque()
         self._is_scheduled = False
         self._context: Context | None = None
+        self._spent = 0.0  # seconds of this turn
+        self.is_over = False
 
     def __len__(self) -> int:
         return len(self._ring)
@@ -61,14 +67,24 @@ class ReadTurns:
         self._ring.append(reader)
         self._schedule()
 
+    def count(self, began: float) -> None:
+        """Count what a large read has taken since ``began``, by ``perf_counter``, to the time of this turn."""
+        seconds = environment.perf_counter() - began
+        if seconds > QUANTUM:
+            self._spent += seconds
+            self.is_over = self._spent >= LONG_TURN
+            self._schedule()  # the next turn begins there
+
     def _schedule(self) -> None:
         if not self._is_scheduled:
             self._is_scheduled = True
             asyncio.get_running_loop().call_soon(self._serve, context=self._context)
 
     def _serve(self) -> None:
-        self._is_scheduled = False
-        ring, now = self._ring, environment.perf_counter()
+        self._is_scheduled = self.is_over = False
+        self._spent = 0.0
+        ring, began = self._ring, environment.perf_counter()
+        now = began
         end = now + TURN_TIME
         for _ in range(len(ring)):
             reader = ring.popleft()
@@ -79,6 +95,7 @@ class ReadTurns:
                 break
         if ring:
             self._schedule()
+        self.count(began)
 
 
 def _has_more(reader: HeldReader, deadline: float) -> bool:

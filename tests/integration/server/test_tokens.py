@@ -376,7 +376,15 @@ async def test_a_user_without_a_token_is_logged_out_and_may_log_in_again() -> No
 
 
 @pytest.mark.parametrize(
-    "arguments", [{}, {"user": ""}, {"token_id": 5}, {"user": "ada", "lifetime": -1}, {"user": "a", "lifetime": "x"}]
+    "arguments",
+    [
+        {},
+        {"user": ""},
+        {"user": "a" * 1025},
+        {"token_id": 5},
+        {"user": "ada", "lifetime": -1},
+        {"user": "a", "lifetime": "x"},
+    ],
 )
 async def test_a_revocation_that_makes_no_sense_is_refused(arguments: dict[str, Any]) -> None:
     async with token_server() as server:

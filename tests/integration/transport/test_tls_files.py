@@ -175,21 +175,18 @@ from crosswire import Server, Tls
 from crosswire.transport import tls_files
 
 tls_files.POLL_INTERVAL = 3600
-server = Server("web", port=int(os.environ["PORT"]), tls=Tls("certificate.pem", "key.pem"))
-if __name__ == "__main__":
-    server.run()
+Server("web", port=int(os.environ["PORT"]), tls=Tls("certificate.pem", "key.pem")).run()
 """
 
 
-@pytest.mark.parametrize("command", ["program.py", "crosswire serve"])
-async def test_a_sighup_loads_the_certificate_again(tmp_path: Path, command: str) -> None:
+async def test_a_sighup_loads_the_certificate_again(tmp_path: Path) -> None:
+    # tests/integration/cli/test_serve_tls.py has the same for the workers of `crosswire serve`.
     live, old, new = make_pair(tmp_path, "live"), tmp_path / "old", make_pair(tmp_path, "new")
     shutil.copytree(live, old)
     (live / "program.py").write_text(PROGRAM)
     port = ReservedPort()
-    words = ["program.py"] if command == "program.py" else ["-m", "crosswire", "serve", "program:server"]
     environment = {**os.environ, "PORT": str(port.number)}
-    program = RunningProgram([sys.executable, *words], cwd=live, environment=environment)
+    program = RunningProgram([sys.executable, "program.py"], cwd=live, environment=environment)
     try:
         await asyncio.to_thread(program.wait_for, "listening on")
         assert await shows(port.number, old)

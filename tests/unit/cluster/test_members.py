@@ -18,6 +18,7 @@ from crosswire.cluster.receivers import IsReadable, ReceiveBody, ReceiveUnproven
 from crosswire.cluster.requests import PendingRequests
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
+from crosswire.core.envelopes import Beat, Goodbye
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.errors import ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
@@ -329,4 +330,55 @@ async def test_only_one_of_several_nodes_with_one_name_stays() -> None:
     assert sum(isinstance(result, Peer) for result in results) == 1
     assert sum(isinstance(result, ConfigError) for result in results) == 4
     for each in peers:
+        await each.die()
+
+
+@on_instant_loop
+async def test_a_node_whose_clock_is_far_ahead_may_say_goodbye() -> None:
+    bus = MemoryBus()
+    a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()
+    await asyncio.sleep(1)
+    await b.die()
+    a.members.goodbye(Goodbye("b", b.members.nodes["b"].incarnation, 2**61))
+    await asyncio.sleep(0.1)
+    assert a.told == ["+b", "-b goodbye"]
+    await a.die()
+
+
+@on_instant_loop
+async def test_a_node_that_is_cut_off_takes_no_goodbye_for_true() -> None:
+    bus = MemoryBus()
+    a, b = await Peer(bus, "a").start(), await Peer(bus, "b").start()
+    await asyncio.sleep(1)
+    await b.freeze()
+    a.members.goodbye(Goodbye("b", b.members.nodes["b"].incarnation, 0))
+    await asyncio.sleep(0.1)
+
+    async def count_nobody(channel: bytes) -> int:
+        return 0
+
+    a.port.count_listeners = count_nobody
+    a.port.bus_port.available = False  # type: ignore[misc]
+    await asyncio.sleep(1.5)
+    assert a.told == ["+b"]
+    a.port.bus_port.available = True  # type: ignore[misc]
+    for each in (a, b):
+        await each.die()
+
+
+@on_instant_loop
+async def test_of_two_newcomers_with_the_name_of_a_node_that_leaves_one_gets_it() -> None:
+    bus = MemoryBus()
+    a, leaving = await Peer(bus, "a").start(), await Peer(bus, "b").start()
+    await asyncio.sleep(1)
+    await leaving.freeze()
+    newcomers = [Peer(bus, "b", run) for run in (2, 3)]
+    for each in newcomers:
+        await each.port.start()
+    a.members.goodbye(Goodbye("b", leaving.members.nodes["b"].incarnation, 0))
+    for each in newcomers:
+        a.members.beat(Beat(*each.members.nodes["b"][:3], 0))
+    await asyncio.sleep(2.2)
+    assert a.told == ["+b", "-b goodbye", "+b"]
+    for each in (a, leaving, *newcomers):
         await each.die()

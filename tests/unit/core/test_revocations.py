@@ -4,7 +4,14 @@ import math
 
 import pytest
 
-from crosswire.core.revocations import MAX_CLOCK_LEAD, MAX_LIFETIME, MAX_REVOCATIONS, Revocation, RevocationTable
+from crosswire.core.revocations import (
+    MAX_CLOCK_LEAD,
+    MAX_LIFETIME,
+    MAX_NAME,
+    MAX_REVOCATIONS,
+    Revocation,
+    RevocationTable,
+)
 from crosswire.types import Identity
 
 NOW = 1_000_000.0
@@ -81,3 +88,20 @@ def test_the_table_is_bounded_and_forgets_what_ends_first() -> None:
     assert table.forgotten == 10
     assert not table.covers(Identity("user 9", issued_at=NOW - 1))
     assert table.covers(Identity("user 10", issued_at=NOW - 1))
+
+
+def test_a_revocation_without_a_time_does_not_keep_out_later_ones() -> None:
+    table = RevocationTable()
+    assert table.add([of_user("ada", at=math.nan)], NOW) == []
+    assert table.add([of_user("ada")], NOW) == [of_user("ada")]
+    assert table.add([of_user("ada", at=math.nan)], NOW) == []
+    assert table.covers(Identity("ada", issued_at=NOW - 1))
+
+
+def test_names_are_bounded() -> None:
+    table = RevocationTable()
+    long, longest = "a" * (MAX_NAME + 1), "a" * MAX_NAME
+    assert (
+        table.add([of_user(long), of_token(long), of_token("t", long), of_token(long, "ada"), of_user("")], NOW) == []
+    )
+    assert len(table.add([of_user(longest), of_token(longest)], NOW)) == 2

@@ -9,7 +9,9 @@ import pytest
 
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.errors import Reject
+from crosswire.runtime import environment
 from crosswire.server.authentication import Verdict
+from crosswire.server.session import CATCH_UP_TIME
 from crosswire.server.socket import Socket
 from crosswire.types import Close
 from tests.support.fakes import FakeConnection, FakeServer
@@ -202,8 +204,9 @@ async def test_reading_pauses_when_the_backlog_is_full_until_the_client_is_let_i
 
 
 @on_instant_loop
-async def test_the_backlog_is_handled_in_parts_and_in_order() -> None:
+async def test_the_backlog_is_handled_in_parts_and_in_order(monkeypatch: pytest.MonkeyPatch) -> None:
     server, seen, first = FakeServer(), list[int](), asyncio.Event()
+    monkeypatch.setattr(environment, "perf_counter", lambda: len(seen) * CATCH_UP_TIME / 100)
 
     @server.events.on("say")
     def say(socket: Socket, data: int) -> None:
@@ -221,3 +224,32 @@ async def test_the_backlog_is_handled_in_parts_and_in_order() -> None:
     await asyncio.sleep(1)
     await server.end()
     assert seen == list(range(1100))
+
+
+async def test_waiting_messages_that_take_long_are_handled_in_a_turn_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, handled = 0.0, 0
+
+    def take_long(socket: Socket) -> None:
+        nonlocal now, handled
+        now += CATCH_UP_TIME
+        handled += 1
+
+    monkeypatch.setattr(environment, "perf_counter", lambda: now)
+    server = FakeServer(Limits())
+    server.events.on("heavy", take_long)
+    gate = asyncio.get_running_loop().create_future()
+
+    async def authenticate() -> str:
+        await gate
+        return "1"
+
+    session, _ = server.connect(Verdict(pending=authenticate))
+    for _ in range(3):
+        session.text('{"event":"heavy"}')
+    gate.set_result(None)
+    seen = list[int]()
+    while handled < 3:
+        await asyncio.sleep(0)
+        seen.append(handled)
+    assert {1, 2, 3} <= set(seen)
+    await server.end()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 import pytest
@@ -68,6 +68,7 @@ class Recorder(WSListener):
         self.refused: list[bytes] = []
         self.now = 0.0
         self.seconds = 0.0  # that a frame takes
+        self.on_frame: Callable[[], None] = lambda: None
 
     def on_ws_connected(self, transport: WSTransport) -> None:
         cast(PicowsTransport, transport.underlying_transport).opened(self)
@@ -76,6 +77,7 @@ class Recorder(WSListener):
         assert not self.lost
         self.payloads.append(frame.get_payload_as_bytes())
         self.now += self.seconds
+        self.on_frame()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         self.lost = True
@@ -96,7 +98,7 @@ class Reading:
     def __init__(self, turns: ReadTurns | None = None, rest: bytes = b"", rate: ReadRate | None = None) -> None:
         self.transport = FakeTransport()
         self.listener = Recorder()
-        self.turns = turns or ReadTurns()
+        self.turns = ReadTurns() if turns is None else turns  # an empty one is false
         self.grown = GrownBuffers(MAX_MESSAGE)
         loops_transport = cast(asyncio.Transport, self.transport)
         self.reader = PicowsReader(loops_transport, self.turns, self.grown, rate)
@@ -125,6 +127,12 @@ class Reading:
 
 def frames_of(payloads: Iterable[bytes]) -> bytes:
     return b"".join(frame(Opcode.BINARY, each) for each in payloads)
+
+
+@pytest.fixture
+def stopped_clock(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Stop the clock, so that nothing has to wait for the next turn on a busy machine."""
+    monkeypatch.setattr(environment, "perf_counter", lambda: 0.0)
 
 
 async def test_a_small_read_is_handed_over_at_once() -> None:
@@ -257,7 +265,7 @@ async def test_nothing_behind_a_broken_frame_is_read() -> None:
     assert reading.transport.reading, "what comes is read, and discarded"
 
 
-async def test_a_large_message_is_read_in_large_pieces() -> None:
+async def test_a_large_message_is_read_in_large_pieces(stopped_clock: None) -> None:
     reading = Reading()
     payload = bytes(512 * 1024)
     data = frame(Opcode.BINARY, payload)
@@ -270,7 +278,67 @@ async def test_a_large_message_is_read_in_large_pieces() -> None:
     assert reads < 12
 
 
-async def test_the_buffer_of_a_large_message_is_given_back_between_two_frames() -> None:
+async def test_large_messages_of_several_connections_are_handled_in_a_turn_each(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turns = ReadTurns()
+    several = [Reading(turns), Reading(turns), Reading(turns)]
+    now = 0.0
+
+    def take_long() -> None:
+        nonlocal now
+        now += 2 * read_turns.LONG_TURN
+
+    monkeypatch.setattr(environment, "perf_counter", lambda: now)
+    payload = bytes(200_000)
+    ends = list[bytes]()
+    for each in several:
+        each.listener.on_frame = take_long
+        data = frame(Opcode.BINARY, payload)
+        while len(data) > READ_SIZE:
+            data = data[each.read(data) :]
+        ends.append(data)
+    for each, end in zip(several, ends, strict=True):
+        assert each.read(end) == len(end)
+    for handled in (1, 2, 3):
+        assert sum(len(each.listener.payloads) for each in several) == handled
+        await asyncio.sleep(0)
+    await wait_until(lambda: not turns)
+    assert [each.listener.payloads for each in several] == [[payload]] * 3
+    assert all(each.transport.reading for each in several)
+
+
+async def test_the_buffer_of_a_large_message_is_given_back_while_reading_is_paused(stopped_clock: None) -> None:
+    reading = Reading()
+    large = frame(Opcode.BINARY, bytes(MAX_MESSAGE))
+    while len(large) > READ_SIZE:
+        large = large[reading.read(large) :]
+    small = frames_of([b"more"] * 400)
+    reading.listener.on_frame = reading.reader.pause
+    reading.read(large + small)
+    assert len(reading.listener.payloads) == 1
+    assert reading.room > MAX_MESSAGE
+    assert reading.reader.shrink(MAX_MESSAGE), "what was read behind it waits elsewhere"
+    assert reading.room == INITIAL_ROOM
+    reading.listener.on_frame = lambda: None
+    reading.reader.resume()
+    await wait_until(lambda: reading.transport.reading)
+    received = len(reading.listener.payloads) - 1
+    assert received > 100
+    assert reading.listener.payloads[1:] == [b"more"] * received
+
+
+async def test_the_end_of_a_connection_whose_reading_failed_is_passed_on() -> None:
+    reading = Reading()
+    reading.reader.pause()
+    reading.read(frames_of([b"more"] * 10))
+    reading.transport.closing = True
+    reading.reader.connection_lost(None)
+    reading.reader.fail()
+    assert reading.listener.lost
+
+
+async def test_the_buffer_of_a_large_message_is_given_back_between_two_frames(stopped_clock: None) -> None:
     reading = Reading()
     await reading.read_all(frame(Opcode.BINARY, bytes(MAX_MESSAGE)))
     assert reading.room > MAX_MESSAGE

@@ -8,7 +8,7 @@ import contextvars
 import pytest
 
 from crosswire.runtime import environment
-from crosswire.transport.read_turns import QUANTUM, TURN_TIME, ReadTurns
+from crosswire.transport.read_turns import LONG_TURN, QUANTUM, TURN_TIME, ReadTurns
 from tests.support.aio import wait_until
 
 variable: contextvars.ContextVar[str] = contextvars.ContextVar("variable", default="nothing")
@@ -86,3 +86,36 @@ async def test_readers_are_served_in_the_context_of_the_listener() -> None:
     turns.add(Looking("", 1, []))
     await wait_until(lambda: seen)
     assert seen == ["nothing"]
+
+
+async def test_large_reads_together_end_the_turn_and_the_next_begins_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr(environment, "perf_counter", lambda: now)
+    turns = ReadTurns()
+    for over in (False, True):
+        began = now
+        now += LONG_TURN * 0.6
+        turns.count(began)
+        assert turns.is_over is over
+    await asyncio.sleep(0)
+    assert not turns.is_over
+
+
+async def test_a_turn_that_was_long_leaves_nothing_for_what_is_read_behind_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    now, log = 0.0, list[str]()
+
+    class Heavy(Reader):
+        def serve(self, deadline: float) -> bool:
+            nonlocal now
+            now += LONG_TURN
+            return super().serve(deadline)
+
+    monkeypatch.setattr(environment, "perf_counter", lambda: now)
+    turns = ReadTurns()
+    for name in "ab":
+        turns.add(Heavy(name, 1, log))
+    for served in ("a", "ab"):
+        await asyncio.sleep(0)
+        assert (turns.is_over, "".join(log)) == (True, served)
+    await asyncio.sleep(0)
+    assert not turns.is_over
