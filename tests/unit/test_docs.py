@@ -115,6 +115,11 @@ def test_no_note_to_the_authors_is_left(page: str) -> None:
     assert [note for note in notes if "phases" not in note] == []
 
 
+def test_no_section_of_the_security_page_is_there_twice() -> None:
+    headings = re.findall(r"^#+ .*", without_code(ROOT / "docs/security.md"), re.MULTILINE)
+    assert sorted(set(headings)) == sorted(headings)
+
+
 def test_the_tests_that_are_named_exist() -> None:
     named = re.findall(r"`((?:tests/[\w/]+\.py)?)(?:::(\w+)(?:\[[^`]*\])?)?`", (ROOT / "docs/security.md").read_text())
     path, missing, found = "", [], 0
