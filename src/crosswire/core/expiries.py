@@ -8,6 +8,9 @@ from typing import Generic, TypeVar
 SLOT = 0.1
 """Seconds of real time that share a slot; an item is due up to one slot late, and never early."""
 
+_NEVER = 1e12
+"""Seconds of real time, tens of thousands of years from now: what is due later is never due."""
+
 ItemT = TypeVar("ItemT", bound=Hashable)
 
 
@@ -27,7 +30,7 @@ class ExpirySlots(Generic[ItemT]):
     def add(self, item: ItemT, at: float) -> None:
         """Let an item be due at a time, in seconds, instead of when it was due before."""
         self.discard(item)
-        number = int(at / SLOT)
+        number = int(min(at, _NEVER) / SLOT)
         self._first = min(self._first, number) if self._slots else number
         self._slots.setdefault(number, {})[item] = None
         self._number_of[item] = number

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError, Reject
 from crosswire.runtime.log_records import get_logger
 from crosswire.types import CloseCode, Identity
@@ -82,13 +83,16 @@ class Terms:
 
     def _identity(self, claims: Mapping[str, Any]) -> Identity:
         user, token_id = claims[self.user_claim], claims.get("jti")
-        expires, issued_at = int(claims["exp"]) + self.leeway, float(claims.get("iat", 0))
+        expires, issued_at = float(int(claims["exp"])) + self.leeway, float(claims.get("iat", 0))
+        token_id = token_id if isinstance(token_id, str) and token_id else None
         if not isinstance(user, str) or not user or not math.isfinite(issued_at):
+            raise jwt.InvalidTokenError
+        if not has_utf8(user) or not has_utf8(token_id or ""):
             raise jwt.InvalidTokenError
         return Identity(
             user,
             expires=expires,
-            token_id=token_id if isinstance(token_id, str) and token_id else None,
+            token_id=token_id,
             issued_at=issued_at,  # 1970 without `iat`: then it counts as older than every revocation
             claims=claims,
         )

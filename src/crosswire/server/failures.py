@@ -23,6 +23,9 @@ logger = get_logger("crosswire.server")
 MAX_TASKS = 10_000
 """Number of background tasks beyond which ``on_error`` is no longer called: clients can make handlers fail at will."""
 
+_LIMITS = {"NAME_TOO_LONG": "name", "ROOM_LIMIT": "rooms", "JOIN_RATE": "joins", "CALL_LIMIT": "calls"}
+"""Name of the limit for each code with which a method of a socket refuses what is over it, in a handler."""
+
 
 class FailureReporter:
     """Reports failures to ``on_error`` and to the log, a few of a kind at a time.
@@ -75,7 +78,8 @@ class FailureReporter:
 
         An ``EventError`` is not a failure. If it answers a call, it is not reported. If nobody waits for it, it goes to
         ``on_error``, or to the log without such a hook. For data of a client that does not fit, ``on_error`` is called
-        in both cases. A handler that is cancelled by a stop, or interrupted by a signal, has not failed.
+        in both cases, and at most once a second and kind if the client is over a limit. A handler that is cancelled by
+        a stop, or interrupted by a signal, has not failed.
 
         Args:
             session: of the connection whose event it was, or None.
@@ -94,6 +98,8 @@ class FailureReporter:
         elif not isinstance(error, EventError):
             self._log(error, what, extra)
             self._call_hook(session, error, extra)
+        elif (limit := _LIMITS.get(error.code)) is not None:
+            self.over_limit(session, limit, error)
         elif isinstance(error, InvalidPayload) or not answers:
             self._report_refused(session, error, what, extra, answers=answers)
 

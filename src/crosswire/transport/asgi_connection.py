@@ -17,7 +17,7 @@ from crosswire.transport.message_outbox import message_size
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import QUANTUM
 from crosswire.transport.uvicorn_reader import UvicornReader
-from crosswire.transport.uvicorn_sender import UvicornSender, drop_if_unread, uvicorn_protocol
+from crosswire.transport.uvicorn_sender import UvicornSender, client_has_left, drop_if_unread, uvicorn_protocol
 from crosswire.types import Close, CloseCode
 
 logger = get_logger("crosswire.transport")
@@ -145,7 +145,7 @@ class AsgiConnection:
         self._wake_reader()
 
     def peer_has_left(self, *, half: bool) -> bool:
-        return False  # the ASGI server tells only those who read
+        return self._protocol is not None and client_has_left(self._protocol, half=half)
 
     @property
     def buffered(self) -> int:

@@ -12,7 +12,7 @@ from typing import Any
 
 from crosswire.core.formats import Offer, Push
 from crosswire.transport.asgi_writer import Send
-from crosswire.transport.kernel_buffer import bytes_taken
+from crosswire.transport.kernel_buffer import bytes_taken, has_hung_up
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.outbox import Outbox, OutboxEvents
 from crosswire.transport.watermarks import keep_little, set_low_water_mark
@@ -60,6 +60,20 @@ def drop_if_unread(protocol: Any, timeout: float) -> None:
         asyncio.get_running_loop().call_later(timeout, transport.abort)
     else:
         transport.abort()
+
+
+def client_has_left(protocol: Any, *, half: bool) -> bool:
+    """Return whether the client of a connection that is not read is gone: uvicorn tells only those who receive.
+
+    Args:
+        protocol: of uvicorn.
+        half: whether a client that only sends nothing more counts too; what it sent before can still be received.
+    """
+    transport = protocol.transport
+    own = transport.get_extra_info("socket")
+    if transport.is_closing() or own is None or own.fileno() < 0:
+        return half
+    return has_hung_up(own.fileno(), half=half)
 
 
 class UvicornSender:

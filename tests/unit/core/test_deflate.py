@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import random
+import time
 import tracemalloc
 import zlib
 
@@ -7,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.deflate import agree, compress, decompress, response
+from crosswire.core.deflate import LARGE, agree, compress, decompress, response
 from crosswire.core.headers import Headers
 from crosswire.errors import ProtocolFailure
 
@@ -143,3 +145,16 @@ def test_offers_may_be_in_several_fields() -> None:
     fields = [("Sec-WebSocket-Extensions", "foo"), ("sec-websocket-extensions", "permessage-deflate")]
     assert agree(Headers(fields)) == 15
     assert not agree(Headers())
+
+
+@pytest.mark.parametrize("window_bits", [9, 12, 15])
+@pytest.mark.parametrize("size", [LARGE - 1, 1024 * 1024])
+def test_no_message_takes_long_to_be_compressed(size: int, window_bits: int) -> None:
+    payload = bytes(random.Random(1).choices(b"abcdefgh", k=size))  # zlib's default takes 130 ms for a MiB of it
+    seconds = []
+    for _ in range(3):
+        began = time.thread_time()
+        compress(payload, window_bits)
+        seconds.append(time.thread_time() - began)
+    assert min(seconds) < 0.05
+    assert len(compress(payload, window_bits)) < size * 0.6

@@ -58,3 +58,10 @@ def test_whatever_the_clock_does_an_item_is_due_once_when_its_time_has_come(
     assert slots.take_due(2e6) or not model
     assert not slots._slots
     assert not slots._number_of
+
+
+def test_an_item_of_the_farthest_future_is_not_due() -> None:
+    slots: ExpirySlots[str] = ExpirySlots()
+    slots.add("never", 1.7e308)
+    assert slots.take_due(10_000.0) == []
+    assert len(slots) == 1

@@ -137,6 +137,10 @@ def forged(head: dict[str, Any], signature: str = "") -> str:
         make_token(iat="now"),
         make_token(sub="a" * 3, iat=float("nan")),
         make_token(sub=""),
+        make_token(exp=10**400),
+        make_token(iat=10**400),
+        make_token(sub="\ud800"),
+        make_token(jti="\ud800"),
         jwt.encode({"sub": "ada", "exp": 1 << 33}, "x" * 40, "HS256"),
     ],
 )

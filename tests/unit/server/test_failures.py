@@ -84,3 +84,18 @@ async def test_a_flood_of_failures_is_logged_in_part_and_counted(caplog: pytest.
     assert f"({100 - logged} more of these were not logged)" in caplog.records[-1].getMessage()
     assert len(server.errors) == 101
     await server.end()
+
+
+@on_instant_loop
+@pytest.mark.parametrize("code", ["NAME_TOO_LONG", "ROOM_LIMIT", "JOIN_RATE", "CALL_LIMIT"])
+async def test_a_client_over_a_limit_is_told_of_once_a_second_and_counted(code: str) -> None:
+    server, seen = FakeServer(), list[BaseException]()
+    server.hooks.on_error.off()
+    session, _ = server.connect()
+    server.hooks.on_error(lambda socket, error: seen.append(error))
+    error = EventError(code, "too much")
+    for number in range(50):
+        server.failures.report(session, error, "a handler of 'join'", answers=number % 2 == 0)
+    assert seen == [error]
+    assert server.failures.losses.messages.total() == 50
+    await server.end()
