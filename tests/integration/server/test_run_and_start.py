@@ -91,14 +91,14 @@ def test_use_after_the_loop_ended_without_a_stop_is_refused(make: Makes) -> None
         runner.run(it.start())
         listener = it._listener if isinstance(it, Server) else None
         assert listener is None or isinstance(listener, PicowsListener)
-        listening = None if listener is None else listener._server
+        accepting = None if listener is None else listener._gate
     for work in (it.start, it.stop):
         with pytest.raises(UsageError, match=r"has ended without `await \w+\.stop\(\)`.*create another one"):
             asyncio.run(work())
     with pytest.raises(UsageError, match="has ended without"):
         it.run()
-    if listening is not None:
-        listening.close()
+    if accepting is not None:
+        accepting.close()
 
 
 @KINDS
