@@ -9,7 +9,7 @@ from crosswire.cluster.interface import Bus, BusEvents
 from crosswire.cluster.receivers import IsReadable, ReceiveBody, Receivers, ReceiveUnproven, Signing
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import pack_header
-from crosswire.core.sequencing import MessageNumbers
+from crosswire.core.numbering import MessageNumbers
 from crosswire.core.signing import sender_of
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from crosswire.cluster.redis.commands import publish
 from crosswire.core.envelopes import pack_header
-from crosswire.core.sequencing import EmitterNumbers
+from crosswire.core.numbering import EmitterNumbers
 from crosswire.core.signing import Signer
 from crosswire.emitter.publisher import Outgoing, Publisher
 
