@@ -333,7 +333,8 @@ class Members:
     async def _check_newcomer(self, beat: Beat) -> None:
         """Make the sender of a beat a member if it is alive, and the node that has its name is not."""
         if not await self._checks.listens(beat.incarnation):
-            self._native.note_unreadable(f"nobody listens as {beat.name!r}")
+            if self._port.available:  # else listeners can't be counted; the next beat is checked again
+                self._native.note_unreadable(f"nobody listens as {beat.name!r}")
             return
         loop = asyncio.get_running_loop()
         if (holder := self._members.get(beat.name)) is not None:

@@ -94,6 +94,10 @@ class Peer:
         self._beating = asyncio.create_task(self.members.run())
         return self
 
+    @property
+    def unreadable(self) -> int:
+        return self._native.unreadable
+
     async def leave(self) -> None:
         self._inbox.alive = False
         self.members.announce_leave()
@@ -364,6 +368,24 @@ async def test_a_node_that_is_cut_off_takes_no_goodbye_for_true() -> None:
     a.port.bus_port.available = True  # type: ignore[misc]
     for each in (a, b):
         await each.die()
+
+
+@on_instant_loop
+async def test_a_newcomer_is_refused_only_where_listeners_can_be_counted() -> None:
+    bus = MemoryBus()
+    a, b = await Peer(bus, "a").start(), Peer(bus, "b")
+    beat = b.members._beat()  # of a node that nobody listens as
+
+    async def count_nobody(channel: bytes) -> int:
+        return 0
+
+    a.port.count_listeners = count_nobody
+    for available, refused in ((False, 0), (True, 1)):
+        a.port.bus_port.available = available  # type: ignore[misc]
+        a.members.beat(beat)
+        await asyncio.sleep(1)
+        assert (a.unreadable, list(a.members.nodes)) == (refused, ["a"])
+    await a.die()
 
 
 @on_instant_loop
