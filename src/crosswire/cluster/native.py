@@ -243,37 +243,25 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     def _subscribe_clients(self, channel: bytes, target: Target) -> None:
         receive = partial(self._for_clients, target)
-        self._port.subscribe(channel, receive, is_readable=partial(self._is_for_clients, target))
+        self._port.subscribe(channel, receive, is_readable=partial(receive, only_check=True))
 
     # Each receiver returns False for what can't be read: its number in the sender's order does not count.
 
-    def _for_clients(self, target: Target, body: bytes) -> bool:
+    def _for_clients(self, target: Target, body: bytes, *, only_check: bool = False) -> bool:
         message = self._decode(body)
+        clients = None if only_check else self._clients
         if type(message) is ClientMessage:
             try:
                 encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
             except InvalidPayload as error:
                 self.note_unreadable(error)
                 return False
-            if self._clients is not None:
-                self._clients.deliver(target, encoded, _excluded(message))
+            if clients is not None:
+                clients.deliver(target, encoded, _excluded(message))
             return True
         if type(message) is Claim and isinstance(target, ToUsers) and _is_valid(message):
-            if self._clients is not None:
-                self._clients.claimed(target.users[0], message)
-            return True
-        return self._misplaced(message, "for clients")
-
-    def _is_for_clients(self, target: Target, body: bytes) -> bool:
-        message = self._decode(body)
-        if type(message) is ClientMessage:
-            try:
-                require_event_message(EncodedMessage(message.json, message.msgpack))
-            except InvalidPayload as error:
-                self.note_unreadable(error)
-                return False
-            return True
-        if type(message) is Claim and isinstance(target, ToUsers) and _is_valid(message):
+            if clients is not None:
+                clients.claimed(target.users[0], message)
             return True
         return self._misplaced(message, "for clients")
 
