@@ -392,7 +392,7 @@ class HistoryPage(NamedTuple):
 
 
 class RoomState(NamedTuple):
-    """What a client knows of a room that keeps history, when it has joined, and whenever that changes.
+    """The state of a room that keeps history, as a client knows it after a join, and whenever it changes.
 
     Attributes:
         namespace: of the room.
