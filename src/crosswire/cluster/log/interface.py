@@ -48,12 +48,12 @@ class NewMessage(NamedTuple):
 
 
 class AppendFailure(Enum):
-    """Why messages were not appended."""
+    """The reasons for which messages are not appended."""
 
     LOST = "lost"
     """The connection ended before the log had answered: perhaps they are kept. The same numbers may be sent again."""
     REFUSED = "refused"
-    """They are not kept, and were not published: no memory is left, or they are invalid."""
+    """Nothing is kept or published: no memory is left, or the messages are invalid."""
 
 
 class Append(NamedTuple):
