@@ -52,7 +52,7 @@ class AppendFailure(Enum):
 
     LOST = "lost"
     """The connection ended before the log had answered: perhaps they are kept. The same numbers may be sent again."""
-    REFUSED = "refused"
+    """No memory is left, or the messages are invalid: none is kept or published."""
     """Nothing is kept or published: no memory is left, or the messages are invalid."""
 
 
