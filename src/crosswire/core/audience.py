@@ -64,10 +64,13 @@ class Excluded(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         users: ids of users, with all their connections.
         sockets: ids of single connections.
+        owners: users whose connections ``sockets`` are. From the history of a room, a connection that replaces one of
+            these gets the message neither.
     """
 
     users: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
 
 
 class Dispatcher(Protocol):
@@ -307,14 +310,16 @@ def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
         raise UsageError(f"exclude takes a collection of user ids and sockets: write [{exclude!r}]")
     users: list[str] = []
     sockets: list[str] = []
+    owners: list[str] = []
     for each in exclude:
         if isinstance(each, str):
             users.append(require_name(each, "a user id"))
         elif isinstance(getattr(each, "user", None), str) and isinstance(getattr(each, "id", None), str):
             sockets.append(each.id)
+            owners.append(each.user)
         else:
             raise UsageError(f"exclude takes user ids and sockets, not {each!r}")
-    return Excluded(tuple(users), tuple(sockets)) if users or sockets else None
+    return Excluded(tuple(users), tuple(sockets), tuple(owners)) if users or sockets else None
 
 
 def require_close_code(value: object) -> int:
