@@ -165,7 +165,7 @@ class RedisProcess:
 
     @property
     def log(self) -> str:
-        """The lines that the server has logged since its last start, even if it was killed; empty once it is stopped."""
+        """The lines of the server since its last start, also after it was killed; empty once it is stopped."""
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
     @property
