@@ -29,9 +29,12 @@ MOVED_FOR = 10.0
 """Seconds after a change of the holders in which some nodes may not know of it, and use other ones."""
 
 MAYBE_KEPT = (
-    "the log of the room does not say in time whether the message is kept: perhaps it is, and is heard; publish it again "
-    "with the same id=, and it is kept and heard once"
+    "the log of the room does not say in time whether the message is kept: perhaps it is, and was heard. Publish it "
+    "again with the same id=, and it is kept and heard once"
 )
+"""Text of an error for a message that a log may have kept."""
+NOT_KEPT = "the message is not kept, and nobody has got it: the log of the room can't be reached"
+"""Text of an error for a message that was not handed to a log."""
 
 logger = get_logger("crosswire.history")
 
@@ -347,4 +350,4 @@ def _abandoned(message: Outgoing) -> BusUnavailable:
     """Return the error for a sender that does not wait for a message any more."""
     if message.tried:
         return BusUnavailable(MAYBE_KEPT)
-    return BusUnavailable("the message is not kept, and nobody has got it: the log of the room can't be reached")
+    return BusUnavailable(NOT_KEPT)

@@ -36,7 +36,7 @@ class Bodies:
         return body if self._signer is None else self._signer.sign(channel, self._origin, number, body)
 
     def copy(self, number: int, message: EncodedMessage, excluded: Excluded | None, *, waits: bool) -> bytes:
-        """Encode a copy of a message for the bus; with ``waits`` for receivers that get it from the log, most likely."""
+        """Encode a copy of a message for the bus; with ``waits`` for receivers that get it from the log, probably."""
         users, sockets, owners = ((), (), ()) if excluded is None else _parts(excluded)
         place = LogPlace(self._origin, number, waits, owners)
         return envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets, message.policy, place))
@@ -47,6 +47,16 @@ class Bodies:
         Raises:
             InvalidMessage, InvalidPayload: it is none, or not signed as it should be.
         """
+        encoded, excluded = self.read_unplaced(channel, record)
+        positioned = with_position(encoded, LogPosition(record.epoch, record.offset))
+        return Kept(record.offset, record.time, record.origin, record.number, positioned, excluded)
+
+    def read_unplaced(self, channel: bytes, record: LogRecord) -> tuple[EncodedMessage, Excluded | None]:
+        """Return a message of a log without its position, and whom it is not for.
+
+        Raises:
+            InvalidMessage, InvalidPayload: as :meth:`read`.
+        """
         body = record.body
         if self._signer is not None:
             body = self._signer.read(channel, record.origin, record.number, body)
@@ -54,8 +64,7 @@ class Bodies:
         if not isinstance(message, ClientMessage):
             raise InvalidMessage(f"a log keeps messages for clients, not {type(message).__name__}")
         encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
-        positioned = with_position(encoded, LogPosition(record.epoch, record.offset))
-        return Kept(record.offset, record.time, record.origin, record.number, positioned, excluded_of(message))
+        return encoded, excluded_of(message)
 
 
 def excluded_of(message: ClientMessage) -> Excluded | None:

@@ -76,8 +76,8 @@ class Batch(NamedTuple):
 class RoomQueue:
     """Messages of one room that wait for its log, and those that it has not answered yet.
 
-    After a failure the messages are appended again, with the same numbers, but only when all that was handed over has an
-    answer: so nothing overtakes them.
+    After a failure the messages are appended again, with the same numbers, but only when all that was handed over has
+    an answer: so nothing overtakes them.
 
     Args:
         room: whose messages they are.

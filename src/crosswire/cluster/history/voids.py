@@ -10,7 +10,7 @@ from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
 MAX_VOID = 100_000
-"""Rooms that are remembered as void, each once for each node that says so; beyond it, the oldest is forgotten."""
+"""Void rooms that are remembered, once for each node that says so; beyond it, the oldest is forgotten."""
 TAKE_OVER_WITHIN = 1.0
 """Seconds within which nodes take over from one that is gone, each at a random time, so that mostly one of them does."""
 OWNER_TIMEOUT = 15.0
