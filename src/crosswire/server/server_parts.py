@@ -38,6 +38,7 @@ from crosswire.server.hooks import Hooks
 from crosswire.server.observer import ServerObserver
 from crosswire.server.received_messages import CountingRouter
 from crosswire.server.registry import Registry
+from crosswire.server.room_joins import RoomJoins
 from crosswire.server.router import MessageRouter, Router
 from crosswire.server.server_metrics import MeasuredClientCalls, ServerMetrics
 from crosswire.server.session import Session
@@ -107,10 +108,11 @@ class ServerParts:
         calls = ClientCalls(self._call_ids)
         self.authentication = Authentication()
         self.authorities = Authorities(self.authentication, calls, self.tasks, self.wheel, self.failures)
+        self._joins = RoomJoins(self.registry, self._subscriptions, self._fanout, limits.outbox)
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,
-            self._subscriptions,
+            self._joins,
             self._duplicates,
             heartbeat,
             self.wheel,
@@ -157,7 +159,7 @@ class ServerParts:
             name,
             self.registry,
             self._fanout,
-            self._subscriptions,
+            self._joins,
             self._duplicates,
             self._call_ids,
             self.sessions,
@@ -176,7 +178,9 @@ class ServerParts:
         """Count from now on, and return the counts; to be called before the first connection."""
         if self._metrics is not None:
             return self._metrics
-        self._metrics = metrics = ServerMetrics(self.registry, self.sessions, self.failures.losses, self._skipped)
+        self._metrics = metrics = ServerMetrics(
+            self.registry, self.sessions, self.failures.losses, self._skipped, self._joins.recoveries
+        )
         self._router.observe(metrics)
         self.router = CountingRouter(self.router, metrics.received)
         self._delivery.measure(metrics.sent)
