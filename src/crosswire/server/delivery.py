@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from heapq import nsmallest
 from typing import Any
 
@@ -15,6 +15,7 @@ from crosswire.core.event_policies import MessagePolicy, SendPolicy
 from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.pending_calls import CallIds
+from crosswire.core.positions import LogPosition
 from crosswire.core.revocations import Revocation
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.errors import BusUnavailable, EventError
@@ -139,6 +140,12 @@ class LocalDelivery:
 
     def restored(self) -> None:
         self._duplicates.claim_again()
+
+    def rooms_of(self, namespace: str) -> Iterable[ToRoom]:
+        return [ToRoom(namespace, id_) for id_ in self._rooms.ids(namespace)]
+
+    def room_changed(self, room: ToRoom, at: LogPosition | None, reason: str | None) -> None:
+        pass  # no client understands it yet
 
     def _deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         recipients = self._recipients(target)
