@@ -51,7 +51,6 @@ class LocalDelivery:
 
     Attributes:
         deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
-        room_changed: as of :class:`~crosswire.cluster.clients.Clients`.
     """
 
     __slots__ = (
@@ -68,7 +67,6 @@ class LocalDelivery:
         "_skipped",
         "_users_here",
         "deliver",
-        "room_changed",
     )
 
     def __init__(
@@ -96,7 +94,6 @@ class LocalDelivery:
         self._sent: SentMessages | None = None
         self._skipped = skipped
         self.deliver: Deliver = self._deliver
-        self.room_changed = joins.room_changed
 
     def measure(self, sent: SentMessages) -> None:
         """Count the messages from now on."""
@@ -142,10 +139,10 @@ class LocalDelivery:
         self._duplicates.claim_again()
 
     def rooms_of(self, namespace: str) -> Iterable[ToRoom]:
-        return [ToRoom(namespace, id_) for id_ in self._rooms.ids(namespace)]
+        return self._joins.rooms_of(namespace)
 
     def room_changed(self, room: ToRoom, at: LogPosition | None, reason: str | None) -> None:
-        pass  # no client understands it yet
+        self._joins.room_changed(room, at, reason)
 
     def _deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         recipients = self._recipients(target)

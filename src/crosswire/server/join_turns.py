@@ -60,7 +60,7 @@ class JoinTurns:
                 continue
             try:
                 self._run(join)
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 - it is raised where the join waits
                 done.set_exception(error)
             else:
                 done.set_result(None)

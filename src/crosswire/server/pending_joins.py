@@ -65,6 +65,10 @@ class PendingJoins(Generic[ConnectionT]):
         """Return the joins for a room: the index's own collection, which must not be kept."""
         return self._by_room.get((namespace, id), ())
 
+    def ids(self, namespace: str) -> set[str]:
+        """Return the ids of the rooms of a namespace for which joins wait."""
+        return {id_ for space, id_ in self._by_room if space == namespace}
+
     def rooms_of(self, connection: ConnectionT) -> Collection[tuple[str, str]]:
         """Return the rooms that a connection is about to be in."""
         joins = self._by_connection.get(connection)

@@ -45,21 +45,33 @@ class RecoveredFrames:
         self._limit = limit
         self.size = 0
 
-    def slice(self, epoch: str, messages: Sequence[Kept], form: Format, user: str, socket: str) -> RecoveredSlice:
-        """Return messages without those that exclude a user or socket, in a format."""
-        if not messages:
-            return RecoveredSlice(None, 0, 0)
+    def slice(
+        self, epoch: str | None, messages: Sequence[Kept], form: Format, user: str, socket: str
+    ) -> RecoveredSlice:
+        """Return messages without those that exclude a user or socket, in a format.
+
+        Args:
+            epoch: of the room's log, to which the offsets belong; None if it is not known.
+            messages: that follow each other there.
+            form: of the connection.
+            user: of the connection.
+            socket: id of the connection.
+        """
+        shared = _slice_of(messages, form) if epoch is None or not messages else self._shared(epoch, messages, form)
+        if user not in shared.users and socket not in shared.sockets:
+            return shared
+        return _slice_of([each for each in messages if not _excludes(each, user, socket)], form)
+
+    def _shared(self, epoch: str, messages: Sequence[Kept], form: Format) -> RecoveredSlice:
         key = epoch, messages[0].offset, messages[-1].offset, form
         shared = self._kept.pop(key, None)
         if shared is None:
             shared = _slice_of(messages, form)
             self.size += shared.size
-        self._kept[key] = shared
+        self._kept[key] = shared  # behind the others: it was used last
         while self.size > self._limit:
             self.size -= self._kept.pop(next(iter(self._kept))).size
-        if user not in shared.users and socket not in shared.sockets:
-            return shared
-        return _slice_of([each for each in messages if not _excludes(each, user, socket)], form)
+        return shared
 
 
 def _excludes(kept: Kept, user: str, socket: str) -> bool:

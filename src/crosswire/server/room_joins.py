@@ -115,7 +115,7 @@ class RoomJoins:
         try:
             for client in clients:
                 if (join := self._registry.begin_join(client, room.namespace, room.id)) is not None:
-                    joins.append(join)
+                    joins.append(join)  # noqa: PERF401 - the list is complete even if the next one is refused
             await self._subscriptions.room_ready(room.namespace, room.id)
             if joins:
                 await self._turns.run(partial(self._let_in, joins, room, rewind, joined))
@@ -145,6 +145,11 @@ class RoomJoins:
         waiting = [join.connection for join in pending.in_room(room.namespace, room.id)]
         clients = dict.fromkeys([*rooms.in_room(room.namespace, room.id), *waiting])
         return sum([self.leave(client, room) for client in clients])
+
+    def rooms_of(self, namespace: str) -> set[ToRoom]:
+        """Return the rooms of a namespace that have members here, or are about to have them."""
+        ids = self._registry.rooms.ids(namespace) | self._registry.pending.ids(namespace)
+        return {ToRoom(namespace, id_) for id_ in ids}
 
     def room_changed(self, room: ToRoom, at: LogPosition | None, reason: str | None) -> None:
         """Tell the members of a room that something may be missing in what they have heard.
@@ -176,38 +181,36 @@ class RoomJoins:
             joined.append(client)
 
     def _welcome(self, client: Client, room: ToRoom, timeline: Timeline | None, rewind: int) -> Welcome:
-        if timeline is None or timeline.position is None:
-            return self._unavailable(client, room)
-        offered = client.offered.take(room, timeline.position.epoch) if client.offered is not None else None
+        if timeline is None:
+            return Welcome(*self._unavailable(client, room), None, NOTHING)
+        offered = None
+        if timeline.position is not None and client.offered is not None:
+            offered = client.offered.take(room, timeline.position.epoch)
         room_left = max(self._outbox // 2 - client.buffered, 0)
         now = environment.wall_time()
-        recovery = timeline.recover(offered, rewind=rewind, now=now, max_bytes=room_left)
-        if recovery.recovered:
-            return self._recovered(client, recovery.at, recovery.messages, room_left, timeline.position)
-        at, messages = recovery.at, recovery.messages
+        recovered, reason, at, messages = timeline.recover(offered, rewind=rewind, now=now, max_bytes=room_left)
         part = self._slice(client, at, messages)
-        while part.size > room_left:  # larger in this format than as JSON: the last ones, as many as may be
+        if part.size > room_left and recovered:  # it is larger in this format than as JSON
+            return Welcome(False, TOO_MUCH, timeline.position, NOTHING)
+        while part.size > room_left:
             messages = messages[(len(messages) + 1) // 2 :]
-            at = LogPosition(at.epoch, messages[0].offset - 1) if messages else timeline.position
+            at = _behind(at, messages[0].offset - 1) if messages else timeline.position
             part = self._slice(client, at, messages)
-        return Welcome(recovery.recovered, recovery.reason, _behind_excluded(at, messages, part), part)
+        if messages and not part.number:  # all exclude this user
+            at = _behind(at, messages[-1].offset)
+        if at is None:
+            recovered, reason = self._unavailable(client, room)
+        return Welcome(recovered, reason, at, part)
 
-    def _recovered(
-        self, client: Client, at: LogPosition, messages: Sequence[Kept], room_left: int, last: LogPosition
-    ) -> Welcome:
-        part = self._slice(client, at, messages)
-        if part.size > room_left:
-            return Welcome(False, TOO_MUCH, last, NOTHING)
-        return Welcome(True, None, _behind_excluded(at, messages, part), part)
+    def _slice(self, client: Client, at: LogPosition | None, messages: Sequence[Kept]) -> RecoveredSlice:
+        return self._frames.slice(at and at.epoch, messages, client.format, client.user, client.id)
 
-    def _slice(self, client: Client, at: LogPosition, messages: Sequence[Kept]) -> RecoveredSlice:
-        return self._frames.slice(at.epoch, messages, client.format, client.user, client.id)
-
-    def _unavailable(self, client: Client, room: ToRoom) -> Welcome:
+    def _unavailable(self, client: Client, room: ToRoom) -> tuple[bool | None, str | None]:
+        """Return what a client is told of its position, if the log can't be reached: it forgets the position."""
         if client.offered is None or not client.offered.any_left:
-            return Welcome(None, None, None, NOTHING)
-        client.offered.spoil(room)  # whichever it is: the client forgets it now
-        return Welcome(False, UNAVAILABLE, None, NOTHING)
+            return None, None
+        client.offered.spoil(room)
+        return False, UNAVAILABLE
 
     def _send(self, client: Client, room: ToRoom, welcome: Welcome) -> None:
         self.recoveries.add(welcome.recovered, welcome.reason, welcome.slice.number)
@@ -219,9 +222,8 @@ class RoomJoins:
             self._fanout.sent += welcome.slice.number - 1
 
 
-def _behind_excluded(at: LogPosition, messages: Sequence[Kept], part: RecoveredSlice) -> LogPosition:
-    """Return the position before the messages; behind them if the client gets none, as all exclude its user."""
-    return at if part.number or not messages else LogPosition(at.epoch, messages[-1].offset)
+def _behind(at: LogPosition | None, offset: int) -> LogPosition | None:
+    return at and LogPosition(at.epoch, offset)
 
 
 def _told(room: ToRoom, at: LogPosition | None, recovered: bool | None, reason: str | None) -> Struct:

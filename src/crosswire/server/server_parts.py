@@ -68,6 +68,7 @@ class ServerParts:
         failures: reports what handlers and hooks raise.
         sessions: all connections.
         registry: the connections by user and room.
+        joins: lets connections into rooms, and out of them.
         router: hands the messages of clients to the handlers.
         drain: ends the connections when the server stops.
         authentication: the application's hook.
@@ -108,11 +109,11 @@ class ServerParts:
         calls = ClientCalls(self._call_ids)
         self.authentication = Authentication()
         self.authorities = Authorities(self.authentication, calls, self.tasks, self.wheel, self.failures)
-        self._joins = RoomJoins(self.registry, self._subscriptions, self._fanout, limits.outbox)
+        self.joins = RoomJoins(self.registry, self._subscriptions, self._fanout, limits.outbox)
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,
-            self._joins,
+            self.joins,
             self._duplicates,
             heartbeat,
             self.wheel,
@@ -159,7 +160,7 @@ class ServerParts:
             name,
             self.registry,
             self._fanout,
-            self._joins,
+            self.joins,
             self._duplicates,
             self._call_ids,
             self.sessions,
@@ -179,7 +180,7 @@ class ServerParts:
         if self._metrics is not None:
             return self._metrics
         self._metrics = metrics = ServerMetrics(
-            self.registry, self.sessions, self.failures.losses, self._skipped, self._joins.recoveries
+            self.registry, self.sessions, self.failures.losses, self._skipped, self.joins.recoveries
         )
         self._router.observe(metrics)
         self.router = CountingRouter(self.router, metrics.received)
