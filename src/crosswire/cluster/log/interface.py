@@ -24,7 +24,7 @@ class RoomLog(NamedTuple):
         room: whose messages it keeps.
         channel: where it publishes them.
         size: number of messages that it keeps.
-        ttl: seconds for which it keeps a message, and for which it exists after the last one.
+        ttl: seconds for which it keeps a message. The log itself exists two minutes longer after its last use.
     """
 
     room: ToRoom
@@ -52,8 +52,8 @@ class AppendFailure(Enum):
 
     LOST = "lost"
     """The connection ended before the log had answered: perhaps they are kept. The same numbers may be sent again."""
+    REFUSED = "refused"
     """No memory is left, or the messages are invalid: none is kept or published."""
-    """Nothing is kept or published: no memory is left, or the messages are invalid."""
 
 
 class Append(NamedTuple):
@@ -65,7 +65,8 @@ class Append(NamedTuple):
         previous: number of the sender's message in the room before these, if it may not be kept yet; 0 if it is. Where
             it is not kept, these are refused: so nothing is kept out of order when a message in front was refused.
         messages: oldest first; empty to begin a new epoch and nothing else.
-        new_epoch: whether what was kept before is void, as messages were delivered that the log does not have.
+        new_epoch: whether what was kept before is void, as messages were delivered that the log does not have. The same
+            messages sent again, as after a loss, begin no second epoch.
         settling: seconds of a new epoch, if one begins now, whose positions are not good for a recovery: messages on
             other paths may still come.
         kept: takes the position of each message, in order. For a number that was kept before it is the position it got
