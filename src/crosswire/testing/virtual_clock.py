@@ -146,7 +146,7 @@ class _Functions(NamedTuple):
 
     @classmethod
     def present(cls) -> Self:
-        """Return those in use."""
+        """Return the functions that are in use now."""
         return cls(environment.monotonic, environment.wall_time, environment.random, environment.urandom)
 
 
