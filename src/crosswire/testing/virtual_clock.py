@@ -137,7 +137,7 @@ class _PassingTime(selectors.SelectSelector):
 
 
 class _Functions(NamedTuple):
-    """Functions of :mod:`crosswire.runtime.environment`."""
+    """Set of those functions of :mod:`crosswire.runtime.environment` that a loop replaces."""
 
     monotonic: Callable[[], float]
     wall_time: Callable[[], float]
