@@ -33,7 +33,7 @@ TOO_MUCH = "too-much"
 
 
 class Welcome(NamedTuple):
-    """What a client gets when it is let into a room that keeps history.
+    """Answer to the join of one client, in a room that keeps history.
 
     Attributes:
         recovered: whether it has all since its position, with the messages; see ``RoomPosition``.
@@ -49,7 +49,7 @@ class Welcome(NamedTuple):
 
 
 NOTHING = RecoveredSlice(None, 0, 0)
-"""No messages."""
+"""Slice for a client that gets no messages."""
 
 
 class RoomJoins:
