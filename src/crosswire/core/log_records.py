@@ -62,6 +62,8 @@ def unpack_record(record: bytes) -> LogRecord:
         raise InvalidMessage(f"no record of a log: {error}") from error
     if version != RECORD_VERSION:
         raise InvalidMessage(f"a record of version {version}; this is version {RECORD_VERSION}")
+    if not name.isalnum():  # it gets into the text that clients are sent
+        raise InvalidMessage("a record whose epoch is none")
     return unpack_sent(name, offset, time, record[_RECORD.size :])
 
 
