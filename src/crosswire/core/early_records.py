@@ -44,7 +44,7 @@ class EarlyRecords:
         return records
 
     def drop_all(self) -> None:
-        """Hold nothing more."""
+        """Drop all records that are held."""
         self.epochs.clear()
         self._count = self._bytes = 0
 

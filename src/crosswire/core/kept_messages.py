@@ -34,7 +34,7 @@ class Kept(NamedTuple):
 
 
 class Slice(NamedTuple):
-    """What follows a position.
+    """The messages that follow a position.
 
     Attributes:
         messages: in order. For the same position it is the same tuple, until a further message comes.

@@ -1,4 +1,4 @@
-"""Which positions of an epoch are good for a recovery; not those of its beginning, if messages came on other paths."""
+"""The positions of an epoch that are good for a recovery; those of its beginning may not be."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ MAX_VAIN_READS = 3
 
 
 class Recovery(NamedTuple):
-    """What a client gets that offered its position.
+    """The answer to a client that joins, and perhaps offers its position.
 
     Attributes:
         recovered: as in :class:`~crosswire.types.RoomState`.
@@ -45,7 +45,7 @@ class Recovery(NamedTuple):
 
 
 class Change(NamedTuple):
-    """What is to be done after a timeline took something.
+    """The things to do after a timeline took something.
 
     Attributes:
         ready: messages to be handed on to the members, in order.
@@ -69,7 +69,7 @@ NO_CHANGE = Change()
 
 
 class Timeline:
-    """One room on one node: its last messages, what waits for a hole to be filled, and what a client gets.
+    """A room on one node: its last messages, what waits for a hole to be filled, and what a client gets.
 
     It begins without anything, and the first read of the log, after 0, need not be asked for. That has to begin after
     the node hears the room's records. Each further read that was not asked for is announced (:meth:`expect_load`). Of a
