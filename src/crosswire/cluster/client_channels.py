@@ -107,10 +107,6 @@ class ClientChannels:
         opened = self._histories.get(namespace, id)
         return None if opened is None else opened.timeline
 
-    def timeline(self, namespace: str, id: str) -> Timeline | None:
-        """Return the timeline of a room that is subscribed to; None while there is none."""
-        return None
-
     def room_ready(self, namespace: str, id: str) -> Coroutine[Any, Any, None] | None:
         """Return a coroutine that waits until messages to a room reach this server; None if they do already.
 

@@ -115,7 +115,7 @@ class RoomInbox(Protocol):
         """Take a message of the log of a room."""
 
     def unplaced(
-        self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None, place: LogPlace | None
+        self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None, place: LogPlace | None, /
     ) -> None:
         """Take a message for the members of a room that did not come from its log.
 

@@ -112,7 +112,7 @@ class Histories:
             try:
                 self.check()
             except ConfigError as error:
-                logger.error("another node says that rooms keep history, but here they can't: %s", error)
+                logger.warning("another node says that rooms keep history, but here they can't: %s", error)
         if (history := self._history) is None:
             return
         self._tasks.start(history.log.start(), "crosswire start of logs")

@@ -119,7 +119,7 @@ class OpenRooms:
         return len(self._rooms)
 
     def all(self) -> list[OpenRoom]:
-        """Return all rooms."""
+        """Return all rooms that are open."""
         return list(self._rooms.values())
 
     def get(self, namespace: str, id: str) -> OpenRoom | None:

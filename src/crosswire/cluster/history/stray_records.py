@@ -11,7 +11,6 @@ from crosswire.core.audience import ToRoom
 from crosswire.core.log_records import unpack_record
 from crosswire.errors import InvalidMessage, InvalidPayload
 
-
 MAX_REMEMBERED = 1_000
 """Such messages of which it is remembered that they were delivered, until their rooms are known to keep history."""
 

@@ -12,7 +12,7 @@ from crosswire.runtime.throttled_warnings import ThrottledWarnings
 MAX_VOID = 100_000
 """Void rooms that are remembered, once for each node that says so; beyond it, the oldest is forgotten."""
 TAKE_OVER_WITHIN = 1.0
-"""Seconds within which nodes take over from one that is gone, each at a random time, so that mostly one of them does."""
+"""Seconds within which nodes take over from one that is gone, each at a random time, so that one of them is first."""
 OWNER_TIMEOUT = 15.0
 """Seconds that a living node has to begin a new epoch in a room whose log can be reached."""
 

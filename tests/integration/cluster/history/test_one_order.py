@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from crosswire import ConfigError, MemoryBus, Node, Redis, UsageError
-from crosswire.cluster.interface import Bus
+from crosswire.cluster.interface import Bus, PortEvents
+from crosswire.cluster.memory import MemoryPort
+from crosswire.cluster.send_buffer import Budget
 from crosswire.core.audience import ToRoom
 from crosswire.types import Position
 from tests.integration.cluster.history.support import Heard, HistoryNode, Told, history_nodes
@@ -94,9 +97,10 @@ async def test_a_page_says_whether_older_messages_are_gone(bus: Bus) -> None:
 async def test_what_is_no_page_is_refused(bus: Bus) -> None:
     async with history_nodes(bus, "a") as (a,):
         room = a.room("chat", "1")
-        for arguments in ({"limit": 0}, {"limit": 10_001}, {"before": "x"}, {"before": 1}):
+        pages: list[dict[str, Any]] = [{"limit": 0}, {"limit": 10_001}, {"before": "x"}, {"before": 1}]
+        for arguments in pages:
             with pytest.raises(UsageError):
-                await room.history(**arguments)  # type: ignore[arg-type]
+                await room.history(**arguments)
         for id_ in ("", 1, "x" * 257):
             with pytest.raises(UsageError):
                 await room.publish("said", id=id_)  # type: ignore[arg-type]
@@ -182,18 +186,28 @@ async def test_history_with_original_servers_is_refused() -> None:
         node.history("chat")
 
 
-async def test_history_over_a_bus_without_logs_is_refused_at_the_start() -> None:
-    class Port(type(MemoryBus().attach(None, "", b"", None))):  # type: ignore[misc, arg-type]
-        open_log = None
+class PortWithoutLog(MemoryPort):
+    """A port of a bus that has no logs."""
 
-    class Bus(MemoryBus):
-        def attach(self, events, name, origin, budget):  # type: ignore[no-untyped-def]
-            return Port(self, events)
+    open_log = None  # type: ignore[assignment]
 
-    node = Node("a", bus=Bus())
+
+class BusWithoutLog(MemoryBus):
+    """A bus that has no logs."""
+
+    def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> MemoryPort:
+        return PortWithoutLog(self, events)
+
+
+async def test_history_over_a_bus_without_logs_is_refused() -> None:
+    node = Node("a", bus=BusWithoutLog())
     node.history("chat")
     with pytest.raises(ConfigError, match="open_log"):
         await node.start()
+
+    async with Node("b", bus=BusWithoutLog()) as running:
+        with pytest.raises(ConfigError, match="open_log"):
+            running.history("chat")
 
 
 async def test_what_waits_at_a_stop_is_kept(bus: Bus) -> None:
