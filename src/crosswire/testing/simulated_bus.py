@@ -10,6 +10,9 @@ from random import Random
 from zlib import crc32
 
 from crosswire.cluster.interface import PortEvents, Receive
+from crosswire.cluster.log.interface import LogEvents
+from crosswire.cluster.log.memory import MemoryLog, new_epoch
+from crosswire.cluster.log.memory_rooms import MemoryRooms
 from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.core.channel_names import Channels, text_of
 from crosswire.testing.partitions import Partitions
@@ -73,6 +76,7 @@ class SimulatedBus:
         self.partitions = partitions or Partitions(lambda: None)
         self.trace = trace
         self.ports: dict[bytes, dict[SimulatedPort, None]] = {}
+        self.rooms = MemoryRooms(new_epoch)
         self.routine = {Channels(self.prefix).nodes}
         self._attached: dict[str, tuple[SimulatedPort, ...]] = {}
         self._between: dict[frozenset[str], BusFaults] = {}
@@ -275,6 +279,10 @@ class SimulatedPort:
     async def count_listeners(self, channel: bytes) -> int:
         heard = (port for port in self._bus.ports.get(channel, ()) if not self._cut_off(port))
         return sum(1 for _ in heard)
+
+    def open_log(self, events: LogEvents) -> MemoryLog:
+        """Open the logs of rooms, which always answer; what they publish is carried as other messages are."""
+        return MemoryLog(self._bus.rooms, self.publish_plain, events)
 
     def _cut_off(self, port: SimulatedPort) -> bool:
         return self._bus.partitions.blocks(self.name, port.name)

@@ -7,7 +7,7 @@ import random
 import selectors
 from collections.abc import Callable, Coroutine
 from threading import Lock, get_ident
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, Self, TypeVar
 
 from crosswire.runtime import environment
 from crosswire.testing.garbage import collect, collected_on_request
@@ -154,30 +154,32 @@ class _PassingTime(selectors.SelectSelector):
         return ready
 
 
+class _Functions(NamedTuple):
+    """Set of those functions of :mod:`crosswire.runtime.environment` that a loop replaces."""
+
+    monotonic: Callable[[], float]
+    wall_time: Callable[[], float]
+    random: Callable[[], float]
+    urandom: Callable[[int], bytes]
+
+    @classmethod
+    def present(cls) -> Self:
+        """Return the functions that are in use now."""
+        return cls(environment.monotonic, environment.wall_time, environment.random, environment.urandom)
+
+
 class _ThreadEnvironment:
     """Time and randomness of the threads that run loops with virtual clocks; all other threads keep theirs."""
 
     def __init__(self) -> None:
         self._loops: dict[int, VirtualClockLoop] = {}
         self._restore: Callable[[], None] = lambda: None
-        self._monotonic, self._wall_time = environment.monotonic, environment.wall_time
-        self._random, self._urandom = environment.random, environment.urandom
-
-    def _remember(self) -> None:
-        # Whoever patched a function while a loop ran may have put back a method of this object.
-        if environment.monotonic != self.monotonic:
-            self._monotonic = environment.monotonic
-        if environment.wall_time != self.wall_time:
-            self._wall_time = environment.wall_time
-        if environment.random != self.random:
-            self._random = environment.random
-        if environment.urandom != self.urandom:
-            self._urandom = environment.urandom
+        self._process = self._others = _Functions.present()
 
     def enter(self, loop: VirtualClockLoop) -> None:
         """Use the clock of a loop in the present thread."""
         if not self._loops:
-            self._remember()
+            self._others = self._functions_of_others()
             self._restore = environment.replace(self)
         self._loops[get_ident()] = loop
 
@@ -186,28 +188,35 @@ class _ThreadEnvironment:
         del self._loops[get_ident()]
         if not self._loops:
             self._restore()
+            self._others = self._process  # a function that was patched before the loop ran may be put back now
+
+    def _functions_of_others(self) -> _Functions:
+        """Return the present functions. One that was patched while a loop ran is a method of this object afterwards."""
+        ours = _Functions(self.monotonic, self.wall_time, self.random, self.urandom)
+        found = zip(_Functions.present(), ours, self._process, strict=True)
+        return _Functions._make(process if present == own else present for present, own, process in found)
 
     # Environment
 
     def monotonic(self) -> float:
         """Return seconds of the thread's clock."""
         loop = self._loops.get(get_ident())
-        return self._monotonic() if loop is None else loop.time()
+        return self._others.monotonic() if loop is None else loop.time()
 
     def wall_time(self) -> float:
         """Return the real time of the thread."""
         loop = self._loops.get(get_ident())
-        return self._wall_time() if loop is None else loop.wall_time()
+        return self._others.wall_time() if loop is None else loop.wall_time()
 
     def random(self) -> float:
         """Return a number in [0, 1)."""
         loop = self._loops.get(get_ident())
-        return loop.random.random() if loop is not None and loop.seeded else self._random()
+        return loop.random.random() if loop is not None and loop.seeded else self._others.random()
 
     def urandom(self, count: int) -> bytes:
         """Return as many random bytes."""
         loop = self._loops.get(get_ident())
-        return loop.random.randbytes(count) if loop is not None and loop.seeded else self._urandom(count)
+        return loop.random.randbytes(count) if loop is not None and loop.seeded else self._others.urandom(count)
 
 
 _LOCK = Lock()
