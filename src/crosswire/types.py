@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, NewType, TypeVar, cast
 
 from crosswire.errors import Close, EventError
 
@@ -13,16 +13,20 @@ __all__ = [
     "Close",
     "CloseCode",
     "GapInfo",
+    "HistoryMessage",
+    "HistoryPage",
     "Identity",
     "LinkStatus",
     "Locations",
     "NodeInfo",
     "NodeStatus",
     "OwnerChange",
+    "Position",
     "Replies",
     "Reply",
     "RoomInfo",
     "RoomList",
+    "RoomState",
     "Roster",
     "SubscriptionFailure",
     "Tally",
@@ -353,6 +357,55 @@ class GapInfo(NamedTuple):
     channel: str | None = None
     user: str | None = None
     room: tuple[str, str] | None = None
+
+
+Position = NewType("Position", str)
+"""A place in the history of a room: behind one message, and all before it. It is to be kept and compared, not read."""
+
+
+class HistoryMessage(NamedTuple):
+    """A message that a room has kept.
+
+    Attributes:
+        event: its name.
+        data: as it was sent.
+        position: behind the message.
+        time: when it was kept, in seconds since 1970 by the clock of the log.
+    """
+
+    event: str
+    data: Any
+    position: Position
+    time: float
+
+
+class HistoryPage(NamedTuple):
+    """Messages that a room has kept.
+
+    Attributes:
+        messages: newest last.
+        complete: whether everything that was said before them, since the room's log began, is still kept.
+    """
+
+    messages: tuple[HistoryMessage, ...]
+    complete: bool
+
+
+class RoomState(NamedTuple):
+    """The state of a room that keeps history, as a client knows it after a join, and whenever it changes.
+
+    Attributes:
+        namespace: of the room.
+        id: of the room.
+        recovered: True if everything that was said since the client's position has reached it, or is about to; False
+            if that can't be known; None when it had no position, as at the first join.
+        reason: why it is False: "epoch", "trimmed", "expired", "too-much", "ahead" or "unavailable"; else None.
+    """
+
+    namespace: str
+    id: str
+    recovered: bool | None
+    reason: str | None = None
 
 
 class SubscriptionFailure(NamedTuple):

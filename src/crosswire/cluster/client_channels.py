@@ -6,10 +6,12 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 from crosswire.cluster.dialect import Dialect
+from crosswire.cluster.history.declarations import KeptNamespaces
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Claim
+from crosswire.core.timeline import Timeline
 
 
 class ClientChannels:
@@ -21,6 +23,7 @@ class ClientChannels:
         port: the node's end of the bus.
         clock: makes the stamps.
         incarnation: of the node.
+        kept: the namespaces whose rooms keep history.
 
     Attributes:
         stamp: returns the stamp of a new connection, to compare with the stamps of other servers' connections.
@@ -36,6 +39,7 @@ class ClientChannels:
     __slots__ = (
         "_dialect",
         "_incarnation",
+        "_kept",
         "_port",
         "_user_channel",
         "claim",
@@ -47,8 +51,15 @@ class ClientChannels:
     )
 
     def __init__(
-        self, native: NativeDialect, dialect: Dialect, port: OrderedPort, clock: HybridClock, incarnation: str
+        self,
+        native: NativeDialect,
+        dialect: Dialect,
+        port: OrderedPort,
+        clock: HybridClock,
+        incarnation: str,
+        kept: KeptNamespaces,
     ) -> None:
+        self._kept = kept
         self._dialect = dialect
         self._port = port
         self._incarnation = incarnation
@@ -68,6 +79,14 @@ class ClientChannels:
             BusUnavailable: the bus refuses the subscription.
         """
         return self._port.wait_listening(self._user_channel(user))
+
+    def keeps_history(self, namespace: str) -> bool:
+        """Return whether the rooms of a namespace keep history."""
+        return namespace in self._kept
+
+    def timeline(self, namespace: str, id: str) -> Timeline | None:
+        """Return the timeline of a room that is subscribed to; None while there is none."""
+        return None
 
     def room_ready(self, namespace: str, id: str) -> Coroutine[Any, Any, None] | None:
         """Return a coroutine that waits until messages to a room reach this server; None if they do already.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
@@ -13,6 +13,7 @@ from crosswire.core.envelopes import Claim
 from crosswire.core.event_policies import SendPolicy
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
+from crosswire.core.positions import LogPosition
 from crosswire.core.revocations import Revocation
 from crosswire.types import Locations, Replies, RoomList, Roster, Tally
 
@@ -70,6 +71,19 @@ class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
     def restored(self) -> None:
         """Handle that other nodes can be reached again."""
 
+    def rooms_of(self, namespace: str) -> Iterable[ToRoom]:
+        """Return the rooms of a namespace that this node is subscribed to for its clients."""
+        ...
+
+    def room_changed(self, room: ToRoom, at: LogPosition | None, reason: str | None) -> None:
+        """Tell the members of a room, as far as they understand it, that they can't count on positions before.
+
+        Args:
+            room: that keeps history.
+            at: the position from which they go on: the messages behind it are delivered next; None if there is none.
+            reason: why they may have missed messages; None if the room begins to keep history just now.
+        """
+
 
 class NoClients:
     """The clients of a node that is no server: none."""
@@ -93,6 +107,12 @@ class NoClients:
         pass
 
     def restored(self) -> None:
+        pass
+
+    def rooms_of(self, namespace: str) -> Iterable[ToRoom]:
+        return ()
+
+    def room_changed(self, room: ToRoom, at: LogPosition | None, reason: str | None) -> None:
         pass
 
     def send(

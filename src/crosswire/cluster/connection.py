@@ -9,6 +9,7 @@ from crosswire.cluster.client_channels import ClientChannels
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import Dialect
+from crosswire.cluster.history.declarations import Declarations
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.life_checks import LifeChecks
@@ -45,6 +46,7 @@ class ClusterConnection:
         clients: the clients that are connected to this node.
         hooks: of the application.
         tasks: where background tasks run.
+        declarations: the namespaces that keep history.
         compat: the options of the original's servers in the cluster; None if there are none.
         observers: measure or trace the node.
         holds_events: whether the application's events are held until :meth:`release_events`. If not, they are held
@@ -74,6 +76,7 @@ class ClusterConnection:
         clients: Clients,
         hooks: NodeHooks,
         tasks: BackgroundTasks,
+        declarations: Declarations,
         *,
         compat: Compat | None = None,
         observers: Sequence[NodeObserver] = (),
@@ -95,6 +98,7 @@ class ClusterConnection:
         self._responders = responders
         self._hooks = hooks
         self._tasks = tasks
+        self._declarations = declarations
         self._holds_events = holds_events
         self._silenced: deque[str] = deque(maxlen=_MAX_SILENCED)
         # The original publishes answers to everybody: among original servers, ids must be unique in the cluster.
@@ -106,10 +110,22 @@ class ClusterConnection:
         own = NodeInfo(name, self.incarnation, environment.wall_time())
         checks = LifeChecks(self.native, self.port, self._requests)
         self.members = Members(
-            own, self.native, self.port, clients, self, clock, self.dialect.label, owns, checks=checks, tasks=tasks
+            own,
+            self.native,
+            self.port,
+            clients,
+            self,
+            clock,
+            self.dialect.label,
+            declarations,
+            owns,
+            checks=checks,
+            tasks=tasks,
         )
         self.owners = Owners(self.members, hooks, tasks)
-        self.client_channels = ClientChannels(self.native, self.dialect, self.port, clock, self.incarnation)
+        self.client_channels = ClientChannels(
+            self.native, self.dialect, self.port, clock, self.incarnation, declarations.kept
+        )
         dialect: RequestDialect = self.dialect
         for observer in observers:
             dialect = observer.dialect(dialect)
@@ -141,6 +157,8 @@ class ClusterConnection:
             ConfigError: a living node has the name, or the options can't work.
         """
         self._responders.hold()  # until the name is known to be this node's: requests may be meant for another node
+        self._declarations.begin()
+        self._declarations.changed = self._history_changed
         self.native.listen_to_nodes(self._responders, self._requests, self.members)
         if self.compat is not None:
             self.compat.listen_to_nodes(self._responders.application, self._requests)
@@ -198,6 +216,10 @@ class ClusterConnection:
         await self.members.claim_name()
         self._begin_handling()
         await self.members.introduce()
+
+    def _history_changed(self, namespaces: set[str]) -> None:
+        """Let all nodes know at once which rooms keep history."""
+        self.members.send_beat()
 
     def _begin_handling(self) -> None:
         """Handle events and requests from now on, as other nodes may know of this node."""

@@ -9,8 +9,9 @@ what a new bus has to do; the contract suite in ``crosswire.testing`` checks it.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from crosswire.cluster.log.interface import Log, LogEvents
 from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
@@ -144,6 +145,19 @@ class Port(Protocol):
 
     async def count_listeners(self, channel: bytes) -> int | None:
         """Count the ports, of any node, that listen on a channel; None if the bus can't know."""
+        ...
+
+
+@runtime_checkable
+class LogPort(Protocol):
+    """The part of a port that only a bus has that can keep the messages of rooms."""
+
+    def open_log(self, events: LogEvents) -> Log:
+        """Open the logs of rooms, as this node uses them; called once at most.
+
+        Args:
+            events: called when the holder of logs changes.
+        """
         ...
 
 

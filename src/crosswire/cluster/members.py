@@ -15,7 +15,7 @@ from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.newcomers import Newcomers
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.clock import HybridClock
-from crosswire.core.envelopes import Beat, Goodbye, NameTaken
+from crosswire.core.envelopes import Beat, Goodbye, HistoryDeclaration, NameTaken
 from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, BeatResult, Member, Membership
 from crosswire.core.ownership import may_own
 from crosswire.core.throttle import Throttle
@@ -69,6 +69,21 @@ class MembershipEvents(Protocol):
         """Handle that another node has taken over this node's name."""
 
 
+class HistoryDeclarations(Protocol):
+    """The declarations of the namespaces that keep history, which travel in beats."""
+
+    @property
+    def announced(self) -> tuple[HistoryDeclaration, ...]:
+        """The declarations in the beats of this node."""
+        ...
+
+    def heard(self, name: str, incarnation: str, declared: tuple[HistoryDeclaration, ...] | None) -> None:
+        """Take what a member says in its beats."""
+
+    def gone(self, incarnation: str) -> None:
+        """Take note that a member is gone."""
+
+
 class Members:
     """The members of the cluster, as one node knows them.
 
@@ -80,6 +95,7 @@ class Members:
         events: callbacks for nodes that join and leave.
         clock: makes this node's stamps, and reads the stamps of other nodes.
         dialect: the label of the dialect of this node's messages for clients and of its events.
+        history: the namespaces that keep history.
         owns: the namespaces whose rooms this node may own; None for all.
         checks: asks other nodes whether they are alive. Anybody can publish what looks like a message of a node.
         tasks: where these checks run.
@@ -100,6 +116,7 @@ class Members:
         events: MembershipEvents,
         clock: HybridClock,
         dialect: str,
+        history: HistoryDeclarations,
         owns: tuple[str, ...] | None = None,
         *,
         checks: LifeChecks,
@@ -114,6 +131,7 @@ class Members:
         self._events = events
         self._clock = clock
         self._dialect = dialect
+        self._history = history
         self._owns = owns
         self._holder_timeout = holder_timeout
         self._welcome_timeout = welcome_timeout
@@ -148,9 +166,9 @@ class Members:
         return len(self._members) + 1
 
     @property
-    def names(self) -> set[str]:
+    def names(self) -> list[str]:
         """The names of the other living members."""
-        return {each.beat.name for each in self._members}
+        return [each.beat.name for each in self._members]
 
     def may_own(self, namespace: str) -> list[str]:
         """Return the names of the living members, with this node, that may own rooms of a namespace."""
@@ -160,9 +178,9 @@ class Members:
         return names
 
     @property
-    def servers(self) -> set[str]:
+    def servers(self) -> list[str]:
         """The names of the other living members that are servers."""
-        return {each.beat.name for each in self._members if each.beat.serves}
+        return [each.beat.name for each in self._members if each.beat.serves]
 
     @property
     def incompatible(self) -> dict[str, str]:
@@ -289,6 +307,7 @@ class Members:
             asks,
             self._dialect,
             self._owns,
+            self._history.announced,
         )
 
     def _check_silence(self, now: float) -> None:
@@ -313,6 +332,7 @@ class Members:
         result = self._members.receive(beat, asyncio.get_running_loop().time())
         if result is BeatResult.KNOWN:
             self._warn_of_other_dialect(beat)
+            self._hear_history(beat.name)
             if beat.asks:
                 self._answer(beat.incarnation, self._beat())
             if self._members.changes != changes:
@@ -347,10 +367,16 @@ class Members:
             if replaced is not None:
                 self._gone(replaced, "replaced")
             self._port.remember(bytes.fromhex(beat.incarnation))
+            self._hear_history(beat.name)
             if (last_heard := self._members.take_lost(beat.incarnation)) is not None:
                 self._port.messages_missed((), last_heard)  # what it sent meanwhile; its numbers were forgotten
             self._events.joined(self._info_of(beat.name))
             self._changed()
+
+    def _hear_history(self, name: str) -> None:
+        """Take the declarations in the newest beat of a member."""
+        if (member := self._members.get(name)) is not None:
+            self._history.heard(name, member.beat.incarnation, member.beat.history)
 
     async def _gets_name(self, beat: Beat) -> bool:
         """Return whether a newcomer is to be a member: if another node has its name, that one must be gone."""
@@ -478,6 +504,7 @@ class Members:
 
     def _gone(self, member: Member, reason: str) -> None:
         self._warned.discard(member.beat.incarnation)
+        self._history.gone(member.beat.incarnation)
         self._port.forget(bytes.fromhex(member.beat.incarnation))
         self._events.left(member.info, reason)
         self._changed()

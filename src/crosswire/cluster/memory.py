@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from crosswire.cluster.interface import PortEvents, Receive
+from crosswire.cluster.log.interface import LogEvents
+from crosswire.cluster.log.memory import MemoryLog, new_epoch
+from crosswire.cluster.log.memory_rooms import MemoryRooms
 from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.runtime.loop_thread import running_loop
 
@@ -24,6 +27,7 @@ class MemoryBus:
 
     def __init__(self) -> None:
         self.ports: dict[bytes, dict[MemoryPort, None]] = {}
+        self.rooms = MemoryRooms(new_epoch)
 
     def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> MemoryPort:
         """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""
@@ -99,3 +103,7 @@ class MemoryPort:
 
     async def count_listeners(self, channel: bytes) -> int:
         return len(self._bus.ports.get(channel, ()))
+
+    def open_log(self, events: LogEvents) -> MemoryLog:
+        """Open the logs of rooms, which the ports of the bus share."""
+        return MemoryLog(self._bus.rooms, self.publish_plain, events)

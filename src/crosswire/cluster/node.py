@@ -82,6 +82,7 @@ class Node:
         self._instruments = parts.instruments
         self._status = parts.status
         self.revocations = parts.revocations
+        self._declare_history = parts.declare_history
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
         self._thread_sends = parts.thread_sends
@@ -187,6 +188,30 @@ class Node:
             node.policy("cursor", "volatile")
         """
         self.policies.declare(event, policy, key)
+
+    def history(self, namespace: str, *, size: int = 100, ttl: float = 300) -> None:
+        """Declare that each room of a namespace keeps its last messages, on all nodes.
+
+        A client that comes back then gets what it has missed in such a room, wherever it connects. Said on one node, it
+        holds on all, also when that one is gone. Where two nodes declare a namespace differently, the larger ``size``
+        and the larger ``ttl`` hold, and both nodes log a warning. It may be said before the start, or at any time after
+        it, in the thread of the event loop.
+
+        Args:
+            namespace: of the rooms, 256 bytes at most; 100 namespaces at most keep history.
+            size: number of messages that a room keeps, 10,000 at most.
+            ttl: seconds for which a message is kept, 30 days at most.
+
+        Raises:
+            ConfigError: the numbers can't be used, the bus can't keep messages, or original servers are in the cluster
+                (``Redis(compat=...)``).
+            UsageError: the namespace is no name, or too long.
+
+        Example::
+
+            node.history("chat", size=100, ttl=300)
+        """
+        self._declare_history(namespace, size, ttl)
 
     def send(
         self, event: str, data: Any = None, *, to: str | Iterable[str] | None = None, include_self: bool = True

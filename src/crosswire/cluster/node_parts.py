@@ -8,6 +8,7 @@ from crosswire.cluster.bus_options import compat_options, signing_keys
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
+from crosswire.cluster.history.declarations import Declarations, require_history
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.instruments import NodeInstruments
 from crosswire.cluster.interface import Bus
@@ -26,6 +27,7 @@ from crosswire.core.event_policies import EventPolicies
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_node_name
 from crosswire.core.ownership import require_owns
+from crosswire.errors import ConfigError
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.slow_handlers import slow_handler_watch
@@ -56,6 +58,7 @@ class NodeParts:
         status: of all nodes.
         audiences: users and rooms, wherever they are connected.
         revocations: of tokens, on all nodes.
+        declarations: the namespaces that keep history.
     """
 
     def __init__(
@@ -77,6 +80,7 @@ class NodeParts:
             Responder(self.events, handlers), Responder(services, handlers, warn_unhandled=False)
         )
         self.channels = CustomChannels(handlers)
+        self.declarations = Declarations()
         self.redis = RedisControl(lambda: self.lifecycle.connection_or_starting())
         self.revocations = Revocations(clients, lambda: self.lifecycle.connection_or_starting(), self._background)
         self.hooks = NodeHooks(
@@ -107,6 +111,13 @@ class NodeParts:
         self.redis.offer(services)
         self.revocations.offer(services)
 
+    def declare_history(self, namespace: str, size: int, ttl: float) -> None:
+        """Declare that the rooms of a namespace keep history; see ``Node.history``."""
+        name, options = require_history(namespace, size, ttl)
+        if (bus := self.lifecycle.bus) is not None and compat_options(bus) is not None:
+            raise ConfigError(f"history({name!r}): no history in a cluster with original servers, Redis(compat=...)")
+        self.declarations.declare(name, options)
+
     def _welcome(self, name: str) -> None:
         """Tell a node that has joined what only messages before have said."""
         self.redis.welcome(name)
@@ -120,6 +131,7 @@ class NodeParts:
             self._clients,
             self.hooks,
             self._background,
+            self.declarations,
             compat=compat_options(bus),
             keys=signing_keys(bus),
             observers=self.instruments.observers,

@@ -122,6 +122,22 @@ class RequestRefusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag
     message: str
 
 
+class HistoryDeclaration(msgspec.Struct, frozen=True, array_like=True):
+    """The declaration that the rooms of a namespace keep history.
+
+    Attributes:
+        namespace: of the rooms.
+        size: number of messages that a room keeps.
+        ttl: seconds for which it keeps them.
+        own: whether the application of the node says so, rather than other nodes, some of which may be gone.
+    """
+
+    namespace: str
+    size: int
+    ttl: float
+    own: bool = True
+
+
 class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     """The heartbeat of a node.
 
@@ -137,6 +153,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
         asks: whether nodes that receive it are to answer with a beat of their own, to this incarnation.
         dialect: in which it carries the messages of applications.
         owns: the namespaces whose rooms it may own; None for all.
+        history: the namespaces that keep history; None if the node is of a version that knows no history.
     """
 
     name: str
@@ -150,6 +167,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     asks: bool = False
     dialect: str = "native"
     owns: tuple[str, ...] | None = None
+    history: tuple[HistoryDeclaration, ...] | None = None
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):

@@ -24,7 +24,17 @@ VERSION_PARAMETER = "_cw"
 """Parameter of the URL with the version of this protocol that a client speaks; the original's clients have none.
 
 1: the client waits for :data:`READY` before it counts as open, and heartbeats that it sent before are echoed after it.
+2: it also keeps its position in each room that has a history, and is told of the room with :data:`ROOM`.
 """
+
+KEEPS_POSITIONS = 2
+"""Version from which on a client keeps its positions in rooms."""
+
+POSITIONS_PARAMETER = "_cw_at"
+"""Parameter of the URL with the positions that a client has kept, joined by commas, the newest first."""
+
+MAX_OFFERED = 4096
+"""Characters of :data:`POSITIONS_PARAMETER` that are read."""
 
 RENEWAL_PARAMETER = "_cw_renew"
 """Parameter of the URL of a client that answers :data:`RENEW`: 1."""
@@ -37,6 +47,12 @@ READY = "$ready"
 
 RENEW = "$renew"
 """Call to a client with :data:`RENEWAL_PARAMETER`: it answers with the parameters of its next URL, and a new token."""
+
+ROOM = "$room"
+"""Event for a client of version 2: its position in a room, after a join and whenever what it has heard is not all."""
+
+LEFT = "$left"
+"""Event for a client of version 2: it is no longer in a room that keeps history, and may forget its position."""
 
 BACKGROUND = "$background"
 FOREGROUND = "$foreground"
@@ -66,6 +82,29 @@ class Message(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "ca
     call_id: str | None = None
     error: Refusal | None = None
     traceparent: msgspec.Raw = ABSENT
+
+
+class RoomPosition(msgspec.Struct, gc=False):
+    """Payload of :data:`ROOM`.
+
+    Attributes:
+        room: namespace and id.
+        at: the client's position in the room from now on; None if it has none.
+        recovered: True if all that was said since the client's former position has reached it, or comes right behind;
+            False if that can't be known; None if it had no position, as far as the server knows.
+        reason: why it is False; see :class:`crosswire.types.RoomState`.
+    """
+
+    room: tuple[str, str]
+    at: str | None
+    recovered: bool | None
+    reason: str | None
+
+
+class RoomLeft(msgspec.Struct, gc=False):
+    """Payload of :data:`LEFT`; ``room`` is namespace and id."""
+
+    room: tuple[str, str]
 
 
 class _EventMessage(msgspec.Struct, gc=False):

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qs, quote, unquote, urlencode
 
 from crosswire.core.headers import Headers
-from crosswire.core.messages import RENEWAL_PARAMETER, VERSION_PARAMETER
+from crosswire.core.messages import POSITIONS_PARAMETER, RENEWAL_PARAMETER, VERSION_PARAMETER
 from crosswire.errors import UsageError
 
 MAX_VERSION_DIGITS = 9
@@ -40,7 +40,17 @@ class Handshake:
             had the old one are left out of the headers.
     """
 
-    __slots__ = ("_agreed", "_subprotocol", "_target", "headers", "is_renewal", "peer_certificate", "remote", "scheme")
+    __slots__ = (
+        "_agreed",
+        "_positions",
+        "_subprotocol",
+        "_target",
+        "headers",
+        "is_renewal",
+        "peer_certificate",
+        "remote",
+        "scheme",
+    )
 
     def __init__(
         self,
@@ -52,6 +62,9 @@ class Handshake:
         peer_certificate: Mapping[str, Any] | None = None,
     ) -> None:
         self.peer_certificate = peer_certificate
+        self._positions = ""
+        if POSITIONS_PARAMETER in target:
+            target, self._positions = _without_positions(target)
         self._target = target
         self.headers = headers
         self.remote = remote
@@ -110,6 +123,7 @@ class Handshake:
         query = self._parsed_query()
         query.pop(VERSION_PARAMETER, None)
         query.pop(RENEWAL_PARAMETER, None)
+        query.pop(POSITIONS_PARAMETER, None)
         return query
 
     @property
@@ -124,6 +138,11 @@ class Handshake:
     def can_renew(self) -> bool:
         """Whether the client says that it can be asked for a new token."""
         return RENEWAL_PARAMETER in self._target and self._parsed_query().get(RENEWAL_PARAMETER, [""])[-1] == "1"
+
+    def take_positions(self) -> str:
+        """Return the value of ``_cw_at``, for the server's own use; it is forgotten here."""
+        positions, self._positions = self._positions, ""
+        return positions
 
     def renewed(self, parameters: Mapping[str, Parameter]) -> Handshake:
         """Return the request as it would be with other parameters in its query, which a client sent in a message."""
@@ -142,6 +161,18 @@ class Handshake:
 
     def __repr__(self) -> str:
         return f"<Handshake {self.path} from {self.remote or 'a Unix socket'}>"  # no query: it may hold a token
+
+
+def _without_positions(target: str) -> tuple[str, str]:
+    """Take the positions out of the target of a request: they may be long, and are needed for a while only."""
+    path, _, query = target.partition("?")
+    start, kept, positions = f"{POSITIONS_PARAMETER}=", [], ""
+    for parameter in query.split("&"):
+        if parameter.startswith(start):
+            positions = parameter[len(start) :]
+        else:
+            kept.append(parameter)
+    return (f"{path}?{'&'.join(kept)}" if kept else path), positions
 
 
 def _texts(value: Parameter) -> list[str]:

@@ -7,6 +7,7 @@
 * ``crosswire.testing.pytest_plugin``: fixtures for all of these (needs pytest).
 * ``crosswire.testing.transport_suite``: the contract of transports, as tests (needs pytest: ``crosswire[testing]``).
 * ``crosswire.testing.bus_suite``: the contract of buses, in the same way.
+* ``crosswire.testing.log_suite``: the contract of the logs that keep rooms' messages, in the same way.
 * ``crosswire.testing.redis_process``: a real Redis or Valkey to kill, pause and bring back.
 * ``crosswire.testing.sentinels``: a Redis with a replica, and sentinels that watch them, for failovers.
 * ``crosswire.testing.proxy``: a TCP proxy to cut, delay and blackhole connections.

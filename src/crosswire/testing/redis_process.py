@@ -164,6 +164,11 @@ class RedisProcess:
         return self._port
 
     @property
+    def log(self) -> str:
+        """The lines of the server since its last start, also after it was killed; empty once it is stopped."""
+        return self._log.read_text(errors="replace") if self._log.exists() else ""
+
+    @property
     def url(self) -> str:
         """The URL for the default user."""
         return self._url("" if self._password is None else f":{quote(self._password, safe='')}@")
@@ -255,7 +260,7 @@ class RedisProcess:
             if self._answers():
                 return
             ports -= 1
-            log = self._log.read_text(errors="replace")[-_LOG_TAIL:]
+            log = self.log[-_LOG_TAIL:]
             if not ports or _PORT_TAKEN not in log:
                 raise ConfigError(f"the server did not start on {self._unix or self._port}:\n{log}")
             self.stop()

@@ -15,9 +15,18 @@ _START_TIMEOUT = 15.0
 """Seconds in which replicas and sentinels must know each other."""
 _POLL_INTERVAL = 0.02
 """Seconds between two checks whether replicas and sentinels know each other."""
-_SENTINEL_PERIODS = ("INFO-PERIOD", "PUBLISH-PERIOD", "PING-PERIOD", "ASK-PERIOD", "TILT-PERIOD")
-"""Periods of a sentinel that are set to a tenth of a second, so that a failover is quick. The last one is the time for
-which a sentinel does nothing (TILT) after its process stood still, as happens on a busy machine."""
+_SENTINEL_PERIODS = {
+    "INFO-PERIOD": 100,
+    "PUBLISH-PERIOD": 100,
+    "ASK-PERIOD": 100,
+    "TILT-PERIOD": 100,
+    "PING-PERIOD": 300,
+}
+"""Periods of a sentinel in milliseconds, short, so that a failover is quick. TILT-PERIOD is the time for which a
+sentinel does nothing after its process stood still, as happens on a busy machine. PING-PERIOD can't be as short as the
+others: a replica is elected only if its last INFO is no older than five of them, and while the master is down, it is
+asked for INFO only once a second, whatever INFO-PERIOD is. It is shorter than the default of ``down_after``, so that
+a sentinel has tried to connect again before it takes the master for dead: each new attempt begins that time anew."""
 
 
 class SentinelGroup:
@@ -94,6 +103,12 @@ class SentinelGroup:
         port = max(named, key=named.count)
         return next(each for each in self.servers if each.port == port)
 
+    @property
+    def logs(self) -> str:
+        """The logs of all servers and sentinels, to explain a failover that fails."""
+        parts = [("server", each) for each in self.servers] + [("sentinel", each) for each in self.sentinels]
+        return "\n".join(f"{what} on port {each.port}:\n{each.log}" for what, each in parts)
+
     def _server(self, replica_of: RedisProcess | None = None) -> RedisProcess:
         config = {"repl-diskless-sync-delay": "0"}
         if self._password is not None:
@@ -115,7 +130,7 @@ class SentinelGroup:
             config["sentinel sentinel-pass"] = quoted(self._sentinel_password)
         process = RedisProcess(self._binary, password=self._sentinel_password, config=config, arguments=["--sentinel"])
         sentinel = self._running.enter_context(process)
-        sentinel.command("SENTINEL", "DEBUG", *(word for name in _SENTINEL_PERIODS for word in (name, "100")))
+        sentinel.command("SENTINEL", "DEBUG", *(word for period in _SENTINEL_PERIODS.items() for word in period))
         return sentinel
 
     def _named(self, sentinel: RedisProcess) -> int:

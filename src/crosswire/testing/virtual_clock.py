@@ -7,9 +7,10 @@ import random
 import selectors
 from collections.abc import Callable, Coroutine
 from threading import Lock, get_ident
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NamedTuple, NoReturn, Self, TypeVar
 
 from crosswire.runtime import environment
+from crosswire.testing.garbage import collect, collected_on_request
 
 T = TypeVar("T")
 
@@ -19,6 +20,8 @@ WALL_BEGIN = 1_893_456_000.0
 """Real time, in seconds since 1970, when the clock of a new loop begins: the first of January 2030, in UTC."""
 STEP = 1e-9
 """Seconds that pass whenever the clock is read, so that of two equal delays the one that began first ends first."""
+COLLECT_AFTER = 20_000
+"""Turns of a loop after which it collects garbage; nothing does in between."""
 
 
 class NothingLeft(RuntimeError):
@@ -51,7 +54,8 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
     While it runs, the clocks of Crosswire follow it in its thread: heartbeats, timeouts, backoffs, beats. Those of the
     module ``time`` do not: an application that is to follow it reads ``loop.time()``. Functions for an executor, as of
-    ``asyncio.to_thread``, run in the loop itself, in the next turn. There are no sockets and no child processes. So the
+    ``asyncio.to_thread``, run in the loop itself, in the next turn. There are no sockets and no child processes. What
+    is garbage is collected after so many turns, not when the process happens to: a coroutine may have cleanups. So the
     order of all that happens is the same in each run.
 
     Args:
@@ -66,7 +70,9 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         self._passing = _PassingTime(self)
         self.random = random.Random(seed)
         self.seeded = seed is not None
+        self._tasks_created = 0
         super().__init__(self._passing)
+        self._clock_resolution = STEP  # the machine's clock does not decide which timers run together
 
     @classmethod
     def stand_still(cls, seconds: float) -> None:
@@ -94,10 +100,18 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         with _LOCK:
             _ENVIRONMENT.enter(self)
         try:
-            super().run_forever()
+            with collected_on_request():
+                super().run_forever()
         finally:
             with _LOCK:
                 _ENVIRONMENT.leave()
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, **options: Any
+    ) -> asyncio.Task[T]:
+        """Run a coroutine in a task. Without a name it gets one with its number on this loop, not in the process."""
+        self._tasks_created += 1
+        return super().create_task(coro, name=name or f"Task-{self._tasks_created}", **options)
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """Run a function in the next turn of the loop, instead of in a thread."""
@@ -124,9 +138,13 @@ class _PassingTime(selectors.SelectSelector):
     def __init__(self, loop: VirtualClockLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._turns = 0
         self.now = BEGIN
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._turns += 1
+        if self._turns % COLLECT_AFTER == 0:
+            collect()
         ready = super().select(0)  # whatever other threads call
         if not ready:
             if timeout is None:
@@ -136,30 +154,32 @@ class _PassingTime(selectors.SelectSelector):
         return ready
 
 
+class _Functions(NamedTuple):
+    """Set of those functions of :mod:`crosswire.runtime.environment` that a loop replaces."""
+
+    monotonic: Callable[[], float]
+    wall_time: Callable[[], float]
+    random: Callable[[], float]
+    urandom: Callable[[int], bytes]
+
+    @classmethod
+    def present(cls) -> Self:
+        """Return the functions that are in use now."""
+        return cls(environment.monotonic, environment.wall_time, environment.random, environment.urandom)
+
+
 class _ThreadEnvironment:
     """Time and randomness of the threads that run loops with virtual clocks; all other threads keep theirs."""
 
     def __init__(self) -> None:
         self._loops: dict[int, VirtualClockLoop] = {}
         self._restore: Callable[[], None] = lambda: None
-        self._monotonic, self._wall_time = environment.monotonic, environment.wall_time
-        self._random, self._urandom = environment.random, environment.urandom
-
-    def _remember(self) -> None:
-        # Whoever patched a function while a loop ran may have put back a method of this object.
-        if environment.monotonic != self.monotonic:
-            self._monotonic = environment.monotonic
-        if environment.wall_time != self.wall_time:
-            self._wall_time = environment.wall_time
-        if environment.random != self.random:
-            self._random = environment.random
-        if environment.urandom != self.urandom:
-            self._urandom = environment.urandom
+        self._process = self._others = _Functions.present()
 
     def enter(self, loop: VirtualClockLoop) -> None:
         """Use the clock of a loop in the present thread."""
         if not self._loops:
-            self._remember()
+            self._others = self._functions_of_others()
             self._restore = environment.replace(self)
         self._loops[get_ident()] = loop
 
@@ -168,28 +188,35 @@ class _ThreadEnvironment:
         del self._loops[get_ident()]
         if not self._loops:
             self._restore()
+            self._others = self._process  # a function that was patched before the loop ran may be put back now
+
+    def _functions_of_others(self) -> _Functions:
+        """Return the present functions. One that was patched while a loop ran is a method of this object afterwards."""
+        ours = _Functions(self.monotonic, self.wall_time, self.random, self.urandom)
+        found = zip(_Functions.present(), ours, self._process, strict=True)
+        return _Functions._make(process if present == own else present for present, own, process in found)
 
     # Environment
 
     def monotonic(self) -> float:
         """Return seconds of the thread's clock."""
         loop = self._loops.get(get_ident())
-        return self._monotonic() if loop is None else loop.time()
+        return self._others.monotonic() if loop is None else loop.time()
 
     def wall_time(self) -> float:
         """Return the real time of the thread."""
         loop = self._loops.get(get_ident())
-        return self._wall_time() if loop is None else loop.wall_time()
+        return self._others.wall_time() if loop is None else loop.wall_time()
 
     def random(self) -> float:
         """Return a number in [0, 1)."""
         loop = self._loops.get(get_ident())
-        return loop.random.random() if loop is not None and loop.seeded else self._random()
+        return loop.random.random() if loop is not None and loop.seeded else self._others.random()
 
     def urandom(self, count: int) -> bytes:
         """Return as many random bytes."""
         loop = self._loops.get(get_ident())
-        return loop.random.randbytes(count) if loop is not None and loop.seeded else self._urandom(count)
+        return loop.random.randbytes(count) if loop is not None and loop.seeded else self._others.urandom(count)
 
 
 _LOCK = Lock()

@@ -8,6 +8,7 @@ import pytest
 
 from crosswire.cluster.clients import NoClients
 from crosswire.cluster.dialect import Asker
+from crosswire.cluster.history.declarations import Declarations
 from crosswire.cluster.interface import Bus, BusEvents
 from crosswire.cluster.life_checks import LifeChecks
 from crosswire.cluster.members import HOLDER_TIMEOUT, WELCOME_TIMEOUT, Members
@@ -77,10 +78,20 @@ class Peer:
         clock = HybridClock(lambda: int(loop.time() * 1_000_000))
         own = NodeInfo(name, incarnation, loop.time())
         self.tasks = BackgroundTasks()
+        self.declarations = Declarations()
         self._inbox, self._requests = Inbox(), PendingRequests()
         checks = LifeChecks(native, self.port, self._requests)
         self.members = Members(
-            own, native, self.port, NoClients(), self, clock, dialect, checks=checks, tasks=self.tasks
+            own,
+            native,
+            self.port,
+            NoClients(),
+            self,
+            clock,
+            dialect,
+            self.declarations,
+            checks=checks,
+            tasks=self.tasks,
         )
         self._native = native
         self._kept: list[tuple[bytes, bytes]] = []
@@ -180,7 +191,7 @@ async def test_a_new_node_starts_at_once() -> None:
     began = loop.time()
     peers = [await Peer(bus, name).start() for name in "abcdef"]
     assert loop.time() - began < 0.1
-    assert peers[-1].members.names == set("abcde")
+    assert peers[-1].members.names == list("abcde")
     silent = await Peer(bus, "silent").start()
     await silent.freeze()
     began = loop.time()

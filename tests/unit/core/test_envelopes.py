@@ -128,6 +128,6 @@ def test_a_beat_of_a_node_that_knows_nothing_of_owners_may_own_every_room() -> N
     beat = envelopes.decode(msgspec.msgpack.encode(fields))
     assert isinstance(beat, envelopes.Beat)
     assert (beat.name, beat.dialect, beat.owns) == ("a", "native", None)
-    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], "of a later version"]))
+    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], "of a later version"]))
     assert isinstance(newer, envelopes.Beat)
     assert newer.owns == ("game",)

@@ -34,6 +34,14 @@ WIRE: list[tuple[Any, bytes]] = [
     (messages.answer("x", [1]), b'{"payload":[1],"callbackId":"x"}'),
     (messages.answer("x", None), b'{"payload":null,"callbackId":"x"}'),
     (messages.refusal("x", full), b'{"callbackId":"x","error":{"code":"full","message":"the room is full"}}'),
+    (
+        messages.event(messages.ROOM, messages.RoomPosition(("chat", "1"), "k3xQ9a2f.121", True, None)),
+        b'{"event":"$room","payload":{"room":["chat","1"],"at":"k3xQ9a2f.121","recovered":true,"reason":null}}',
+    ),
+    (
+        messages.event(messages.LEFT, messages.RoomLeft(("chat", "1"))),
+        b'{"event":"$left","payload":{"room":["chat","1"]}}',
+    ),
     (messages.server_call("say", 1, "x"), b'{"event":"say","payload":1,"callId":"x"}'),
     (messages.server_call_answer("x", 1), b'{"callId":"x","payload":1}'),
     (messages.server_call_refusal("x", full), b'{"callId":"x","error":{"code":"full","message":"the room is full"}}'),

@@ -80,3 +80,33 @@ def test_any_target_can_be_read(target: str) -> None:
 def test_the_representation_hides_the_query() -> None:
     assert repr(handshake("/chat?token=secret")) == "<Handshake /chat from 127.0.0.1>"
     assert repr(handshake("/", remote="")) == "<Handshake / from a Unix socket>"
+
+
+@pytest.mark.parametrize(
+    ("target", "kept", "positions"),
+    [
+        ("/?_cw=2&_cw_at=k3xQ9a2f.12&id=1", "/?_cw=2&id=1", "k3xQ9a2f.12"),
+        ("/chat?_cw_at=k3xQ9a2f.12%2Cb3xQ9a2f.3", "/chat", "k3xQ9a2f.12%2Cb3xQ9a2f.3"),
+        ("/?_cw_at=first&_cw_at=last", "/", "last"),
+        ("/?_cw_at=", "/", ""),
+        ("/?my_cw_at=1", "/?my_cw_at=1", ""),
+        ("/_cw_at=1", "/_cw_at=1", ""),
+        ("/?id=1", "/?id=1", ""),
+    ],
+)
+def test_positions_are_taken_out_of_the_query_once(target: str, kept: str, positions: str) -> None:
+    made = handshake(target)
+    assert made.query_all == handshake(kept).query_all
+    assert made.path == handshake(kept).path
+    assert made.take_positions() == positions
+    assert made.take_positions() == ""
+
+
+def test_a_renewed_request_has_no_positions() -> None:
+    made = handshake("/?_cw=2&_cw_at=k3xQ9a2f.12&id=1").renewed({"id": "2"})
+    assert (made.query, made.take_positions()) == ({"id": "2"}, "")
+
+
+def test_a_written_out_name_of_the_positions_is_no_parameter_of_the_application() -> None:
+    made = handshake("/?%5Fcw_at=k3xQ9a2f.12&id=1")
+    assert (made.query, made.take_positions()) == ({"id": "1"}, "")

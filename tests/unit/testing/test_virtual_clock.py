@@ -179,3 +179,20 @@ def test_a_function_that_was_patched_while_it_ran_and_put_back_later_does_no_har
     patch.undo()
     assert 0 <= virtual_clock.run(drawing()) < 1
     assert 0 <= environment.random() < 1
+
+
+def test_a_function_that_was_patched_before_it_ran_is_put_back_after_another_was_patched_while_it_ran() -> None:
+    inner, outer = pytest.MonkeyPatch(), pytest.MonkeyPatch()
+
+    async def patching() -> None:
+        inner.setattr(environment, "random", lambda: 0.25)
+
+    async def drawing() -> float:
+        return environment.random()
+
+    virtual_clock.run(patching())
+    inner.undo()
+    outer.setattr(environment, "random", lambda: 0.5)
+    assert virtual_clock.run(drawing()) == 0.5
+    outer.undo()
+    assert len({environment.random() for _ in range(100)}) > 1

@@ -35,6 +35,7 @@ def killable_group() -> Iterator[SentinelGroup]:
     """A group whose master may be killed, with passwords."""
     with SentinelGroup(password=SECRET, sentinel_password="other") as group:
         yield group
+        print(group.logs)  # shown if the test fails
 
 
 def with_places(group: SentinelGroup, *places: str) -> str:

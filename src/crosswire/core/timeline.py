@@ -1,0 +1,376 @@
+"""The timeline of a room that keeps history, as one node knows it: what it heard, in order, and what a client gets.
+
+Three kinds of facts come in: records of the log as they are published, what was read from the log, and messages that
+came without a position, as the log could not be reached. What goes out keeps one rule: a client that is told of a
+recovery has everything that was said since its position.
+
+A record of an unknown epoch does not decide by itself which epoch is in use: it may be a late one, from a log that
+the room had before. It is held, and the log is read. A read that began after it came says which one is in use.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from crosswire.core.early_records import EarlyRecords
+from crosswire.core.heard_numbers import HeardNumbers
+from crosswire.core.kept_messages import Kept, KeptMessages
+from crosswire.core.positions import LogPosition
+from crosswire.core.settled_positions import SettledPositions
+
+__all__ = ("NO_CHANGE", "Change", "Kept", "Recovery", "Timeline")
+
+MAX_OLD_EPOCHS = 32
+"""Epochs of a room that are remembered as over; beyond it, the oldest is forgotten."""
+MAX_VAIN_READS = 3
+"""Reads in a row that do not bring what is missing; the next one is asked for when another record comes."""
+
+
+class Recovery(NamedTuple):
+    """The answer to a client that joins, and perhaps offers its position.
+
+    Attributes:
+        recovered: as in :class:`~crosswire.types.RoomState`.
+        reason: why it is False, else None.
+        at: the position before ``messages``, which the client has from now on; each message moves it on. None while the
+            timeline has no position.
+        messages: which the client gets now, those too that exclude it.
+    """
+
+    recovered: bool | None
+    reason: str | None
+    at: LogPosition | None
+    messages: Sequence[Kept]
+
+
+class Change(NamedTuple):
+    """The things to do after a timeline took something.
+
+    Attributes:
+        ready: messages to be handed on to the members, in order.
+        lost: the reason for which the members are told first that they may have missed something; None if not.
+        needs: the offset after which the log must be read, and the result be given to :meth:`Timeline.load`; None if
+            there is nothing to read, or a read was asked for already.
+        at: the position that the members have from ``lost`` on; None if the timeline has none.
+        voids: whether messages are handed on that the log in use does not have. The timeline is void from now on; the
+            other nodes are to be told, as after :meth:`Timeline.void`.
+    """
+
+    ready: Sequence[Kept] = ()
+    lost: str | None = None
+    needs: int | None = None
+    at: LogPosition | None = None
+    voids: bool = False
+
+
+NO_CHANGE = Change()
+"""The change if there is nothing to be done."""
+
+
+class Timeline:
+    """A room on one node: its last messages, what waits for a hole to be filled, and what a client gets.
+
+    It begins without anything, and the first read of the log, after 0, need not be asked for. That has to begin after
+    the node hears the room's records. Each further read that was not asked for is announced (:meth:`expect_load`). Of a
+    read that fails the timeline learns nothing: it is to be repeated until there is a result.
+
+    Args:
+        size: number of messages that are kept.
+        ttl: seconds for which they are kept.
+    """
+
+    __slots__ = (
+        "_begun_since_void",
+        "_clock_offset",
+        "_doubtful_epochs",
+        "_early",
+        "_epoch",
+        "_heard",
+        "_is_void",
+        "_kept",
+        "_old_epochs",
+        "_owes_position",
+        "_read_after",
+        "_settled",
+        "_vain_reads",
+        "_void_epoch",
+        "is_loaded",
+    )
+
+    def __init__(self, size: int, ttl: float) -> None:
+        self.is_loaded = False
+        self._kept = KeptMessages(size, ttl)
+        self._early = EarlyRecords()
+        self._heard = HeardNumbers()
+        self._settled = SettledPositions()
+        self._clock_offset = 0.0
+        self._epoch = ""
+        self._old_epochs: dict[str, None] = {}
+        self._read_after: int | None = 0  # what is being read; None if nothing is
+        self._vain_reads = 0
+        self._doubtful_epochs: set[str] = set()  # first heard of while the log was being read
+        self._is_void = False
+        self._void_epoch = ""  # which was in use then
+        self._begun_since_void: set[str] = set()
+        self._owes_position = False  # whether somebody joined before anything was loaded
+
+    @property
+    def position(self) -> LogPosition | None:
+        """The last message in order; None until something is loaded, and while the timeline is void."""
+        return None if self._is_void or not self.is_loaded else LogPosition(self._epoch, self._kept.last)
+
+    def resize(self, size: int, ttl: float) -> None:
+        """Keep another number of messages, for another time in seconds."""
+        self._kept.resize(size, ttl)
+
+    def expect_load(self, after: int) -> None:
+        """Take note that a read of the log after an offset begins that was not asked for."""
+        self._read_after = after
+
+    def take(self, epoch: str, kept: Kept | None) -> Change:
+        """Take a record that came live; None for the one that says that an epoch begins."""
+        if epoch == self._epoch:
+            if kept is None:
+                return self._begin_known_epoch()
+            if kept.offset <= self._kept.last:
+                return NO_CHANGE  # a twin, or a message that was given up
+            if kept.offset == self._kept.last + 1:
+                ready = (kept,) if self._advance(kept) else ()
+                return Change(ready) if not self._early.epochs else self._fill(ready)
+        elif epoch in self._old_epochs:
+            return self._take_stray(kept)
+        return self._hold(epoch, kept)
+
+    def load(self, tail_position: LogPosition, settled: int, clock_offset: float, kept: Sequence[Kept]) -> Change:
+        """Take what was read from the log.
+
+        Args:
+            tail_position: the last message of the log.
+            settled: the smallest offset whose position is good for a recovery.
+            clock_offset: seconds by which the log's clock is ahead of the node's.
+            kept: all messages after the asked offset that the log still has.
+        """
+        after, self._read_after = self._read_after, None
+        doubtful, self._doubtful_epochs = self._doubtful_epochs, set()
+        epoch, last = tail_position
+        if epoch in self._old_epochs:  # it was answered before the epoch in use began
+            return self._ask_again(NO_CHANGE)
+        if epoch != self._epoch and after != 0 and len(kept) != last:  # its beginning was not read
+            self._early.hold(epoch, None)
+            return self._ask_again(NO_CHANGE)
+        self._clock_offset = clock_offset
+        over = [each for each in self._early.epochs if each not in (epoch, self._epoch) and each not in doubtful]
+        if epoch == self._epoch:
+            change = self._catch_up(last, kept, self._take_records(over))
+        elif self.is_loaded:
+            change = self._change_epoch(tail_position, kept, self._take_records([self._epoch, *over]))
+        else:
+            change = self._begin(tail_position, kept)
+        self._settled.load(settled, last)
+        return self._ask_again(change)
+
+    def take_unplaced(self, origin: bytes, number: int) -> bool:
+        """Take a copy of a message that came without a position; return whether the members have not heard it yet."""
+        return self._heard.add_unplaced(origin, number)
+
+    def void(self) -> None:
+        """Take note that messages were delivered that the log does not have.
+
+        No position is good for a recovery from now on, until an epoch is used that was heard to begin after this call.
+        """
+        self._is_void = True
+        self._void_epoch = self._epoch
+        self._begun_since_void.clear()
+
+    def recover(self, offered: LogPosition | None, *, rewind: int, now: float, max_bytes: int) -> Recovery:
+        """Return what a client gets now that offers its position.
+
+        Args:
+            offered: the client's position; None if it has none.
+            rewind: messages that it gets if it is not recovered, though it may have heard them.
+            now: time of the node's clock, in seconds.
+            max_bytes: of the messages; beyond it, the client is not recovered.
+        """
+        time = (now + self._clock_offset) * 1000
+        self._kept.drop_expired(time)
+        if not self.is_loaded:
+            self._owes_position = True
+        reason = None if offered is None else self._reason_against(offered, time, max_bytes)
+        if offered is not None and reason is None:
+            return Recovery(True, None, offered, self._kept.after(offered.offset).messages)
+        messages = self._kept.newest(rewind, max_bytes).messages
+        at = self.position and LogPosition(self._epoch, self._kept.last - len(messages))
+        return Recovery(None if offered is None else False, reason, at, messages)
+
+    def _reason_against(self, offered: LogPosition, time: float, max_bytes: int) -> str | None:
+        """Return why a client can't be recovered from its position; None if it can."""
+        kept, offset = self._kept, offered.offset
+        if self.position is None:
+            return "unavailable"
+        if offered.epoch != self._epoch:
+            return "epoch"
+        if offset > kept.last:
+            return "ahead"
+        if not self._settled.is_good(offset, kept, time):
+            return "epoch"
+        if not kept.reaches(offset):
+            return "expired" if kept.is_expired(offset) else "trimmed"
+        return "too-much" if kept.after(offset).size > max_bytes else None
+
+    # What follows takes records.
+
+    def _advance(self, kept: Kept) -> bool:
+        """Move on to the next message, and return whether the members have not heard it yet."""
+        self._kept.add(kept)
+        if self._heard.place(kept.origin, kept.number):
+            return True
+        # The members have heard it, but their position is before it: from there it would come a second time.
+        self._settled.begin_at(kept.offset)
+        return False
+
+    def _hold(self, epoch: str, kept: Kept | None) -> Change:
+        """Hold a record until the log was read."""
+        is_new = epoch != self._epoch and epoch not in self._early.epochs
+        if is_new and self._read_after is not None:
+            self._doubtful_epochs.add(epoch)
+        if kept is None and self._is_void:
+            self._begun_since_void.add(epoch)
+        self._early.hold(epoch, kept)
+        if self._early.are_too_many:
+            return self._give_up()
+        if self._read_after is None:
+            self._vain_reads = 0
+        return Change(needs=self._ask(self._kept.last if epoch == self._epoch else 0))
+
+    def _give_up(self) -> Change:
+        """Wait for nothing more: the log can't be read, or not fast enough."""
+        records = self._early.take(self._epoch)
+        self._early.drop_all()  # what is held of other epochs is read, or told as lost, once they are used
+        self._doubtful_epochs.clear()
+        if not records:
+            return NO_CHANGE
+        ready, _ = self._move_on(records, max(records))
+        return self._tell("trimmed", ready)
+
+    def _take_stray(self, kept: Kept | None) -> Change:
+        """Take a record of an epoch that is over. Its message may be handed on, but the log in use does not have it."""
+        if kept is None or not self._heard.add_unplaced(kept.origin, kept.number):
+            return NO_CHANGE
+        self.void()
+        return Change((kept,), voids=True)
+
+    def _begin_known_epoch(self) -> Change:
+        """Take note that the epoch in use began, which was read already, after the timeline had become void."""
+        if not self._is_void or self._void_epoch == self._epoch:
+            return NO_CHANGE
+        self._is_void = False
+        return self._tell("epoch", ())
+
+    def _fill(self, ready: tuple[Kept, ...]) -> Change:
+        """Move on to the records that are held of the epoch in use, after a hole was filled."""
+        more, _ = self._move_on(self._early.take(self._epoch), 0)
+        return Change((*ready, *more))
+
+    def _move_on(self, records: dict[int, Kept], end: int) -> tuple[list[Kept], bool]:
+        """Move on as far as records follow each other; what is missing up to an offset is gone, the rest may come.
+
+        Returns:
+            The messages that the members have not heard yet, and whether some are gone.
+        """
+        kept = self._kept
+        ready: list[Kept] = []
+        is_gone = False
+        for offset in sorted(records):
+            if kept.last + 1 < offset and kept.last < end:
+                kept.begin_after(min(offset - 1, end))
+                is_gone = True
+            if kept.last + 1 < offset:
+                self._early.hold(self._epoch, records[offset])
+            elif kept.last < offset and self._advance(records[offset]):
+                ready.append(records[offset])
+        if kept.last < end:
+            kept.begin_after(end)
+            is_gone = True
+        return ready, is_gone
+
+    # What follows takes what was read.
+
+    def _catch_up(self, last: int, kept: Sequence[Kept], strays: list[Kept]) -> Change:
+        """Fill holes of the epoch in use; all that the log does not have up to its last message is gone."""
+        records = self._early.take(self._epoch) | {each.offset: each for each in kept}
+        ready, is_gone = self._move_on(records, last)
+        new = [each for each in strays if self._heard.add_unplaced(each.origin, each.number)]
+        change = self._tell("trimmed", ready) if is_gone else Change(tuple(ready))
+        if not new:
+            return change
+        self.void()
+        return change._replace(ready=(*ready, *new), voids=True)
+
+    def _change_epoch(self, tail: LogPosition, kept: Sequence[Kept], strays: list[Kept]) -> Change:
+        """Go over to another epoch. All its messages are new to the members, except those that they heard before."""
+        again = {(each.origin, each.number) for each in kept}
+        again |= {(each.origin, each.number) for each in self._early.epochs.get(tail.epoch, {}).values()}
+        before = [
+            each
+            for each in strays
+            if (each.origin, each.number) not in again and self._heard.add_unplaced(each.origin, each.number)
+        ]
+        self._heard.begin_epoch()
+        self._settled.begin_epoch()
+        ready = self._begin_epoch(tail, kept, self._early.take(tail.epoch))
+        change = self._tell("epoch", ready)
+        return change._replace(ready=(*before, *ready)) if before else change
+
+    def _begin(self, tail: LogPosition, kept: Sequence[Kept]) -> Change:
+        """Begin with what is read first. Only messages that came live are new to those who are members already."""
+        early = self._early.take(tail.epoch)
+        first = min(early, default=tail.offset + 1)
+        self.is_loaded = True
+        ready = [each for each in self._begin_epoch(tail, kept, early) if each.offset >= first]
+        return self._tell("unavailable", ready) if self._owes_position and not self._is_void else Change(tuple(ready))
+
+    def _begin_epoch(self, tail: LogPosition, kept: Sequence[Kept], early: dict[int, Kept]) -> list[Kept]:
+        """Use another epoch from its first known record on; return those that the members have not heard yet."""
+        records = early | {each.offset: each for each in kept}
+        start = min(min(records, default=tail.offset + 1) - 1, tail.offset)
+        self._epoch = tail.epoch
+        self._kept.begin_after(start, expired=len(kept) < self._kept.size)
+        if self._is_void and tail.epoch in self._begun_since_void:
+            self._is_void = False
+        return self._move_on(records, tail.offset)[0]
+
+    def _take_records(self, epochs: Iterable[str]) -> list[Kept]:
+        """Take what is held of epochs that are over, and remember that they are."""
+        records: list[Kept] = []
+        for epoch in epochs:
+            held = self._early.take(epoch)
+            records += (held[offset] for offset in sorted(held))
+            self._old_epochs[epoch] = None
+        while len(self._old_epochs) > MAX_OLD_EPOCHS:
+            del self._old_epochs[next(iter(self._old_epochs))]
+        return records
+
+    def _tell(self, reason: str, ready: Sequence[Kept]) -> Change:
+        """Tell the members that they may have missed something before the messages that are ready."""
+        self._owes_position = False
+        before = (ready[0].offset - 1) if ready else self._kept.last
+        return Change(tuple(ready), reason, at=None if self._is_void else LogPosition(self._epoch, before))
+
+    def _ask(self, after: int) -> int | None:
+        """Ask for a read, unless there is one."""
+        if self._read_after is not None:
+            return None
+        self._read_after = after
+        return after
+
+    def _ask_again(self, change: Change) -> Change:
+        """Ask for another read if this one did not bring all that is missing, but not forever."""
+        missing = self._early.epochs
+        if not missing:
+            self._vain_reads = 0
+            return change
+        self._vain_reads += 1
+        if self._vain_reads > MAX_VAIN_READS:
+            return change
+        return change._replace(needs=self._ask(self._kept.last if [*missing] == [self._epoch] else 0))
