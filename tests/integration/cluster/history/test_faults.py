@@ -9,8 +9,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from crosswire import BusUnavailable, GapInfo, Redis
+from crosswire.cluster.history import node_history
 from crosswire.core.audience import ToRoom
-from crosswire.testing.proxy import TcpProxy, ProxiedConnection
+from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.history.support import LONG, HistoryNode, history_nodes
 from tests.support.aio import wait_until
@@ -182,7 +183,8 @@ async def test_a_redis_that_dies_loses_nothing_with_redundant_delivery() -> None
                 assert sorted(node.data("chat", room)) == list(range(400))
 
 
-async def test_a_publish_that_is_not_kept_in_time_raises(redis_process: RedisProcess) -> None:
+async def test_a_publish_that_is_not_kept_in_time_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_history, "KEPT_TIMEOUT", 1.0)
     with RedisProcess() as redis:
         async with history_nodes(Redis(redis.url), "a") as (a,):
             await a.join("chat", "1")
@@ -193,7 +195,9 @@ async def test_a_publish_that_is_not_kept_in_time_raises(redis_process: RedisPro
                     await a.room("chat", "1").publish("said", 1, id="x")
             finally:
                 redis.resume()
-            await wait_until(lambda: a.bus_available, LONG)
+            history = a._connection().histories.of_rooms
+            await wait_until(lambda: history.log.is_available(history.log_of(ToRoom("chat", "1"))), LONG)
+            monkeypatch.undo()
             position = await a.room("chat", "1").publish("said", 1, id="x")
             await a.wait_for("chat", "1", 2)
             assert a.data("chat", "1") == [0, 1]
