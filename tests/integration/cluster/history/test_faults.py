@@ -23,11 +23,12 @@ async def proxied_nodes(redis: RedisProcess, *names: str) -> AsyncIterator[tuple
     async with AsyncExitStack() as stack:
         proxies = [await stack.enter_async_context(TcpProxy("127.0.0.1", redis.port)) for _ in names]
         prefix = f"test-{secrets.token_hex(4)}:"
-        nodes = []
+        nodes: list[HistoryNode] = []
         for name, proxy in zip(names, proxies, strict=True):
             node = HistoryNode(name, Redis(f"redis://127.0.0.1:{proxy.port}", prefix=prefix))
             node.history("chat", size=5000, ttl=60)
-            nodes.append(await stack.enter_async_context(node))
+            await stack.enter_async_context(node)
+            nodes.append(node)
         yield nodes, proxies
 
 
