@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar
 
 from crosswire.core.formats import Encode, Encoded, Format, Offer, Push
@@ -116,7 +116,7 @@ class ConnectedClient(Generic[SocketT]):
         self._wheel = wheel
         self._calls: PendingCalls[PendingClientRequest] | None = None
         self._background: Timer | None = None
-        self._rooms_left: dict[str, set[str]] | None = None
+        self._rooms_left: Mapping[str, Collection[str]] | None = None
         self._on_called: Callable[[], None] | None = None
         self._paused: Timer | None = None
         self._checks = 0

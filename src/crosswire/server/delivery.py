@@ -130,7 +130,7 @@ class LocalDelivery:
             return self._users(target)
         if len(target.users) == 1:
             return target.users if self._users_here.of(target.users[0]) else ()
-        return {user for user in target.users if self._users_here.of(user)}
+        return [user for user in dict.fromkeys(target.users) if self._users_here.of(user)]
 
     def claimed(self, user: str, claim: Claim) -> None:
         self._duplicates.claimed(user, claim)
@@ -278,5 +278,5 @@ class LocalDelivery:
         if isinstance(target, Everyone):
             return self._users_here.users
         if isinstance(target, ToRoom):
-            return self._rooms.members(target.namespace, target.id)
+            return self._rooms.users_in(target.namespace, target.id)
         return target.users

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import Generic, TypeVar
 
 from crosswire.core.limits import Limits
@@ -91,7 +92,7 @@ class Registry(Generic[ConnectionT]):
                 self.rooms.join(connection, namespace, id_)
         return True
 
-    def drop(self, connection: ConnectionT) -> dict[str, set[str]]:
+    def drop(self, connection: ConnectionT) -> Mapping[str, Collection[str]]:
         """Remove a connection, and return the rooms it was in. Other connections of its user are not touched."""
         self._fanout.flush()
         self._remove_user(connection)
