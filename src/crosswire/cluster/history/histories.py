@@ -218,7 +218,7 @@ class Histories:
 
     def welcome(self, name: str) -> None:
         """Tell a node that has joined which rooms are void."""
-        self._notices.welcome(name)
+        self._notices.welcome(name, self._members.names)
 
     def take_notice(self, sender: str, notice: VoidNotice) -> None:
         """Take note of rooms that are void, and of new epochs."""
