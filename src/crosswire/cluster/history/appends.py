@@ -138,15 +138,12 @@ class Appends:
 
     def holder_changed(self, holder: str) -> None:
         """Append what waits for a holder that can be reached again, and take note of one that can't."""
-        reachable = False
-        for room in list(self._waiting):
+        for room, queue in self._queues.items():
             log = self._log_of(room)
             if self._log.holder(log) == holder and self._log.is_available(log):
-                reachable = True
-                self._queues[room].not_before = 0.0
+                self._down_since.pop(holder, None)
+                queue.not_before = 0.0
                 self._schedule(room)
-        if reachable:
-            self._down_since.pop(holder, None)
 
     def logs_moved(self) -> None:
         """Take note that the logs of some rooms have another holder from now on."""
