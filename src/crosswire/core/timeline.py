@@ -87,6 +87,7 @@ class Timeline:
         "_early",
         "_epoch",
         "_heard",
+        "_is_owing_loss",
         "_is_void",
         "_kept",
         "_old_epochs",
@@ -113,6 +114,7 @@ class Timeline:
         self._is_void = False
         self._void_epoch = ""  # which was in use then
         self._begun_since_void: set[str] = set()
+        self._is_owing_loss = False  # whether the members are to be told of a loss before the next message
         self._owes_position = False  # whether somebody joined before anything was loaded
 
     @property
@@ -136,8 +138,7 @@ class Timeline:
             if kept.offset <= self._kept.last:
                 return NO_CHANGE  # a twin, or a message that was given up
             if kept.offset == self._kept.last + 1:
-                ready = (kept,) if self._advance(kept) else ()
-                return Change(ready) if not self._early.epochs else self._fill(ready)
+                return self._go_on(kept)
         elif epoch in self._old_epochs:
             return self._take_stray(kept)
         return self._hold(epoch, kept)
@@ -220,13 +221,32 @@ class Timeline:
 
     # What follows takes records.
 
+    def _go_on(self, kept: Kept) -> Change:
+        """Take the next record, and those that were held for it."""
+        if not self._early.epochs and not self._is_owing_loss and self._advance(kept):
+            return Change((kept,))
+        records = self._early.take(self._epoch)
+        if kept.offset > self._kept.last:
+            records[kept.offset] = kept
+        ready, lost = self._move_on(records, 0)
+        change = self._tell(lost, ready) if lost else Change(tuple(ready))
+        if not self._is_owing_loss:
+            return change
+        self._vain_reads = 0
+        return change._replace(needs=self._ask(self._kept.last))
+
     def _advance(self, kept: Kept) -> bool:
-        """Move on to the next message, and return whether the members have not heard it yet."""
+        """Move on to the next message, and return whether it is new to the members.
+
+        If some have heard it, their position is before it all the same: from there it would come a second time. Others
+        may have come since then. So it is told as a loss, once for all such messages that come together: with the next
+        message, or when the log was read.
+        """
         self._kept.add(kept)
         if self._heard.place(kept.origin, kept.number):
             return True
-        # The members have heard it, but their position is before it: from there it would come a second time.
         self._settled.begin_at(kept.offset)
+        self._is_owing_loss = not self._is_void
         return False
 
     def _hold(self, epoch: str, kept: Kept | None) -> Change:
@@ -250,7 +270,8 @@ class Timeline:
         self._doubtful_epochs.clear()
         if not records:
             return NO_CHANGE
-        ready, _ = self._move_on(records, max(records))
+        self._kept.begin_after(min(records) - 1)
+        ready, _ = self._move_on(records, 0)
         return self._tell("trimmed", ready)
 
     def _take_stray(self, kept: Kept | None) -> Change:
@@ -267,45 +288,49 @@ class Timeline:
         self._is_void = False
         return self._tell("epoch", ())
 
-    def _fill(self, ready: tuple[Kept, ...]) -> Change:
-        """Move on to the records that are held of the epoch in use, after a hole was filled."""
-        more, _ = self._move_on(self._early.take(self._epoch), 0)
-        return Change((*ready, *more))
-
-    def _move_on(self, records: dict[int, Kept], end: int) -> tuple[list[Kept], bool]:
+    def _move_on(self, records: dict[int, Kept], end: int) -> tuple[list[Kept], str | None]:
         """Move on as far as records follow each other; what is missing up to an offset is gone, the rest may come.
 
+        Nothing follows a loss in the middle: it is told when the log was read again, and what is behind it comes then.
+
         Returns:
-            The messages that the members have not heard yet, and whether some are gone.
+            The messages that are new to the members, and the reason why some before them may be missing.
         """
         kept = self._kept
         ready: list[Kept] = []
-        is_gone = False
+        lost: str | None = None
         for offset in sorted(records):
-            if kept.last + 1 < offset and kept.last < end:
+            is_gap = kept.last + 1 < offset
+            if is_gap and kept.last < end and not ready:
                 kept.begin_after(min(offset - 1, end))
-                is_gone = True
-            if kept.last + 1 < offset:
+                lost, is_gap = "trimmed", kept.last + 1 < offset
+            if is_gap or (ready and self._is_owing_loss):
                 self._early.hold(self._epoch, records[offset])
             elif kept.last < offset and self._advance(records[offset]):
+                lost = lost or ("epoch" if self._is_owing_loss else None)
+                self._is_owing_loss = False
                 ready.append(records[offset])
-        if kept.last < end:
+        if kept.last < end and ready:
+            self._is_owing_loss = True
+        elif kept.last < end:
             kept.begin_after(end)
-            is_gone = True
-        return ready, is_gone
+            lost = "trimmed"
+        return ready, lost
 
     # What follows takes what was read.
 
     def _catch_up(self, last: int, kept: Sequence[Kept], strays: list[Kept]) -> Change:
         """Fill holes of the epoch in use; all that the log does not have up to its last message is gone."""
         records = self._early.take(self._epoch) | {each.offset: each for each in kept}
-        ready, is_gone = self._move_on(records, last)
+        ready, lost = self._move_on(records, last)
+        if self._is_owing_loss and not ready:
+            lost = lost or "epoch"
+        change = self._tell(lost, ready) if lost else Change(tuple(ready))
         new = [each for each in strays if self._heard.add_unplaced(each.origin, each.number)]
-        change = self._tell("trimmed", ready) if is_gone else Change(tuple(ready))
         if not new:
             return change
         self.void()
-        return change._replace(ready=(*ready, *new), voids=True)
+        return change._replace(ready=(*change.ready, *new), voids=True)
 
     def _change_epoch(self, tail: LogPosition, kept: Sequence[Kept], strays: list[Kept]) -> Change:
         """Go over to another epoch. All its messages are new to the members, except those that they heard before."""
@@ -318,6 +343,7 @@ class Timeline:
         ]
         self._heard.begin_epoch()
         self._settled.begin_epoch()
+        self._is_owing_loss = False
         ready = self._begin_epoch(tail, kept, self._early.take(tail.epoch))
         change = self._tell("epoch", ready)
         return change._replace(ready=(*before, *ready)) if before else change
@@ -327,15 +353,19 @@ class Timeline:
         early = self._early.take(tail.epoch)
         first = min(early, default=tail.offset + 1)
         self.is_loaded = True
-        ready = [each for each in self._begin_epoch(tail, kept, early) if each.offset >= first]
+        old = [each for each in kept if each.offset < first]
+        self._begin_epoch(LogPosition(tail.epoch, min(tail.offset, first - 1)), old, {})
+        self._is_owing_loss = False
+        ready, _ = self._move_on(early | {each.offset: each for each in kept}, tail.offset)
         return self._tell("unavailable", ready) if self._owes_position and not self._is_void else Change(tuple(ready))
 
     def _begin_epoch(self, tail: LogPosition, kept: Sequence[Kept], early: dict[int, Kept]) -> list[Kept]:
-        """Use another epoch from its first known record on; return those that the members have not heard yet."""
+        """Use another epoch from its first known record on; return the messages that are new to the members."""
         records = early | {each.offset: each for each in kept}
-        start = min(min(records, default=tail.offset + 1) - 1, tail.offset)
         self._epoch = tail.epoch
-        self._kept.begin_after(start, expired=len(kept) < self._kept.size)
+        self._kept.begin_after(
+            min(min(records, default=tail.offset + 1) - 1, tail.offset), expired=len(kept) < self._kept.size
+        )
         if self._is_void and tail.epoch in self._begun_since_void:
             self._is_void = False
         return self._move_on(records, tail.offset)[0]
@@ -354,6 +384,8 @@ class Timeline:
     def _tell(self, reason: str, ready: Sequence[Kept]) -> Change:
         """Tell the members that they may have missed something before the messages that are ready."""
         self._owes_position = False
+        if not ready:
+            self._is_owing_loss = False
         before = (ready[0].offset - 1) if ready else self._kept.last
         return Change(tuple(ready), reason, at=None if self._is_void else LogPosition(self._epoch, before))
 
@@ -367,10 +399,11 @@ class Timeline:
     def _ask_again(self, change: Change) -> Change:
         """Ask for another read if this one did not bring all that is missing, but not forever."""
         missing = self._early.epochs
-        if not missing:
+        if not missing and not self._is_owing_loss:
             self._vain_reads = 0
             return change
-        self._vain_reads += 1
+        self._vain_reads = 0 if change.ready or change.lost else self._vain_reads + 1
         if self._vain_reads > MAX_VAIN_READS:
             return change
-        return change._replace(needs=self._ask(self._kept.last if [*missing] == [self._epoch] else 0))
+        is_sure = all(epoch == self._epoch for epoch in missing)
+        return change._replace(needs=self._ask(self._kept.last if is_sure else 0))
