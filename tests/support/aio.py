@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
 from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
@@ -46,6 +47,19 @@ async def wait_until(predicate: Callable[[], object], timeout: float = 5) -> Non
     while not predicate():
         assert asyncio.get_running_loop().time() < deadline, f"not within {timeout} s: {predicate}"
         await asyncio.sleep(0.002)
+
+
+@asynccontextmanager
+async def within(timeout: float, awaited: Callable[[], object]) -> AsyncIterator[None]:
+    """Fail after ``timeout`` seconds, with what ``awaited()`` returns then: what was awaited, and what was there."""
+    deadline = asyncio.timeout(timeout)
+    try:
+        async with deadline:
+            yield
+    except TimeoutError as error:
+        if not deadline.expired():
+            raise
+        raise AssertionError(f"not within {timeout} s: {awaited()}") from error
 
 
 async def _checked(main: Coroutine[Any, Any, T]) -> T:

@@ -213,6 +213,7 @@ class AttackedServer:
         lines = list(self.log.last)
         return {
             "longest_turn": self.meter.take(),
+            "turns": self.meter.turns,
             "cpu": time.process_time(),
             "tasks": self.meter.tasks(),
             "timers": sum(map(len, list(parts.wheel._slots.values()))),

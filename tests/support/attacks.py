@@ -14,13 +14,11 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
-import os
 import resource
 import socket
 import ssl
 import struct
-import sys
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple, Self
@@ -29,12 +27,11 @@ from crosswire import Heartbeat, Limits
 from crosswire.core.frame_reader import Frame, FrameReader
 from crosswire.core.frames import Opcode
 from crosswire.testing.socket_peer import upgrade_request
+from tests.support.aio import within
+from tests.support.answering_program import ANSWER_TIMEOUT, ask, read_answer, running_program
 
-ROOT = Path(__file__).parents[2]
-ANSWER_TIMEOUT = 30
-"""Seconds in which a process answers on its side channel, and an attacker's operation is done."""
-LINE_LIMIT = 64 * 1024 * 1024
-"""Bytes of the longest answer of a server: it has the log."""
+TURNS_AT_REST = 5
+"""Turns of the event loop between two looks at a server that is at rest."""
 
 _MASKED = 0x80
 _NO_LINGER = struct.pack("ii", 1, 0)
@@ -61,6 +58,7 @@ class ServerState(NamedTuple):
 
     Attributes:
         longest_turn: of the event loop since the last state, in milliseconds of CPU time.
+        turns: of the event loop so far, those that are shorter than a millisecond together.
         cpu: seconds of CPU time of the process.
         tasks: of the event loop; a few are there without any connection.
         timers: on the timer wheel.
@@ -74,6 +72,7 @@ class ServerState(NamedTuple):
     """
 
     longest_turn: float
+    turns: int
     cpu: float
     tasks: int
     timers: int
@@ -84,6 +83,14 @@ class ServerState(NamedTuple):
     log: list[str]
     counts: dict[str, int]
     errors: dict[str, int]
+
+    @property
+    def held(self) -> tuple[int, ...]:
+        """What the server holds; the same again after all connections are gone."""
+        return self.tasks, self.timers, self.connections, self.teardowns, self.descriptors
+
+    def __str__(self) -> str:
+        return repr(self._replace(log=self.log[-5:]))
 
 
 class AttackedServer:
@@ -103,37 +110,54 @@ class AttackedServer:
 
     async def state(self) -> ServerState:
         """Return its state, at any time: a thread of its own answers."""
-        return ServerState(**await _ask(self._process, "state"))
+        return ServerState(**await ask(self._process, "state"))
 
     async def memory(self, *, trim: bool = False) -> int:
         """Return the bytes that the process occupies; ``trim`` collects garbage and gives free memory back first."""
         if trim:
-            await _ask(self._process, "trim")
+            await ask(self._process, "trim")
         return _resident_bytes(self.pid)
 
     async def wait_for(self, **expected: int) -> ServerState:
         """Wait until attributes of the state have these values, and return the state."""
-        async with asyncio.timeout(ANSWER_TIMEOUT):
-            while True:
-                state = await self.state()
-                if all(getattr(state, name) == value for name, value in expected.items()):
-                    return state
-                await asyncio.sleep(0.02)
-
-    async def wait_for_memory(self, limit: int) -> None:
-        """Wait until it occupies no more than ``limit`` bytes, with free memory given back."""
-        async with asyncio.timeout(ANSWER_TIMEOUT):
-            while await self.memory(trim=True) > limit:  # noqa: ASYNC110 - it is another process
-                await asyncio.sleep(0.1)
+        return await self._wait_for(
+            lambda state: all(getattr(state, name) == value for name, value in expected.items()), expected
+        )
 
     async def wait_for_counts(self, **expected: int) -> ServerState:
         """Wait until handlers or hooks were called at least so often, and return the state."""
-        async with asyncio.timeout(ANSWER_TIMEOUT):
-            while True:
-                state = await self.state()
-                if all(state.counts.get(name, 0) >= count for name, count in expected.items()):
-                    return state
+        return await self._wait_for(
+            lambda state: all(state.counts.get(name, 0) >= count for name, count in expected.items()), expected
+        )
+
+    async def wait_for_rest(self) -> ServerState:
+        """Wait until nobody is connected, and what there was of connections is closed; return the state.
+
+        The event loop closes a descriptor some callbacks after the connection, and a task ends in one of its own.
+        """
+        states: list[ServerState] = []
+
+        def is_at_rest(state: ServerState) -> bool:
+            if not states or state.held != states[0].held:
+                states[:] = [state]
+            return not (state.connections or state.teardowns) and state.turns - states[0].turns >= TURNS_AT_REST
+
+        return await self._wait_for(is_at_rest, "no connections, and the same in several turns of the event loop")
+
+    async def wait_for_memory(self, limit: int) -> None:
+        """Wait until it occupies no more than ``limit`` bytes, with free memory given back."""
+        occupied = -1
+        async with within(ANSWER_TIMEOUT, lambda: f"at most {limit} bytes of memory; there are {occupied}"):
+            while (occupied := await self.memory(trim=True)) > limit:  # noqa: ASYNC110 - it is another process
+                await asyncio.sleep(0.1)
+
+    async def _wait_for(self, is_met: Callable[[ServerState], bool], expected: object) -> ServerState:
+        state: ServerState | None = None
+        async with within(ANSWER_TIMEOUT, lambda: f"{expected}; the server's state is {state}"):
+            while not is_met(state := await self.state()):  # noqa: ASYNC110 - it is another process
                 await asyncio.sleep(0.02)
+        assert state is not None
+        return state
 
 
 @asynccontextmanager
@@ -172,9 +196,9 @@ async def attacked_server(
         "access_log": False,
         **options,
     }
-    async with _python("tests.support.attacked_program", json.dumps(given), environment=environment) as process:
+    async with running_program("tests.support.attacked_program", json.dumps(given), environment=environment) as process:
         trusting = None if certificate is None else ssl.create_default_context(cafile=certificate / "certificate.pem")
-        yield AttackedServer(process, (await _read_answer(process))["port"], trusting)
+        yield AttackedServer(process, (await read_answer(process))["port"], trusting)
 
 
 class Attacker:
@@ -205,7 +229,7 @@ class Attacker:
 
     async def read_until(self, end: bytes) -> bytes:
         """Read until some bytes have come."""
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        async with within(ANSWER_TIMEOUT, lambda: f"{end!r} from the server; there is {self._reader}"):
             return await self._reader.readuntil(end)
 
     async def skip_to(self, end: bytes) -> None:
@@ -219,7 +243,7 @@ class Attacker:
     async def frames(self, count: int) -> list[Frame]:
         """Read that many frames, or fewer if the connection ends."""
         found: list[Frame] = []
-        async with asyncio.timeout(ANSWER_TIMEOUT):
+        async with within(ANSWER_TIMEOUT, lambda: f"{count} frames; there are {found}, and {self._reader}"):
             while len(found) < count:
                 if (each := self._frames.next()) is not None:
                     found.append(each)
@@ -238,9 +262,10 @@ class Attacker:
         return code
 
     def reset(self) -> None:
-        """Drop the connection with an RST."""
-        own: socket.socket = self._writer.get_extra_info("socket")
-        own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        """Drop the connection with an RST, unless the server has ended it already."""
+        own: socket.socket | None = self._writer.get_extra_info("socket")
+        if own is not None and own.fileno() >= 0:
+            own.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         self._writer.transport.abort()
 
     async def close(self) -> None:
@@ -323,15 +348,15 @@ class Witness:
         if self._latencies is None:
             assert self._process.stdin is not None
             self._process.stdin.close()
-            self._latencies = Latencies(**await _read_answer(self._process))
+            self._latencies = Latencies(**await read_answer(self._process))
         return self._latencies
 
 
 @asynccontextmanager
 async def witness(server: AttackedServer) -> AsyncIterator[Witness]:
     """Run a well-behaved client in a process of its own while the context lasts."""
-    async with _python("tests.support.witness_program", str(server.port)) as process:
-        await _read_answer(process)  # it has been answered
+    async with running_program("tests.support.witness_program", str(server.port)) as process:
+        await read_answer(process)  # it has been answered
         yield Witness(process)
 
 
@@ -345,42 +370,3 @@ def _changed(given: Any, default: Any) -> dict[str, Any]:
         for field in dataclasses.fields(given)
         if getattr(given, field.name) != getattr(default, field.name)
     }
-
-
-@asynccontextmanager
-async def _python(
-    module: str, argument: str, environment: Mapping[str, str] | None = None
-) -> AsyncIterator[asyncio.subprocess.Process]:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        module,
-        argument,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        cwd=ROOT,
-        env={**os.environ, **(environment or {})},
-        limit=LINE_LIMIT,
-    )
-    try:
-        yield process
-    finally:
-        with suppress(ProcessLookupError):
-            process.kill()
-        await process.communicate()
-
-
-async def _ask(process: asyncio.subprocess.Process, question: str) -> dict[str, Any]:
-    assert process.stdin is not None
-    process.stdin.write(question.encode() + b"\n")
-    await process.stdin.drain()
-    return await _read_answer(process)
-
-
-async def _read_answer(process: asyncio.subprocess.Process) -> dict[str, Any]:
-    assert process.stdout is not None
-    async with asyncio.timeout(ANSWER_TIMEOUT):
-        line = await process.stdout.readline()
-    assert line, "the process has ended"
-    answer: dict[str, Any] = json.loads(line)
-    return answer

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from contextvars import copy_context
 from typing import Any
 
@@ -45,8 +46,8 @@ class FakeConnection:
 
     @property
     def messages(self) -> list[Any]:
-        """The messages pushed, decoded from their JSON."""
-        return [msgspec.json.decode(frame[4 if frame[1] == 126 else 2 :]) for frame in self.frames]
+        """The messages pushed, decoded from their JSON; several may have been joined."""
+        return [msgspec.json.decode(text) for text in _payloads(b"".join(self.frames))]
 
     def push(self, frame: bytes, /) -> None:
         self.frames.append(frame)
@@ -87,6 +88,17 @@ class FakeConnection:
             asyncio.get_running_loop().call_soon(self.receiver.closed, close)
 
 
+def _payloads(frames: bytes) -> Iterator[bytes]:
+    position = 0
+    while position < len(frames):
+        length, position = frames[position + 1], position + 2
+        if length >= 126:
+            width = 2 if length == 126 else 8
+            length, position = int.from_bytes(frames[position : position + width], "big"), position + width
+        yield frames[position : position + length]
+        position += length
+
+
 class FakeServer:
     """A server without a network, on the running loop and its clock."""
 
@@ -105,7 +117,8 @@ class FakeServer:
         self.hooks, self.events, self.registry = parts.hooks, parts.events, parts.registry
         self.tasks, self.workers, self.wheel = parts.tasks, parts.workers, parts.wheel
         self.failures, self.sessions, self.drain = parts.failures, parts.sessions, parts.drain
-        self.router, self.open_session = parts.router, parts.open_session
+        self.router, self.open_session, self.attach = parts.router, parts.open_session, parts.attach
+        self.joins, self.clients = parts.joins, parts.clients(lambda: "test")
         self.errors: list[BaseException] = []
         self.hooks.on_error(lambda socket, error: self.errors.append(error))
 

@@ -11,6 +11,7 @@ from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Claim
+from crosswire.core.timeline import Timeline
 
 
 class ClientChannels:
@@ -82,6 +83,10 @@ class ClientChannels:
     def keeps_history(self, namespace: str) -> bool:
         """Return whether the rooms of a namespace keep history."""
         return namespace in self._kept
+
+    def timeline(self, namespace: str, id: str) -> Timeline | None:
+        """Return the timeline of a room that is subscribed to; None while there is none."""
+        return None
 
     def room_ready(self, namespace: str, id: str) -> Coroutine[Any, Any, None] | None:
         """Return a coroutine that waits until messages to a room reach this server; None if they do already.

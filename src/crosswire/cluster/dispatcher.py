@@ -221,8 +221,8 @@ def offer_services(services: EventListeners, clients: Clients) -> None:
     def count(_sender: str, request: CountRequest) -> int | list[str]:
         return _count(clients, request.target)
 
-    async def members(_sender: str, room: ToRoom) -> list[str]:
-        return list((await clients.members(room)).users)
+    def members(_sender: str, room: ToRoom) -> list[str]:
+        return list(clients.users(room))
 
     async def add(_sender: str, request: _RoomAndUser) -> int:
         return _own_answer(await clients.add(request.room, request.user))

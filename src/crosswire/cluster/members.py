@@ -166,9 +166,9 @@ class Members:
         return len(self._members) + 1
 
     @property
-    def names(self) -> set[str]:
+    def names(self) -> list[str]:
         """The names of the other living members."""
-        return {each.beat.name for each in self._members}
+        return [each.beat.name for each in self._members]
 
     def may_own(self, namespace: str) -> list[str]:
         """Return the names of the living members, with this node, that may own rooms of a namespace."""
@@ -178,9 +178,9 @@ class Members:
         return names
 
     @property
-    def servers(self) -> set[str]:
+    def servers(self) -> list[str]:
         """The names of the other living members that are servers."""
-        return {each.beat.name for each in self._members if each.beat.serves}
+        return [each.beat.name for each in self._members if each.beat.serves]
 
     @property
     def incompatible(self) -> dict[str, str]:

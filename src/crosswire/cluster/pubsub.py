@@ -29,7 +29,7 @@ class CustomChannels:
         self._handlers = EventListeners(sender=str)
         self._responder = Responder(self._handlers, tasks)
         self._connection: ClusterConnection | None = None
-        self._names: set[str] = set()
+        self._names: dict[str, None] = {}  # in order, so that what depends on it can be repeated
         self._tags = count(1)  # number the handlers, as one may be added twice
 
     async def attach(self, connection: ClusterConnection) -> None:
@@ -60,7 +60,7 @@ class CustomChannels:
         self._handlers.on(channel, handler, tag=tag)
         try:
             name = self._open(connection, channel)
-            self._names.add(channel)
+            self._names[channel] = None
             await connection.port.wait_listening(name)
         except BaseException:
             self.unsubscribe(channel, tag)
@@ -70,7 +70,7 @@ class CustomChannels:
         """Remove a handler from a channel, given itself or by its number; with None, remove all handlers."""
         self._handlers.off(channel, handler)
         if channel in self._names and not self._handlers.of(channel):
-            self._names.discard(channel)
+            self._names.pop(channel)
             if self._connection is not None:
                 self._connection.dialect.unsubscribe(channel)
 

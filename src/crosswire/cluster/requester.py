@@ -219,15 +219,14 @@ class Requester:
         loop = asyncio.get_running_loop()
         loop.call_soon(self._responder.request, asker, self._name, event, self._dialect.codec, payload)
 
-    def _asked(self, request: GatherRequest) -> set[str]:
+    def _asked(self, request: GatherRequest) -> Collection[str]:
         """Return the names of the nodes that are asked, as far as they are known."""
         to, expect = request.to, request.expect
         if to is None and expect is None and not self._dialect.knows_members:
             raise UsageError("original servers are no members: say who is asked (to=) or how many answer (expect=)")
-        names = set(self._members.names if to is None else to)
-        if self._includes_self(to, request.include_self):
-            return names | {self._name}
-        return names - {self._name}
+        names = dict.fromkeys(self._members.names if to is None else to)
+        names.pop(self._name, None)
+        return [*names, self._name] if self._includes_self(to, request.include_self) else list(names)
 
     def _others(self, to: Collection[str] | None) -> Collection[str] | None:
         return to if to is None else [name for name in dict.fromkeys(to) if name != self._name]

@@ -54,7 +54,7 @@ class Revocations:
         self._tasks = tasks
         self._now = now
         self._warnings = ThrottledWarnings(logger)
-        self._asked: set[str] | None = set()  # the nodes that are to be asked; None for all
+        self._asked: dict[str, None] | None = {}  # the nodes that are to be asked; None for all
         self._exchanging = False
         self.table = RevocationTable()
 
@@ -106,14 +106,14 @@ class Revocations:
         if names is None:
             self._asked = None
         elif self._asked is not None:
-            self._asked.update(names)
+            self._asked.update(dict.fromkeys(names))
 
     async def _exchange(self) -> None:
         incomplete = 0
         try:
             while self._asked is None or self._asked:
                 await asyncio.sleep(0)  # nodes that are noticed in the same turn are asked together
-                nodes, self._asked = self._asked, set()
+                nodes, self._asked = self._asked, {}
                 missing = await self._ask(nodes)
                 incomplete = incomplete + 1 if missing else 0
                 if incomplete < EXCHANGES:
@@ -122,7 +122,7 @@ class Revocations:
         finally:
             self._exchanging = False
 
-    async def _ask(self, nodes: set[str] | None) -> tuple[str, ...]:
+    async def _ask(self, nodes: Collection[str] | None) -> tuple[str, ...]:
         """Exchange revocations with some nodes, or with all; return those that did not answer."""
         requester, known = self._connection().requester, self.table.all(self._now())
         answers = await requester.gather_service("revocations", known, SERVICE_TIMEOUT, servers=False, to=nodes)

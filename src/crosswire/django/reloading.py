@@ -12,7 +12,6 @@ from django.utils import autoreload
 from crosswire.cli.failures import CommandFailed, described
 from crosswire.cli.target import load_application, load_server
 from crosswire.errors import CrosswireError
-from crosswire.runtime import loops
 from crosswire.runtime.process import LOG_FORMAT
 from crosswire.server.server import Server
 
@@ -39,7 +38,9 @@ def _serve(target: str, host: str | None, port: int | None, app: str | None) -> 
     try:
         server = load_server(target)
         server.configure(host=host, port=port, app=None if app is None else load_application(app))
-        loops.run(_run(server))
+        # Not on uvloop: the reloader ends the interpreter while this thread runs, and what comes on the loop after that
+        # would end the process with a segmentation fault; then it is not started anew.
+        asyncio.run(_run(server))
     except CommandFailed as failure:
         print(failure.text, file=sys.stderr, flush=True)
     except CrosswireError as error:

@@ -68,7 +68,7 @@ class RoomIndex(Generic[MemberT]):
 
     def __init__(self) -> None:
         self._rooms: dict[str, dict[str, _Room[MemberT]]] = {}
-        self._rooms_of: dict[MemberT, dict[str, set[str]]] = {}
+        self._rooms_of: dict[MemberT, dict[str, dict[str, None]]] = {}  # ids in order, as above
         self._rooms_of_user: dict[str, tuple[MemberT, ...]] = {}
 
     def join(self, member: MemberT, namespace: str, id: str) -> bool:
@@ -77,10 +77,10 @@ class RoomIndex(Generic[MemberT]):
         if mine is None:
             mine = self._rooms_of[member] = {}
             self._rooms_of_user[member.user] = (*self._rooms_of_user.get(member.user, ()), member)
-        ids = mine.setdefault(namespace, set())
+        ids = mine.setdefault(namespace, {})
         if id in ids:
             return False
-        ids.add(id)
+        ids[id] = None
         rooms = self._rooms.setdefault(namespace, {})
         room = rooms.get(id)
         if room is None:
@@ -94,14 +94,14 @@ class RoomIndex(Generic[MemberT]):
         if mine is None or id not in mine.get(namespace, ()):
             return False
         self._remove(member, namespace, id)
-        mine[namespace].discard(id)
+        del mine[namespace][id]
         if not mine[namespace]:
             del mine[namespace]
         if not mine:
             self._forget(member)
         return True
 
-    def drop(self, member: MemberT) -> dict[str, set[str]]:
+    def drop(self, member: MemberT) -> Mapping[str, Collection[str]]:
         """Remove a connection from all its rooms; return these rooms: namespace -> ids."""
         rooms = self._rooms_of.get(member)
         if rooms is None:
@@ -116,6 +116,11 @@ class RoomIndex(Generic[MemberT]):
         """Return the connections in a room: the index's own collection, which must not be kept."""
         room = self._rooms.get(namespace, {}).get(id)
         return () if room is None else room.members
+
+    def users_in(self, namespace: str, id: str) -> Collection[str]:
+        """Return the users in a room: the index's own collection, which must not be kept."""
+        room = self._rooms.get(namespace, {}).get(id)
+        return () if room is None else room.users
 
     def rooms_of(self, member: MemberT) -> Mapping[str, Collection[str]]:
         """Return the rooms of a connection: namespace -> ids; the index's own mapping, which must not be kept."""

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from crosswire.core.formats import Encode, Format
 from crosswire.core.limits import Heartbeat
+from crosswire.core.messages import KEEPS_POSITIONS
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime import environment
 from crosswire.runtime.loop_thread import get_ident
@@ -16,10 +17,11 @@ from crosswire.server.client_calls import ClientCalling
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
+from crosswire.server.offered_positions import OfferedPositions
 from crosswire.server.registry import Registry
+from crosswire.server.room_joins import RoomJoins
 from crosswire.server.socket import Socket
 from crosswire.server.socket_policies import SocketPolicies
-from crosswire.server.subscriptions import Subscriptions
 from crosswire.transport.interface import Connection
 
 ID_BYTES, ID_LETTERS = 12, 16
@@ -34,7 +36,7 @@ class ClientFactory:
     Args:
         registry: the connections by user and room.
         fanout: pushes messages to many.
-        subscriptions: of this server.
+        joins: lets connections into rooms.
         duplicates: decides which connection of a user stays.
         heartbeat: how dead peers are found.
         wheel: for the timers of connections.
@@ -55,9 +57,9 @@ class ClientFactory:
         "_fanout",
         "_heartbeat",
         "_ids",
+        "_joins",
         "_max_calls",
         "_registry",
-        "_subscriptions",
         "_wheel",
         "calls",
         "encoder",
@@ -69,7 +71,7 @@ class ClientFactory:
         self,
         registry: Registry[ConnectedClient[Socket]],
         fanout: FanOut,
-        subscriptions: Subscriptions,
+        joins: RoomJoins,
         duplicates: DuplicatePolicy,
         heartbeat: Heartbeat,
         wheel: TimerWheel,
@@ -80,7 +82,7 @@ class ClientFactory:
         self._max_calls = max_calls
         self._registry = registry
         self._fanout = fanout
-        self._subscriptions = subscriptions
+        self._joins = joins
         self._duplicates = duplicates
         self._heartbeat = heartbeat
         self._wheel = wheel
@@ -91,8 +93,15 @@ class ClientFactory:
         self.thread_calls = ThreadCalls()
         self.policies = policies
 
-    def make(self, connection: Connection, format: Format, handshake: Handshake) -> ConnectedClient[Socket]:
-        """Return the client of a new connection, with its socket; to be called in the event loop's thread."""
+    def make(self, connection: Connection, format: Format, handshake: Handshake, level: int) -> ConnectedClient[Socket]:
+        """Return the client of a new connection, with its socket; to be called in the event loop's thread.
+
+        Args:
+            connection: as it was opened.
+            format: of messages to it.
+            handshake: the request that it began with.
+            level: of the protocol that the client announces there.
+        """
         if (encode := self._encoders.get(format)) is None:
             encode = self._encoders[format] = self.encoder(format)
         client: ConnectedClient[Socket] = ConnectedClient(
@@ -106,11 +115,13 @@ class ClientFactory:
             self._wheel,
             self._max_calls,
         )
+        if level >= KEEPS_POSITIONS:
+            client.offered = OfferedPositions(handshake.take_positions())
         client.socket = Socket(
             client,
             handshake,
             self._registry,
-            self._subscriptions,
+            self._joins,
             self._duplicates,
             self.calls,
             get_ident(),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar
 
 from crosswire.core.formats import Encode, Encoded, Format, Offer, Push
@@ -16,6 +16,7 @@ from crosswire.server.authority import Authority
 from crosswire.server.client_calls import PendingClientRequest
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
+from crosswire.server.offered_positions import OfferedPositions
 from crosswire.server.registry import Registry
 from crosswire.transport.interface import Connection
 from crosswire.types import Close, CloseCode
@@ -54,6 +55,7 @@ class ConnectedClient(Generic[SocketT]):
         keepalive: finds out whether the client is alive, by pings or by its heartbeats.
         socket: the application's view of the connection; deleted when the connection closes.
         authority: what is known of its user besides the id; None if there is nothing.
+        offered: positions in rooms that it came back with; None if it keeps none, as the original's clients.
     """
 
     __slots__ = (
@@ -75,6 +77,7 @@ class ConnectedClient(Generic[SocketT]):
         "id",
         "joins_until",
         "keepalive",
+        "offered",
         "push",
         "socket",
         "stamp",
@@ -99,6 +102,7 @@ class ConnectedClient(Generic[SocketT]):
         self.stamp = 0
         self.joins_until = 0.0
         self.authority: Authority | None = None
+        self.offered: OfferedPositions | None = None
         self.format = format
         self.encode = encode
         self.push: Push = connection.push
@@ -112,7 +116,7 @@ class ConnectedClient(Generic[SocketT]):
         self._wheel = wheel
         self._calls: PendingCalls[PendingClientRequest] | None = None
         self._background: Timer | None = None
-        self._rooms_left: dict[str, set[str]] | None = None
+        self._rooms_left: Mapping[str, Collection[str]] | None = None
         self._on_called: Callable[[], None] | None = None
         self._paused: Timer | None = None
         self._checks = 0

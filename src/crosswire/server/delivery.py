@@ -25,10 +25,10 @@ from crosswire.server.client_calls import PendingClientGather
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.registry import Registry
+from crosswire.server.room_joins import RoomJoins
 from crosswire.server.sent_messages import SentMessages
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
-from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import CloseCode, Locations, Replies, RoomInfo, RoomList, Roster, Tally
 
 MICROSECONDS = 1_000_000
@@ -42,7 +42,7 @@ class LocalDelivery:
         name: returns the server's name, under which its answers are given.
         registry: the connections by user and room.
         fanout: pushes messages to many.
-        subscriptions: of this server.
+        joins: lets connections into rooms.
         duplicates: handles the claims of other servers.
         call_ids: ids for calls to clients.
         sessions: all connections, which count the messages of clients.
@@ -58,13 +58,13 @@ class LocalDelivery:
         "_call_ids",
         "_duplicates",
         "_fanout",
+        "_joins",
         "_name",
         "_registry",
         "_rooms",
         "_sent",
         "_sessions",
         "_skipped",
-        "_subscriptions",
         "_users_here",
         "deliver",
     )
@@ -74,7 +74,7 @@ class LocalDelivery:
         name: Callable[[], str],
         registry: Registry[ConnectedClient[Socket]],
         fanout: FanOut,
-        subscriptions: Subscriptions,
+        joins: RoomJoins,
         duplicates: DuplicatePolicy,
         call_ids: CallIds,
         sessions: Sessions,
@@ -85,7 +85,7 @@ class LocalDelivery:
         self._name = name
         self._registry = registry
         self._fanout = fanout
-        self._subscriptions = subscriptions
+        self._joins = joins
         self._duplicates = duplicates
         self._call_ids = call_ids
         self._sessions = sessions
@@ -130,7 +130,7 @@ class LocalDelivery:
             return self._users(target)
         if len(target.users) == 1:
             return target.users if self._users_here.of(target.users[0]) else ()
-        return {user for user in target.users if self._users_here.of(user)}
+        return [user for user in dict.fromkeys(target.users) if self._users_here.of(user)]
 
     def claimed(self, user: str, claim: Claim) -> None:
         self._duplicates.claimed(user, claim)
@@ -139,10 +139,10 @@ class LocalDelivery:
         self._duplicates.claim_again()
 
     def rooms_of(self, namespace: str) -> Iterable[ToRoom]:
-        return [ToRoom(namespace, id_) for id_ in self._rooms.ids(namespace)]
+        return self._joins.rooms_of(namespace)
 
     def room_changed(self, room: ToRoom, at: LogPosition | None, reason: str | None) -> None:
-        pass  # no client understands it yet
+        self._joins.room_changed(room, at, reason)
 
     def _deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         recipients = self._recipients(target)
@@ -249,32 +249,21 @@ class LocalDelivery:
         return RoomList(listed, len(sizes), len(listed) == len(sizes))
 
     async def add(self, room: ToRoom, user: str) -> Replies:
-        joined: list[ConnectedClient[Socket]] = []
+        clients = self._users_here.of(user)
         try:
-            for client in self._users_here.of(user):
-                if self._registry.join(client, room.namespace, room.id):
-                    joined.append(client)  # noqa: PERF401 - the list is complete even if the next one is refused
-            if joined:
-                await self._subscriptions.room_ready(room.namespace, room.id)
-        except BaseException as error:
-            self._leave(room, joined)  # either all of the user's connections join, or none does
-            if isinstance(error, BusUnavailable):
-                error = EventError(error.code, str(error))
-            if not isinstance(error, EventError):
-                raise
-            error.sender = self._name()
-            return Replies(errors={self._name(): error})
-        return Replies({self._name(): len(joined)})
+            joined = await self._joins.join(clients, room) if clients else 0  # all of the user's connections, or none
+        except (EventError, BusUnavailable) as error:
+            refusal = error if isinstance(error, EventError) else EventError(error.code, str(error))
+            refusal.sender = self._name()
+            return Replies(errors={self._name(): refusal})
+        return Replies({self._name(): joined})
 
     async def remove(self, room: ToRoom, user: str) -> Replies:
-        return self._leave(room, self._users_here.of(user))
+        left = sum([self._joins.leave(client, room) for client in self._users_here.of(user)])
+        return Replies({self._name(): left})
 
     async def clear(self, room: ToRoom) -> Replies:
-        return self._leave(room, list(self._rooms.in_room(room.namespace, room.id)))
-
-    def _leave(self, room: ToRoom, clients: Collection[ConnectedClient[Socket]]) -> Replies:
-        left = sum(self._registry.leave(client, room.namespace, room.id) for client in clients)
-        return Replies({self._name(): left})
+        return Replies({self._name(): self._joins.clear(room)})
 
     def _recipients(self, target: Target) -> Collection[ConnectedClient[Socket]]:
         if isinstance(target, ToRoom):
@@ -289,5 +278,5 @@ class LocalDelivery:
         if isinstance(target, Everyone):
             return self._users_here.users
         if isinstance(target, ToRoom):
-            return self._rooms.members(target.namespace, target.id)
+            return self._rooms.users_in(target.namespace, target.id)
         return target.users

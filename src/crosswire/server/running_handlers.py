@@ -77,7 +77,7 @@ class RunningHandlers:
         self.copy_context = context.copy
         self.running = 0
         self.held = 0
-        self._waiting: set[asyncio.Task[None]] | None = None
+        self._waiting: dict[asyncio.Task[None], None] | None = None
         self._next: Callable[[], None] | None = None
 
     def context(self) -> Context:
@@ -114,14 +114,14 @@ class RunningHandlers:
     def task_waits(self, task: asyncio.Task[None]) -> None:
         """Note that a handler waits for something, and that its task runs nothing else."""
         if self._waiting is None:
-            self._waiting = set()
-        self._waiting.add(task)
+            self._waiting = {}
+        self._waiting[task] = None
         self.total.add()
 
     def task_released(self, task: asyncio.Task[None]) -> None:
         """Note that the handler of such a task has ended."""
         assert self._waiting is not None, "task_waits was called first"
-        self._waiting.discard(task)
+        self._waiting.pop(task, None)
         self.total.remove()
 
     def is_waiting(self, task: asyncio.Task[Any] | None) -> bool:

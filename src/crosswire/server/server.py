@@ -280,6 +280,27 @@ class Server:
         """
         self._cluster.policy(event, policy, key=key)
 
+    def history(self, namespace: str, *, size: int = 100, ttl: float = 300) -> None:
+        """Keep the last messages of each room of a namespace, on all servers, for clients that come back.
+
+        Such a client gets what it has missed when it joins the room again, wherever it connects, or is told that it
+        can't be had. See :meth:`Node.history`.
+
+        Args:
+            namespace: of the rooms.
+            size: number of messages that a room keeps.
+            ttl: seconds for which a message is kept.
+
+        Raises:
+            ConfigError: the numbers can't be used, or the bus can't keep messages.
+            UsageError: the namespace is no name, or too long.
+
+        Example::
+
+            server.history("chat", size=100, ttl=300)
+        """
+        self._cluster.history(namespace, size=size, ttl=ttl)
+
     def authenticate(self, hook: UserHookT) -> UserHookT:
         """Call this hook for each new connection, before any of its events, to find out its user.
 

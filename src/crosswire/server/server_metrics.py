@@ -16,6 +16,7 @@ from crosswire.server.client_calls import CallableClient, ClientCalling
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.losses import Losses
 from crosswire.server.received_messages import ReceivedMessages
+from crosswire.server.recoveries import Recoveries
 from crosswire.server.registry import Registry
 from crosswire.server.sent_messages import SentMessages
 from crosswire.server.sessions import Sessions
@@ -30,6 +31,7 @@ class ServerMetrics:
         sessions: all connections.
         losses: what the server turned away, dropped or failed at.
         skipped: messages that clients who were behind did not get.
+        recoveries: what clients got from the history of rooms.
 
     Attributes:
         received: messages of clients.
@@ -37,15 +39,32 @@ class ServerMetrics:
         calls: durations of calls to clients.
     """
 
-    __slots__ = ("_answered", "_answers", "_losses", "_registry", "_sessions", "_skipped", "calls", "received", "sent")
+    __slots__ = (
+        "_answered",
+        "_answers",
+        "_losses",
+        "_recoveries",
+        "_registry",
+        "_sessions",
+        "_skipped",
+        "calls",
+        "received",
+        "sent",
+    )
 
     def __init__(
-        self, registry: Registry[ConnectedClient[Socket]], sessions: Sessions, losses: Losses, skipped: SkippedMessages
+        self,
+        registry: Registry[ConnectedClient[Socket]],
+        sessions: Sessions,
+        losses: Losses,
+        skipped: SkippedMessages,
+        recoveries: Recoveries,
     ) -> None:
         self._registry = registry
         self._sessions = sessions
         self._losses = losses
         self._skipped = skipped
+        self._recoveries = recoveries
         self._answers = AnswerTimes()
         self._answered = AnsweredCall()
         self.received = ReceivedMessages()
@@ -74,6 +93,7 @@ class ServerMetrics:
             ("crosswire_calls_refused", "Calls of clients that were refused, by code."),
         )
         yield self.calls.family("crosswire_client_call_seconds", "Seconds from a call of a client to its answer.")
+        yield from self._recoveries.families()
         yield from self._lost()
 
     def _state(self) -> Iterator[MetricFamily]:

@@ -38,6 +38,7 @@ from crosswire.server.hooks import Hooks
 from crosswire.server.observer import ServerObserver
 from crosswire.server.received_messages import CountingRouter
 from crosswire.server.registry import Registry
+from crosswire.server.room_joins import RoomJoins
 from crosswire.server.router import MessageRouter, Router
 from crosswire.server.server_metrics import MeasuredClientCalls, ServerMetrics
 from crosswire.server.session import Session
@@ -67,6 +68,7 @@ class ServerParts:
         failures: reports what handlers and hooks raise.
         sessions: all connections.
         registry: the connections by user and room.
+        joins: lets connections into rooms, and out of them.
         router: hands the messages of clients to the handlers.
         drain: ends the connections when the server stops.
         authentication: the application's hook.
@@ -107,10 +109,11 @@ class ServerParts:
         calls = ClientCalls(self._call_ids)
         self.authentication = Authentication()
         self.authorities = Authorities(self.authentication, calls, self.tasks, self.wheel, self.failures)
+        self.joins = RoomJoins(self.registry, self._subscriptions, self._fanout, limits.outbox)
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,
-            self._subscriptions,
+            self.joins,
             self._duplicates,
             heartbeat,
             self.wheel,
@@ -157,7 +160,7 @@ class ServerParts:
             name,
             self.registry,
             self._fanout,
-            self._subscriptions,
+            self.joins,
             self._duplicates,
             self._call_ids,
             self.sessions,
@@ -176,7 +179,9 @@ class ServerParts:
         """Count from now on, and return the counts; to be called before the first connection."""
         if self._metrics is not None:
             return self._metrics
-        self._metrics = metrics = ServerMetrics(self.registry, self.sessions, self.failures.losses, self._skipped)
+        self._metrics = metrics = ServerMetrics(
+            self.registry, self.sessions, self.failures.losses, self._skipped, self.joins.recoveries
+        )
         self._router.observe(metrics)
         self.router = CountingRouter(self.router, metrics.received)
         self._delivery.measure(metrics.sent)

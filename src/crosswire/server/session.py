@@ -101,13 +101,13 @@ class Session:
         "_heartbeat",
         "_hooks",
         "_let_in_at",
+        "_level",
         "_limits",
         "_phase",
         "_router",
         "_sessions",
         "_setup",
         "_teardown",
-        "_tells_ready",
         "_verdict",
         "_waiting",
         "_wheel",
@@ -152,7 +152,7 @@ class Session:
         self._phase = SessionPhase.AUTHENTICATING
         self._has_caught_up = False
         self._busy_timer: Timer | None = None
-        self._tells_ready = handshake.understands >= 1
+        self._level = handshake.understands
         self._echo_due = False
         self._teardown: Teardown | None = None
         self.pending: asyncio.Task[None] | None = None
@@ -169,7 +169,7 @@ class Session:
         """Begin: let the connection in, refuse it, or authenticate it."""
         if not connection.framed:
             self._format = message_format(msgpack=self._format.codec.binary)
-        self.client = self._client_factory.make(connection, self._format, self._handshake)
+        self.client = self._client_factory.make(connection, self._format, self._handshake, self._level)
         self.socket = self.client.socket
         self.client.keepalive.quiet = True
         self._sessions.add(self)
@@ -240,7 +240,7 @@ class Session:
         if self.client.is_open:
             if self._access_log is not None:
                 self._let_in_at = self._access_log.let_in(self)
-            if self._tells_ready:
+            if self._level >= 1:
                 self.client.send_encoded(self._format.encode(READY_MESSAGE))
             if self.first_message is not None and (call_id := self.first_message.call_id) is not None:
                 self.client.send_encoded(self._format.encode(answer(call_id, None)))
@@ -349,7 +349,7 @@ class Session:
 
     def _receive_heartbeat(self) -> None:
         self.client.keepalive.sends_heartbeats = True
-        if self._phase is SessionPhase.AUTHENTICATING or (self._tells_ready and self._phase is SessionPhase.CONNECTING):
+        if self._phase is SessionPhase.AUTHENTICATING or (self._level >= 1 and self._phase is SessionPhase.CONNECTING):
             self._echo_due = True
         else:
             self._echo()

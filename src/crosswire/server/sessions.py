@@ -48,7 +48,7 @@ class Sessions:
         self.received = 0
         self.opened = 0
         self.closes: Counter[str] = Counter()
-        self.teardowns: set[Teardown] = set()
+        self.teardowns: dict[Teardown, None] = {}
         self.handlers = AllHandlers(max_handlers, not_begun, self._hurry_teardowns)
         self.warnings = ThrottledWarnings(logger)
 

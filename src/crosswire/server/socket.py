@@ -25,8 +25,8 @@ from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
 from crosswire.server.registry import Registry
+from crosswire.server.room_joins import RoomJoins
 from crosswire.server.socket_policies import SocketPolicies
-from crosswire.server.subscriptions import Subscriptions
 from crosswire.types import ANYTHING, CloseCode, Identity, T
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ class Socket:
         "_client",
         "_data",
         "_duplicates",
+        "_joins",
         "_policies",
         "_registry",
-        "_subscriptions",
         "_thread",
         "_thread_calls",
         "handshake",
@@ -59,7 +59,7 @@ class Socket:
         client: ConnectedClient[Socket],
         handshake: Handshake,
         registry: Registry[ConnectedClient[Socket]],
-        subscriptions: Subscriptions,
+        joins: RoomJoins,
         duplicates: DuplicatePolicy,
         calls: ClientCalling,
         thread: int,
@@ -70,7 +70,7 @@ class Socket:
         self._client = client
         self._data: dict[str, Any] | None = None  # until it is used: an empty one takes 64 bytes
         self._registry = registry
-        self._subscriptions = subscriptions
+        self._joins = joins
         self._duplicates = duplicates
         self._calls = calls
         self._thread = thread
@@ -225,26 +225,31 @@ class Socket:
         answer: T = await self._calls.call(self._client, require_event(event), data, timeout, payload_type(type))
         return answer
 
-    async def join(self, namespace: str, id: str) -> None:
+    async def join(self, namespace: str, id: str, *, rewind: int = 0) -> None:
         """Join a room; when it returns, messages to the room reach this socket.
+
+        Where the namespace keeps history, a client that comes back with a position gets what it has missed first, or is
+        told that it can't be had.
+
+        Args:
+            namespace: of the room.
+            id: of the room.
+            rewind: number of the room's last messages that a client without a position gets first, as many as are kept.
 
         Raises:
             EventError: ``ROOM_LIMIT``: the connection is in as many rooms as the limit allows. ``JOIN_RATE``: it has
                 joined as many rooms lately. ``NAME_TOO_LONG``: a name is longer than ``Limits.name``.
             BusUnavailable: the bus refuses the subscription; the socket is not in it.
             NotConnected: the connection is closed.
-            UsageError: a name is empty or not a string.
+            UsageError: a name is empty or not a string; ``rewind`` is not a whole number, or the namespace keeps no
+                history.
         """
         self._require_thread()
         room, client = room_of(namespace, id), self._client
+        if rewind != 0:
+            _require_rewind(rewind)
         client.require_open()
-        joined = self._registry.join(client, room.namespace, room.id)
-        try:
-            await self._subscriptions.room_ready(room.namespace, room.id)
-        except BaseException:
-            if joined:  # a caller that gets an error, or stops waiting, is not in the room
-                self._registry.leave(client, room.namespace, room.id)
-            raise
+        await self._joins.join((client,), room, rewind)
 
     async def leave(self, namespace: str, id: str) -> None:
         """Leave a room, if the socket is in it.
@@ -253,8 +258,7 @@ class Socket:
             UsageError: a name is empty or not a string.
         """
         self._require_thread()
-        room = room_of(namespace, id)
-        self._registry.leave(self._client, room.namespace, room.id)
+        self._joins.leave(self._client, room_of(namespace, id))
 
     async def identify(self, user: str) -> None:
         """Change the user of the connection, which keeps its rooms.
@@ -316,6 +320,11 @@ class Socket:
     def _require_thread(self) -> None:
         if get_ident() != self._thread:
             raise wrong_thread(f"the connection of user {self.user!r}")
+
+
+def _require_rewind(rewind: object) -> None:
+    if isinstance(rewind, bool) or not isinstance(rewind, int) or rewind < 0:
+        raise UsageError(f"join(rewind={rewind!r}): give a number of messages, 0 or more")
 
 
 def _require_size(below: object) -> None:

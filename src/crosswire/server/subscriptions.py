@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crosswire.cluster.client_channels import ClientChannels
+from crosswire.core.timeline import Timeline
 
 GetChannels = Callable[[], ClientChannels | None]
 """Returns the channels of the server's clients; None if the server does not run, or can have no other servers."""
@@ -36,8 +37,18 @@ class Subscriptions:
         if (channels := self._channels()) is not None:
             channels.unsubscribe_user(user)
 
+    def keeps_history(self, namespace: str) -> bool:
+        """Return whether the rooms of a namespace keep their last messages."""
+        channels = self._channels()
+        return channels is not None and channels.keeps_history(namespace)
+
+    def timeline(self, namespace: str, id: str) -> Timeline | None:
+        """Return the last messages of a room that is subscribed; None if it keeps none."""
+        channels = self._channels()
+        return None if channels is None else channels.timeline(namespace, id)
+
     def add_room(self, namespace: str, id: str) -> None:
-        """Listen on the channel of a room that its first member joins.
+        """Listen on the channel of a room that its first member joins, or is about to join.
 
         Raises:
             UsageError: the room can't be named in this cluster.
@@ -51,7 +62,7 @@ class Subscriptions:
             channels.unsubscribe_room(namespace, id)
 
     async def room_ready(self, namespace: str, id: str) -> None:
-        """Wait until messages to a room, published anywhere, come here.
+        """Wait until messages to a room, published anywhere, come here, and its history is known, if it has one.
 
         Raises:
             BusUnavailable: the bus refuses the subscription.

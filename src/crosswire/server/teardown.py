@@ -17,7 +17,7 @@ class UnfinishedTeardowns(Protocol):
     """The teardowns of a server, and where their warnings go."""
 
     @property
-    def teardowns(self) -> set[Teardown]:
+    def teardowns(self) -> dict[Teardown, None]:
         """Teardowns that have not finished."""
         ...
 
@@ -73,7 +73,7 @@ class Teardown:
         self._finished: Callable[[], None] | None = finished
         self._is_cancelled = False
         self._timer = wheel.start(linger, self._expired)
-        unfinished.teardowns.add(self)
+        unfinished.teardowns[self] = None
 
     def wait_for_handlers(self) -> None:
         """Finish once no handler is running; every message has been handed to its handlers."""
@@ -97,7 +97,7 @@ class Teardown:
         finished, self._finished = self._finished, None
         if finished is not None:
             self._timer.cancel()
-            self._unfinished.teardowns.discard(self)
+            self._unfinished.teardowns.pop(self, None)
             finished()
 
     def hurry(self) -> None:

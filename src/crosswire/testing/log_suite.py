@@ -202,6 +202,17 @@ class LogContract(ABC):
 
         self.run_with_members(script, count=1)
 
+    def test_a_message_that_its_id_keeps_out_does_not_keep_out_the_next(self) -> None:
+        async def script(a: LogMember, b: LogMember) -> None:
+            room = a.room(_fresh())
+            await a.append(room, a.message(b"1", "x"))
+            twin = b.message(b"2", "x")
+            await b.append(room, twin)
+            await b.append(room, b.message(b"3"), previous=twin.number)
+            assert await b.bodies(room) == [b"1", b"3"]
+
+        self.run_with_members(script)
+
     def test_an_id_is_known_in_its_room_only_and_in_a_later_epoch_too(self) -> None:
         async def script(a: LogMember) -> None:
             room, other = a.room(_fresh()), a.room(_fresh())

@@ -81,6 +81,7 @@ class SimulatedBus:
         self._attached: dict[str, tuple[SimulatedPort, ...]] = {}
         self._between: dict[frozenset[str], BusFaults] = {}
         self._last: dict[tuple[str, str], float] = {}  # when the last message between two nodes comes
+        self._late_until = 0.0  # when the last message comes that may be overtaken
 
     @property
     def loss(self) -> float:
@@ -130,6 +131,12 @@ class SimulatedBus:
         """Whether messages may be overtaken anywhere."""
         return self.faults.reorder > 0 or any(faults.reorder > 0 for faults in self._between.values())
 
+    @property
+    def hold_time(self) -> float:
+        """Seconds in which a missing message may still come: also one that was overtaken before ``reorder`` ended."""
+        may_be_late = self.reorders or asyncio.get_running_loop().time() <= self._late_until
+        return OVERTAKEN_FOR if may_be_late else 0.0
+
     def attach(self, events: PortEvents, name: str, origin: bytes, budget: Budget) -> SimulatedPort:
         """Make the port of a node; see :class:`~crosswire.cluster.interface.Bus`."""
         port = SimulatedPort(self, events, name)
@@ -166,12 +173,12 @@ class SimulatedBus:
         if not overtaken and not high and last < now:
             loop.call_soon(port.receive, channel, message, context=port.context)
             return
-        when = now + (self.random.uniform(low, high) if high else 0.0)
+        when = max(now + (self.random.uniform(low, high) if high else 0.0), last + _STEP)
+        self._last[link] = when  # of an overtaken message, too: so none is overtaken for longer
         if overtaken:
             when += self.random.uniform(0, OVERTAKEN_FOR)
+            self._late_until = max(self._late_until, when)
             self._note("late", sender, port.name, channel, message)
-        else:
-            when = self._last[link] = max(when, last + _STEP)
         loop.call_at(when, port.receive, channel, message, context=port.context)
 
     def _note(self, what: str, sender: str, receiver: str, channel: bytes, message: bytes) -> None:
@@ -206,7 +213,7 @@ class SimulatedPort:
 
     @property
     def hold_time(self) -> float:
-        return OVERTAKEN_FOR if self._bus.reorders else 0.0
+        return self._bus.hold_time
 
     async def start(self) -> None:
         self.context = copy_context()

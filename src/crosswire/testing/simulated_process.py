@@ -42,6 +42,11 @@ class SimulatedLoop(VirtualClockLoop):
     def __init__(self, seed: int) -> None:
         super().__init__(seed)
         self.buries = False
+        self._kept: list[asyncio.Task[Any]] = []
+
+    def keep_tasks(self) -> None:
+        """Keep the present tasks: as garbage, those of a dead process would be ended, and run their cleanups."""
+        self._kept.extend(asyncio.all_tasks(self))
 
     def call_soon(  # type: ignore[override]
         self, callback: Callable[..., object], *args: Any, context: Context | None = None

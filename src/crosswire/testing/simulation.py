@@ -19,6 +19,7 @@ from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
 from crosswire.errors import UsageError
 from crosswire.server.server import Server
+from crosswire.testing.garbage import collected_on_request
 from crosswire.testing.partitions import Partitions
 from crosswire.testing.simulated_bus import SimulatedBus
 from crosswire.testing.simulated_network import Host, SimulatedNetwork
@@ -127,7 +128,12 @@ class Simulation:
     def _run(self, scenario: Scenario[T]) -> T:
         self._loop = loop = SimulatedLoop(self.seed)
         try:
-            with _seeded(self.seed), _traced(self.trace), asyncio.Runner(loop_factory=lambda: loop) as runner:
+            with (
+                _seeded(self.seed),
+                collected_on_request(),
+                _traced(self.trace),
+                asyncio.Runner(loop_factory=lambda: loop) as runner,
+            ):
                 try:
                     return runner.run(self._main(scenario))
                 finally:
@@ -253,6 +259,8 @@ class Simulation:
             raise UsageError(f"{name} is dead already, or was restarted: kill what restart() returned")
         self.trace.add(f"kill {name}")
         running.process.alive = False
+        assert self._loop is not None
+        self._loop.keep_tasks()
         self.bus.remove(name)
         self.network.kill(name)
 

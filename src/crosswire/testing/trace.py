@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections import deque
 from collections.abc import Callable
 
 MAX_LINES = 200_000
 """Lines that a trace keeps; the oldest are dropped."""
+_ADDRESS = re.compile(r"\b0x[0-9a-f]{6,}\b")
+"""Place of an object in memory, as in ``<Future at 0x7f5e3c1d>``: another one in each process."""
 
 
 class Trace:
@@ -62,4 +65,5 @@ class TraceHandler(logging.Handler):
         """Add a record; of an exception, its type and text."""
         error = record.exc_info[1] if record.exc_info else None
         cause = "" if error is None else f" ({type(error).__name__}: {error})"
-        self._trace.add(f"log {record.levelname} {record.name}: {record.getMessage()}{cause}")
+        text = _ADDRESS.sub("0x...", f"{record.getMessage()}{cause}")
+        self._trace.add(f"log {record.levelname} {record.name}: {text}")

@@ -10,6 +10,7 @@ from threading import Lock, get_ident
 from typing import Any, NamedTuple, NoReturn, Self, TypeVar
 
 from crosswire.runtime import environment
+from crosswire.testing.garbage import collect, collected_on_request
 
 T = TypeVar("T")
 
@@ -19,6 +20,8 @@ WALL_BEGIN = 1_893_456_000.0
 """Real time, in seconds since 1970, when the clock of a new loop begins: the first of January 2030, in UTC."""
 STEP = 1e-9
 """Seconds that pass whenever the clock is read, so that of two equal delays the one that began first ends first."""
+COLLECT_AFTER = 20_000
+"""Turns of a loop after which it collects garbage; nothing does in between."""
 
 
 class NothingLeft(RuntimeError):
@@ -51,7 +54,8 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
 
     While it runs, the clocks of Crosswire follow it in its thread: heartbeats, timeouts, backoffs, beats. Those of the
     module ``time`` do not: an application that is to follow it reads ``loop.time()``. Functions for an executor, as of
-    ``asyncio.to_thread``, run in the loop itself, in the next turn. There are no sockets and no child processes. So the
+    ``asyncio.to_thread``, run in the loop itself, in the next turn. There are no sockets and no child processes. What
+    is garbage is collected after so many turns, not when the process happens to: a coroutine may have cleanups. So the
     order of all that happens is the same in each run.
 
     Args:
@@ -66,7 +70,9 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         self._passing = _PassingTime(self)
         self.random = random.Random(seed)
         self.seeded = seed is not None
+        self._tasks_created = 0
         super().__init__(self._passing)
+        self._clock_resolution = STEP  # the machine's clock does not decide which timers run together
 
     @classmethod
     def stand_still(cls, seconds: float) -> None:
@@ -94,10 +100,18 @@ class VirtualClockLoop(asyncio.SelectorEventLoop):
         with _LOCK:
             _ENVIRONMENT.enter(self)
         try:
-            super().run_forever()
+            with collected_on_request():
+                super().run_forever()
         finally:
             with _LOCK:
                 _ENVIRONMENT.leave()
+
+    def create_task(  # type: ignore[override]
+        self, coro: Coroutine[Any, Any, T], *, name: str | None = None, **options: Any
+    ) -> asyncio.Task[T]:
+        """Run a coroutine in a task. Without a name it gets one with its number on this loop, not in the process."""
+        self._tasks_created += 1
+        return super().create_task(coro, name=name or f"Task-{self._tasks_created}", **options)
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """Run a function in the next turn of the loop, instead of in a thread."""
@@ -124,9 +138,13 @@ class _PassingTime(selectors.SelectSelector):
     def __init__(self, loop: VirtualClockLoop) -> None:
         super().__init__()
         self._loop = loop
+        self._turns = 0
         self.now = BEGIN
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        self._turns += 1
+        if self._turns % COLLECT_AFTER == 0:
+            collect()
         ready = super().select(0)  # whatever other threads call
         if not ready:
             if timeout is None:

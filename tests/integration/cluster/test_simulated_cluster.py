@@ -5,8 +5,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections import Counter
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
@@ -17,6 +21,7 @@ from crosswire.core.membership import DEAD_AFTER
 from crosswire.testing import Simulation
 from crosswire.testing.virtual_clock import WALL_BEGIN
 
+ROOT = Path(__file__).parents[3]
 SERVERS = 3
 CLIENTS = 4
 ROUNDS = 20
@@ -168,6 +173,25 @@ def test_the_cluster_keeps_its_promises(first: int) -> None:
                 numbers = [number for by, began, number in got if (by, began) == run]
                 assert numbers == sorted(numbers), (seed, "out of order")
     assert lost > 0, "the faults did nothing"
+
+
+def trace_of(seed: int) -> str:
+    simulation = Simulation(seed)
+    simulation.run(scenario_checked)
+    return str(simulation.trace)
+
+
+@pytest.mark.parametrize("seed", [28, 29])
+def test_a_seed_gives_the_same_story_in_every_process(seed: int) -> None:
+    program = f"from tests.integration.cluster.test_simulated_cluster import trace_of; print(trace_of({seed}))"
+    traces = set()
+    for hash_seed in ("1", "2"):
+        environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
+        command = [sys.executable, "-W", "ignore", "-c", program]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        traces.add(done.stdout.rstrip("\n"))
+    assert traces == {trace_of(seed)}
 
 
 async def scenario_checked(sim: Simulation) -> Story:

@@ -8,10 +8,11 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -187,3 +188,45 @@ def change_until(module: Path, code: str, served: RunningProgram, pattern: str) 
         for _ in range(20):
             if re.search(pattern, served.output) is None:
                 time.sleep(0.1)
+
+
+ENDS_SLOWLY = """
+import ctypes, sys
+import django
+from crosswire.django.reloading import serve_with_reload
+
+django.setup()
+libc = ctypes.CDLL(None)
+for function in (libc.getchar, libc.setsid):  # called after the interpreter's end, the last one first
+    libc.__cxa_atexit(ctypes.cast(function, ctypes.c_void_p), None, None)
+serve_with_reload("realtime:server", host="127.0.0.1", port=int(sys.argv[1]), app=None)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux shows when the interpreter has ended")
+def test_a_client_that_comes_when_the_reloader_has_ended_the_interpreter_does_no_harm(project: Project) -> None:
+    environment = {**project.environment, "DJANGO_SETTINGS_MODULE": "chat_settings", "RUN_MAIN": "true"}
+    with closing(ReservedPort()) as port:
+        command = [sys.executable, "-c", ENDS_SLOWLY, str(port.number)]
+        with subprocess.Popen(
+            command, cwd=PROJECT, env=environment, stdin=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+        ) as process:
+            try:
+                assert process.stderr is not None
+                assert any(re.search(LISTENING, line) for line in process.stderr)
+                process.terminate()
+                wait_for(process, lambda: os.getsid(process.pid) == process.pid)
+                with socket.create_connection(("127.0.0.1", port.number)):
+                    wait_for(process, lambda: len(os.listdir(f"/proc/{process.pid}/task")) == 1)  # the server's is gone
+                process.communicate("\n", PROGRAM_TIMEOUT)
+            finally:
+                process.kill()
+    assert process.returncode == 0
+
+
+def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> None:
+    """Wait until a condition is true, or the process has ended."""
+    deadline = time.monotonic() + PROGRAM_TIMEOUT
+    while process.poll() is None and not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

@@ -79,6 +79,34 @@ async def test_the_order_is_restored() -> None:
     await stop(a, b)
 
 
+async def test_the_order_of_what_is_on_its_way_is_restored_when_reordering_ends() -> None:
+    for seed in range(20):
+        bus = SimulatedBus(Random(seed))
+        a, b = await members(bus, "a", "b")
+        before = await publish(a, 2)
+        bus.reorder = 1.0
+        a.port.publish(CHANNEL, b"overtaken")
+        bus.reorder = 0.0
+        a.port.publish(CHANNEL, b"not overtaken")
+        await asyncio.sleep(1)
+        assert b.bodies() == [*before, b"overtaken", b"not overtaken"]
+        assert b.port.gaps == 0
+        a.port.publish(CHANNEL, b"later")
+        await asyncio.sleep(0.01)
+        assert b.bodies()[-1] == b"later"
+        assert b.port.bus_port.hold_time == 0
+        await stop(a, b)
+
+
+async def test_an_overtaken_message_comes_within_the_time_for_which_later_ones_are_held() -> None:
+    bus = SimulatedBus(Random(1))
+    bus.reorder, bus.delay = 0.5, (0.05, 0.45)
+    a, b = await members(bus, "a", "b")
+    assert await publish(a) == b.bodies()
+    assert b.port.gaps == 0
+    await stop(a, b)
+
+
 async def test_messages_that_are_not_numbered_are_overtaken() -> None:
     bus = SimulatedBus(Random(1))
     a, b = await members(bus, "a", "b")

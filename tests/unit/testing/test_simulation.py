@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import random
@@ -99,6 +100,92 @@ def test_a_seed_gives_the_same_trace_in_every_process() -> None:
         assert done.returncode == 0, done.stderr
         traces.add(done.stdout.rstrip("\n"))
     assert traces == {trace_of(5)}
+
+
+async def everything(sim: Simulation) -> None:
+    """Use what asks several nodes, enters several rooms and ends several handlers, with deaths in between."""
+
+    def make(*, name: str, bus: Bus) -> Server:
+        server = Server(name, bus=bus, duplicates="allow")
+        server.authenticate(lambda handshake: str(handshake.query["id"]))
+        server.on_disconnect(lambda socket, close: server.everyone.send("left", socket.user))
+
+        @server.on("join")
+        async def join(socket: Socket, count: int) -> None:
+            for number in range(count):
+                await socket.join("room", f"{socket.user}-{number}")
+
+        @server.on("wait")
+        async def wait(socket: Socket, number: int) -> None:
+            try:
+                await asyncio.sleep(3600)
+            finally:
+                server.everyone.send("waited", [socket.user, number])
+
+        @server.on("rename")
+        async def rename(socket: Socket, user: str) -> None:
+            await socket.identify(user)
+
+        return server
+
+    servers = await sim.servers(4, make)
+    clients = [sim.client(servers, f"/?id={number % 3}", retry_limit=100) for number in range(6)]
+    for client in clients:
+        await client.connect()
+        await client.call("join", 5)
+        for number in range(5):
+            client.send("wait", number)
+    await sim.sleep(1)
+    for server in servers:
+        await server.everyone.count()
+        await server.room("room", "1-1").members()
+        await server.revoke(user="nobody")
+    await clients[0].call("rename", "other")
+    sim.cut(clients[1])
+    sim.partition(servers[:2], servers[2:])
+    await sim.sleep(5)
+    sim.heal()
+    sim.kill(servers[3])
+    await sim.sleep(5)
+    await sim.restart(servers[3])
+    await sim.sleep(30)
+
+
+def trace_of_everything(seed: int) -> str:
+    simulation = Simulation(seed)
+    simulation.run(everything)
+    return str(simulation.trace)
+
+
+def test_neither_the_order_of_sets_nor_the_collection_of_garbage_changes_a_trace() -> None:
+    program = """
+import gc
+from tests.unit.testing.test_simulation import trace_of_everything
+
+gc.set_threshold(*{thresholds})
+print(trace_of_everything(5))
+"""
+    traces = set()
+    for hash_seed, thresholds in ((0, (0, 0, 0)), (1, (50, 2, 2)), (2, (700, 10, 10)), (3, (3000, 10, 10))):
+        environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
+        command = [sys.executable, "-W", "ignore", "-c", program.format(thresholds=thresholds)]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        traces.add(done.stdout.rstrip("\n"))
+    assert traces == {trace_of_everything(5)}
+
+
+def test_the_trace_names_no_addresses_and_no_numbers_of_the_process() -> None:
+    async def scenario(sim: Simulation) -> None:
+        logging.getLogger("app").warning("%r in %s", object(), asyncio.create_task(sim.sleep(1)).get_name())
+
+    traces = []
+    for _ in range(2):
+        simulation = Simulation(1)
+        simulation.run(scenario)
+        traces.append(str(simulation.trace))
+    assert "<object object at 0x...> in Task-" in traces[0]
+    assert traces[0] == traces[1]
 
 
 def test_without_a_seed_one_is_drawn() -> None:
@@ -397,6 +484,33 @@ def test_a_killed_server_says_nothing_and_does_nothing_any_more() -> None:
             await client.connect()
         with pytest.raises(UsageError, match="dead"):
             sim.kill(b)
+        return list(done)
+
+    assert Simulation(1).run(scenario) == ["begun"]
+
+
+def test_a_killed_server_does_nothing_even_when_it_becomes_garbage() -> None:
+    done: list[str] = []
+
+    async def work() -> None:
+        done.append("begun")
+        try:
+            await asyncio.sleep(1)
+        finally:
+            done.append("cleaned up")
+
+    def make(*, name: str, bus: Bus) -> Node:
+        node = Node(name, bus=bus)
+        node.on_start(lambda: asyncio.ensure_future(work()))
+        return node
+
+    async def scenario(sim: Simulation) -> list[str]:
+        node = await sim.node(make)
+        await sim.until(lambda: done)
+        sim.kill(node)
+        await sim.sleep(60)
+        gc.collect()
+        assert "destroyed" not in str(sim.trace)
         return list(done)
 
     assert Simulation(1).run(scenario) == ["begun"]

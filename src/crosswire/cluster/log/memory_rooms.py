@@ -36,7 +36,7 @@ class Appended(NamedTuple):
 
 @dataclass(slots=True)
 class _Room:
-    """State of one run of the log of a room; see the hash of a room in :mod:`crosswire.cluster.log.script`."""
+    """State of one run of the log of a room; see the hash of a room in ``cluster/redis/log/lua/common.lua``."""
 
     epoch: str
     run: str
@@ -62,7 +62,7 @@ class MemoryRooms:
     def __init__(self, new_epoch: Callable[[], str]) -> None:
         self._new_epoch = new_epoch
         self._rooms: dict[bytes, _Room] = {}  # by the room's channel
-        self._ids: dict[tuple[bytes, str], tuple[LogPosition, int]] = {}  # oldest first
+        self._ids: dict[tuple[bytes, str], tuple[LogPosition, int]] = {}
 
     def __len__(self) -> int:
         return len(self._rooms)
@@ -94,16 +94,19 @@ class MemoryRooms:
 
     def _keep(self, room: _Room, append: Append, message: NewMessage, now: int, records: list[bytes]) -> LogPosition:
         key = None if message.id is None else (append.log.channel, message.id)
-        if key is not None and key in self._ids:
-            return self._ids[key][0]
-        if message.number <= room.numbers.get(append.origin, (0, 0))[0]:
+        is_new = message.number > room.numbers.get(append.origin, (0, 0))[0]
+        if is_new:
+            room.numbers[append.origin] = message.number, now
+        if key is not None and (known := self._ids.pop(key, None)) is not None and now < known[1]:
+            self._ids[key] = known
+            return known[0]
+        if not is_new:
             return LogPosition(room.epoch, room.last)
         room.last += 1
         if room.settles and now >= room.settles:
             room.settles, room.settled = 0, room.last
         position = LogPosition(room.epoch, room.last)
         record = LogRecord(room.epoch, room.last, now, append.origin, message.number, message.body)
-        room.numbers[append.origin] = message.number, now
         room.kept.append(record)
         if key is not None:
             self._ids[key] = position, now + ID_LIFE
@@ -166,10 +169,10 @@ class MemoryRooms:
 
     def _sweep(self, now: int) -> None:
         """Forget ids, senders and logs that were not used for long: a few of them at each use of any log."""
-        for key, (_, expires) in list(islice(self._ids.items(), SWEPT)):
-            if now < expires:
-                break
+        for key, (position, expires) in list(islice(self._ids.items(), SWEPT)):
             del self._ids[key]
+            if now < expires:
+                self._ids[key] = position, expires  # behind the others
         for channel in list(islice(self._rooms, SWEPT)):
             room = self._rooms.pop(channel)
             if now < room.expires:

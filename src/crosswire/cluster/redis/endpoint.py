@@ -94,6 +94,7 @@ class Endpoint:
 
     Attributes:
         id: the name of the Redis, the same on every node.
+        dialer: connects to it.
         healthy: whether the last probe came back in time.
         usable: whether it can be published on, perhaps without a working subscriber.
         retired: whether no more messages are published on it.
@@ -129,7 +130,7 @@ class Endpoint:
         self.lost_at: float | None = None
         self.publisher = Publisher(budget, self)
         self.subscriber = Subscriber(wanted, receivers, probe, self)
-        self._dialer = dialer
+        self.dialer = dialer
         self._timing = timing
         self._channel = probe
         self._events = events
@@ -192,9 +193,9 @@ class Endpoint:
         """
         self._broken = asyncio.get_running_loop().create_future()
         if not self.publisher.connection.connected:
-            self.publisher.attach(await self._dialer.open("pub"), self._publisher_lost)
+            self.publisher.attach(await self.dialer.open("pub"), self._publisher_lost)
         if not self.subscriber.connection.connected:
-            link = await self._dialer.open("sub")
+            link = await self.dialer.open("sub")
             subscribed = self.subscriber.attach(link, self._subscriber_lost)
             if not await self._wait_while_alive(subscribed, lambda: self.subscriber.connection.heard):
                 raise self._cause_of(Unreachable("it does not confirm the subscriptions"))

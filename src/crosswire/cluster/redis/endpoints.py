@@ -64,6 +64,7 @@ class Endpoints:
         self._changed = asyncio.Event()
         self._reported: dict[str, LinkStatus] = {}
         self._paths: tuple[str, ...] = ()
+        self._watcher: Callable[[], None] | None = None
         self._warnings = ThrottledWarnings(logger)
         self.available = self._interrupted = self._stopped = False
 
@@ -71,6 +72,15 @@ class Endpoints:
     def count(self) -> int:
         """The number of Redis in use, healthy or not."""
         return len(self._all)
+
+    @property
+    def used(self) -> list[Endpoint]:
+        """All endpoints, healthy or not, and those that are being added or removed."""
+        return list(self._all.values())
+
+    def watch(self, watcher: Callable[[], None] | None) -> None:
+        """Call ``watcher`` whenever the endpoints, or what they are used for, may have changed; None to call nobody."""
+        self._watcher = watcher
 
     @property
     def healthy(self) -> list[Endpoint]:
@@ -337,6 +347,8 @@ class Endpoints:
 
     def _update_pool(self) -> None:
         self._pool.use([each for each in self._all.values() if each.usable and not each.retired])
+        if self._watcher is not None:
+            self._report(self._watcher)
 
     def _update_availability(self) -> None:
         """Update ``available`` after a change, and report the paths."""

@@ -7,11 +7,13 @@ from collections.abc import Collection
 from typing import Protocol
 
 from crosswire.cluster.interface import PortEvents, Receive
+from crosswire.cluster.log.interface import LogEvents
 from crosswire.cluster.redis.choice import make_choice
 from crosswire.cluster.redis.commands import command, publish
 from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.endpoint_factory import EndpointFactory
 from crosswire.cluster.redis.endpoints import Endpoints
+from crosswire.cluster.redis.log.log import RedisLog
 from crosswire.cluster.redis.pool import RETURN_TIME, Pool
 from crosswire.cluster.send_buffer import Budget
 from crosswire.core.channel_names import Channels, text_of
@@ -87,7 +89,7 @@ class RedisPort:
         self._pool = Pool(choice, budget, events, return_time)
         self.publish = self._pool.publish
         self.publish_plain = self._pool.publish_plain
-        timing = ProbeTiming(options.ping_interval, options.ping_timeout)
+        timing = self._timing = ProbeTiming(options.ping_interval, options.ping_timeout)
         probes = Channels(options.prefix).probes(origin.hex())
         factory = EndpointFactory(name, timing, probes, self.wanted, self._receivers, budget)
         self._endpoints = Endpoints(factory, self._pool, events, redundant=redundant)
@@ -189,6 +191,12 @@ class RedisPort:
             )
             self._warnings.warn("count", text, reason(reply))
         return None
+
+    # Logs of rooms
+
+    def open_log(self, events: LogEvents) -> RedisLog:
+        """Open the logs of rooms; each Redis in use holds those of some rooms."""
+        return RedisLog(self._endpoints, self._options.prefix, self._timing, events)
 
     # Changes
 

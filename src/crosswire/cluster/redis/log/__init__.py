@@ -1,0 +1,1 @@
+"""Logs of rooms that are kept in Redis."""

@@ -1,0 +1,93 @@
+"""The frames of messages that clients get from the history of a room, shared by all who come back to one position."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from crosswire.core.formats import Encoded, Format
+from crosswire.core.timeline import Kept
+from crosswire.transport.message_outbox import held_size
+
+SHARED_SIZE = 4 * 1024 * 1024
+"""Bytes of frames that are kept to be shared. The oldest are forgotten first."""
+
+
+class RecoveredSlice(NamedTuple):
+    """Messages that follow each other in a room, as clients with one format get them.
+
+    Attributes:
+        frames: all messages, joined; None if there is none.
+        size: bytes that they take in an outbox, roughly.
+        number: of the messages.
+        users: that are excluded from one of them.
+        sockets: that are excluded from one of them.
+    """
+
+    frames: Encoded | None
+    size: int
+    number: int
+    users: frozenset[str] = frozenset()
+    sockets: frozenset[str] = frozenset()
+
+
+class RecoveredFrames:
+    """Frames of slices of rooms' histories, of which the last ones are kept.
+
+    Args:
+        limit: bytes that are kept.
+    """
+
+    __slots__ = ("_kept", "_limit", "size")
+
+    def __init__(self, limit: int = SHARED_SIZE) -> None:
+        self._kept: dict[tuple[str, int, int, Format], RecoveredSlice] = {}
+        self._limit = limit
+        self.size = 0
+
+    def slice(
+        self, epoch: str | None, messages: Sequence[Kept], form: Format, user: str, socket: str
+    ) -> RecoveredSlice:
+        """Return messages without those that exclude a user or socket, in a format.
+
+        Args:
+            epoch: of the room's log, to which the offsets belong; None if it is not known.
+            messages: that follow each other there.
+            form: of the connection.
+            user: of the connection.
+            socket: id of the connection.
+        """
+        shared = _slice_of(messages, form) if epoch is None or not messages else self._shared(epoch, messages, form)
+        if user not in shared.users and socket not in shared.sockets:
+            return shared
+        return _slice_of([each for each in messages if not _excludes(each, user, socket)], form)
+
+    def _shared(self, epoch: str, messages: Sequence[Kept], form: Format) -> RecoveredSlice:
+        key = epoch, messages[0].offset, messages[-1].offset, form
+        shared = self._kept.pop(key, None)
+        if shared is None:
+            shared = _slice_of(messages, form)
+            self.size += shared.size
+        self._kept[key] = shared  # behind the others: it was used last
+        while self.size > self._limit:
+            self.size -= self._kept.pop(next(iter(self._kept))).size
+        return shared
+
+
+def _excludes(kept: Kept, user: str, socket: str) -> bool:
+    excluded = kept.excluded
+    return excluded is not None and (user in excluded.users or socket in excluded.sockets)
+
+
+def _slice_of(messages: Sequence[Kept], form: Format) -> RecoveredSlice:
+    if not messages:
+        return RecoveredSlice(None, 0, 0)
+    excluded = [each.excluded for each in messages if each.excluded is not None]
+    frames = form.join([form.wrap(each.message) for each in messages])
+    return RecoveredSlice(
+        frames,
+        len(frames) if isinstance(frames, bytes) else sum(map(held_size, frames)),
+        len(messages),
+        frozenset([user for each in excluded for user in each.users]),
+        frozenset([socket for each in excluded for socket in each.sockets]),
+    )
