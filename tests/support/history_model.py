@@ -443,9 +443,13 @@ class HistoryModel:
             for node in self.nodes:
                 node.is_cut = False
                 self._work_off(node)
-            if not any(map(_is_busy, self.nodes)):
+            if not any(_is_busy(node) or self._is_behind(node) for node in self.nodes):
                 return
         raise Lie("the nodes do not come to rest")
+
+    def _is_behind(self, node: ModelNode) -> bool:
+        top = self.rooms.last_position(LOG, self.run, self.now)
+        return node.timeline is not None and node.timeline.position != top
 
     def _work_off(self, node: ModelNode) -> None:
         while node.records:

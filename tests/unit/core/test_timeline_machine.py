@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-from hypothesis import HealthCheck, settings
+import pytest
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from tests.support.history_model import HistoryModel
+from crosswire.cluster.log.interface import Append
+from crosswire.cluster.log.memory_rooms import Appended, MemoryRooms
+from crosswire.core.kept_messages import Kept
+from crosswire.core.timeline import Change, Timeline
+from tests.support.history_model import HistoryModel, Lie
 
 NODES = CLIENTS = 3
-SEARCHED_EXAMPLES = int(os.environ.get("CROSSWIRE_MACHINE_EXAMPLES", "150"))
+EXAMPLES = int(os.environ.get("CROSSWIRE_MACHINE_EXAMPLES", "100"))
 """Runs of the machine; ``make faults`` makes more."""
+MAX_SEARCH = 2_000
+"""Runs in which the machine must find that something is missing; it needs a fraction of them."""
+RUN = settings(stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
 FATES = st.sampled_from(["kept", "kept", "unanswered", "unsent"])
 
 
@@ -38,6 +46,7 @@ class RoomMachine(RuleBasedStateMachine):
 
     @rule(node=st.integers(0, NODES - 1), has_path=st.booleans())
     def fall_back(self, node: int, has_path: bool) -> None:
+        self.model.say(self.model.nodes[node], "unsent")
         self.model.fall_back(self.model.nodes[node], has_path=has_path)
 
     @rule(
@@ -66,7 +75,7 @@ class RoomMachine(RuleBasedStateMachine):
     def cut_or_mend(self, node: int) -> None:
         self.model.nodes[node].is_cut = not self.model.nodes[node].is_cut
 
-    @rule(node=st.integers(0, NODES - 1), sender=st.integers(0, 9), number=st.integers(1, 4))
+    @rule(node=st.integers(0, NODES - 1), sender=st.integers(0, 9), number=st.integers(1, 9))
     def receive_copies(self, node: int, sender: int, number: int) -> None:
         for _ in range(number):
             if senders := [*self.model.nodes[node].copies]:
@@ -139,13 +148,89 @@ class RoomMachine(RuleBasedStateMachine):
         self.model.finish()
 
 
+class TimelineWithTwins(Timeline):
+    """Hands on a record that it has had before."""
+
+    def take(self, epoch: str, kept: Kept | None) -> Change:
+        at = self.position
+        if kept is not None and at is not None and epoch == at.epoch and kept.offset <= at.offset:
+            return Change((kept,))
+        return super().take(epoch, kept)
+
+
+class TimelineThatIsNeverVoid(Timeline):
+    """Goes on as if the log had everything."""
+
+    def void(self) -> None:
+        pass
+
+
+class RoomsWithTwins(MemoryRooms):
+    """A log that forgets the numbers of its senders."""
+
+    def append(self, append: Append, run: str, now: int) -> Appended:
+        for room in self._rooms.values():
+            room.numbers.clear()
+        return super().append(append, run, now)
+
+
+def without_run_id() -> HistoryModel:
+    return HistoryModel(NODES, CLIENTS, checks_run=False)
+
+
+def without_void() -> HistoryModel:
+    return HistoryModel(NODES, CLIENTS, timeline=TimelineThatIsNeverVoid)
+
+
+def without_twin_check() -> HistoryModel:
+    return HistoryModel(NODES, CLIENTS, timeline=TimelineWithTwins)
+
+
+def without_twin_check_in_the_log() -> HistoryModel:
+    return HistoryModel(NODES, CLIENTS, rooms=RoomsWithTwins)
+
+
 def test_what_a_client_is_told_is_true() -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
-        RoomMachine,
-        settings=settings(
-            max_examples=SEARCHED_EXAMPLES,
-            stateful_step_count=40,
-            deadline=None,
-            suppress_health_check=list(HealthCheck),
-        ),
-    )
+    run_state_machine_as_test(RoomMachine, settings=settings(RUN, max_examples=EXAMPLES))
+
+
+@pytest.mark.parametrize("new_model", [without_run_id, without_twin_check, without_twin_check_in_the_log])
+def test_the_machine_finds_what_is_missing(new_model: Callable[[], HistoryModel]) -> None:
+    class IncompleteRoom(RoomMachine):
+        def new_model(self) -> HistoryModel:
+            return new_model()
+
+    search = settings(RUN, max_examples=MAX_SEARCH, derandomize=True, database=None, phases=(Phase.generate,))
+    with pytest.raises(Lie):
+        run_state_machine_as_test(IncompleteRoom, settings=search)
+
+
+def come_back_after_a_fallback(model: HistoryModel) -> None:
+    """Let a client come back to another node, after its first one had delivered a message without the log."""
+    client, neighbour, _ = model.clients
+    first, second, _ = model.nodes
+    for each, node in ((client, first), (neighbour, second)):
+        model.join(each, node)
+        model.start_read(node)
+        model.finish_read(node)
+        model.admit(node)
+    model.drop(client, 9, forget=False)
+    model.say(first, "unsent")
+    model.fall_back(first, has_path=True)
+    while second.copies:
+        model.take_copy(second, first.origin)
+    model.join(client, second)
+    model.admit(second)
+    client.receive(9)
+    model.finish()
+
+
+def without_void_notice() -> HistoryModel:
+    return HistoryModel(NODES, CLIENTS, sends_notices=False)
+
+
+@pytest.mark.parametrize("new_model", [without_void_notice, without_void])
+def test_a_client_is_told_of_a_message_that_went_another_path(new_model: Callable[[], HistoryModel]) -> None:
+    come_back_after_a_fallback(HistoryModel(NODES, CLIENTS))
+    with pytest.raises(Lie, match="on another path"):
+        come_back_after_a_fallback(new_model())
