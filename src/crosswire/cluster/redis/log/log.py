@@ -57,16 +57,15 @@ class RedisLog:
         self._warnings = ThrottledWarnings(logger)
 
     async def start(self) -> None:
-        """Connect to all Redis in use; wait for those that work, for two seconds at most.
+        """Connect to all Redis in use; wait for those that work, for two seconds at most. Another call waits too.
 
         Raises:
             ConfigError: a Redis refuses what the log needs.
         """
-        if self._started:
-            return
-        self._started = True
-        self._update()
-        self._endpoints.watch(self._endpoints_changed)
+        if not self._started:
+            self._started = True
+            self._update()
+            self._endpoints.watch(self._endpoints_changed)
         try:
             async with asyncio.timeout(START_TIMEOUT):
                 while self._awaited() and self._refusal() is None:
