@@ -37,7 +37,7 @@ class LogEpochs:
             del self._old[next(iter(self._old))]
 
     def use(self, epoch: str) -> None:
-        """Use another epoch."""
+        """Go over to another epoch, and be void no more if it began later than that."""
         self.current = epoch
         if epoch in self._begun_since_void:
             self.is_void = False
