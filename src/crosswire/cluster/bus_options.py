@@ -31,6 +31,11 @@ def compat_options(bus: Bus) -> Compat | None:
     return bus.compat_options if isinstance(bus, Redis) else None
 
 
+def is_redundant(bus: Bus) -> bool:
+    """Return whether each message is published on two paths of a bus."""
+    return isinstance(bus, Redis) and bus.delivery == "redundant"
+
+
 def signing_keys(bus: Bus) -> tuple[bytes, ...]:
     """Return the keys with which nodes on a bus sign their messages; empty if they do not."""
     return bus.keys if isinstance(bus, Redis) else ()

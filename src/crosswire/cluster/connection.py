@@ -10,6 +10,7 @@ from crosswire.cluster.clients import Clients
 from crosswire.cluster.compat import Compat
 from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.history.declarations import Declarations
+from crosswire.cluster.history.histories import Histories
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.life_checks import LifeChecks
@@ -53,6 +54,8 @@ class ClusterConnection:
             only until the name is known to be this node's.
         owns: the namespaces whose rooms this node may own; None for all.
         keys: with which messages between nodes are signed; empty if they are not.
+        is_redundant: whether the bus publishes each message on two paths.
+        alone: whether there can be no other nodes.
 
     Attributes:
         began: when it was made, in seconds of a monotonic clock.
@@ -64,6 +67,7 @@ class ClusterConnection:
         owners: of the rooms.
         requester: sends the node's events and requests.
         client_channels: the channels of the node's clients.
+        histories: of the rooms that keep one.
         alone: whether there can be no other nodes.
         owns_name: whether no other node is known to have this node's name.
     """
@@ -83,6 +87,8 @@ class ClusterConnection:
         holds_events: bool = False,
         owns: tuple[str, ...] | None = None,
         keys: Sequence[bytes] = (),
+        is_redundant: bool = False,
+        alone: bool = False,
     ) -> None:
         self.name = name
         self.incarnation = environment.token_hex(8)
@@ -91,7 +97,7 @@ class ClusterConnection:
         self._channels = Channels(bus.prefix)
         self.native = NativeDialect(self.port, self._channels, name, self.incarnation)
         self.dialect: Dialect = self.native
-        self.alone = False
+        self.alone = alone
         self.owns_name = False
         self._leaving = False  # then no more tasks are started
         self._clients = clients
@@ -123,8 +129,21 @@ class ClusterConnection:
             tasks=tasks,
         )
         self.owners = Owners(self.members, hooks, tasks)
+        self.histories = Histories(
+            name,
+            self.port,
+            self.native,
+            clients,
+            declarations,
+            self.members,
+            lambda: self.requester.gather_service,
+            tasks,
+            keys,
+            has_original=compat is not None,
+            is_redundant=is_redundant,
+        )
         self.client_channels = ClientChannels(
-            self.native, self.dialect, self.port, clock, self.incarnation, declarations.kept
+            self.native, self.dialect, self.port, clock, self.incarnation, self.histories, alone=alone
         )
         dialect: RequestDialect = self.dialect
         for observer in observers:
@@ -139,7 +158,7 @@ class ClusterConnection:
     @property
     def dropped(self) -> int:
         """Number of messages to other nodes that are lost, for any reason."""
-        return self.port.dropped + self.native.dropped
+        return self.port.dropped + self.native.dropped + self.histories.dropped
 
     @property
     def unreadable(self) -> int:
@@ -159,6 +178,7 @@ class ClusterConnection:
         self._responders.hold()  # until the name is known to be this node's: requests may be meant for another node
         self._declarations.begin()
         self._declarations.changed = self._history_changed
+        self.histories.check()
         self.native.listen_to_nodes(self._responders, self._requests, self.members)
         if self.compat is not None:
             self.compat.listen_to_nodes(self._responders.application, self._requests)
@@ -168,8 +188,10 @@ class ClusterConnection:
                 self.compat.listen_for_clients(self._clients)
         await self.port.start()
         try:
+            await self.histories.start()
             if self.port.available:
                 await self._join()
+            await self.histories.start()  # what the other nodes have declared is known now
         except BaseException as error:
             await self._abandon()
             if isinstance(error, BusUnavailable):  # an ACL forbids a channel
@@ -186,8 +208,10 @@ class ClusterConnection:
         self.members.end_checks()
 
     async def _abandon(self) -> None:
+        self._declarations.end()
         self.end_checks()
         self._responders.alive = False
+        await self.histories.stop()
         if self.members.announced:
             self.members.announce_leave()
         await self.port.stop()
@@ -197,6 +221,8 @@ class ClusterConnection:
         self._leaving = True
         self._requests.end_all()
         self.owners.unwatch_all()
+        self._declarations.end()
+        await self.histories.stop()
         self._responders.alive = False
         self.native.flush()
         self.members.announce_leave()
@@ -218,7 +244,8 @@ class ClusterConnection:
         await self.members.introduce()
 
     def _history_changed(self, namespaces: set[str]) -> None:
-        """Let all nodes know at once which rooms keep history."""
+        """Keep the history of more rooms, and let all nodes know of it at once."""
+        self.histories.changed(namespaces)
         self.members.send_beat()
 
     def _begin_handling(self) -> None:
@@ -248,6 +275,7 @@ class ClusterConnection:
     def left(self, info: NodeInfo, reason: str) -> None:
         """Fail the requests that wait for the node's answers, and run the hook ``on_leave``."""
         self._requests.gone(info.name)
+        self.histories.node_left(info.name)
         if reason == "timeout":
             self._silenced.append(info.incarnation)
         self.owners.members_changed()
@@ -263,6 +291,7 @@ class ClusterConnection:
     def paths_changed(self) -> None:
         """Send a beat, which tells other nodes on which paths this node listens now."""
         self.members.send_beat()
+        self.histories.compare()
 
     def path_lost(self, path: str) -> None:
         """Stop relying on a path that is gone."""
@@ -276,6 +305,7 @@ class ClusterConnection:
         """Run the application's hook ``on_gap``, with the user or the room whose messages might have been missed."""
         if info.channel is not None:
             info = info._replace(user=self._channels.user_of(info.channel), room=self._channels.room_of(info.channel))
+        self.histories.compare()
         self._hooks.fire_gap(info)
         if not self._leaving:
             self._hooks.on_missed()

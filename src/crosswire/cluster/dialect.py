@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from crosswire.core.audience import Excluded, Target
+from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Beat, Claim, Goodbye, NameTaken
+from crosswire.core.envelopes import Beat, Claim, Goodbye, LogPlace, NameTaken
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
@@ -106,6 +106,25 @@ class ClientInbox(Protocol):
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Process the claim of another node that has a connection of this user too."""
+
+
+class RoomInbox(Protocol):
+    """Takes what comes on the channels of rooms that keep history."""
+
+    def record(self, room: ToRoom, message: bytes) -> None:
+        """Take a message of the log of a room."""
+
+    def unplaced(
+        self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None, place: LogPlace | None, /
+    ) -> None:
+        """Take a message for the members of a room that did not come from its log.
+
+        Args:
+            room: where it was sent.
+            message: as clients get it, without a position.
+            excluded: users and sockets that don't get it.
+            place: in the order of its sender's messages for the log; None if the sender knows nothing of the log.
+        """
 
 
 class Dialect(Protocol):

@@ -11,6 +11,7 @@ import msgspec
 
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.connection import ClusterConnection
+from crosswire.cluster.history.node_history import NodeHistory
 from crosswire.cluster.lists import (
     LocateRequest,
     RoomsRequest,
@@ -22,13 +23,14 @@ from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core import envelopes, messages
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON
-from crosswire.core.event_policies import EventPolicies, SendPolicy
-from crosswire.core.formats import encode
+from crosswire.core.event_policies import EventPolicies, MessagePolicy, SendPolicy
+from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import ANY, PayloadType
-from crosswire.errors import EventError, InvalidPayload
+from crosswire.core.positions import LogPosition
+from crosswire.errors import ConfigError, EventError, InvalidPayload
 from crosswire.runtime.loop_thread import WrongThread
-from crosswire.types import Locations, Replies, RoomList, Roster, Tally
+from crosswire.types import HistoryPage, Locations, Position, Replies, RoomList, Roster, Tally
 
 SERVICE_TIMEOUT = 3.0
 """Seconds to wait for the answers of other nodes; a dead node is noticed sooner."""
@@ -126,14 +128,17 @@ class ClusterDispatcher:
         except WrongThread:
             self._thread_sends.to_clients(self.send, target, event, data, exclude, local, checked or policy)
             return
+        if isinstance(target, ToRoom) and target.namespace in cluster.histories.kept and not local:
+            message = self._encoded(cluster, event, data, checked)
+            cluster.histories.of_rooms.send(target, message, exclude)
+            return
         if local or cluster.alone:
             self._clients.send(target, event, data, exclude, True, checked)
             return
         if cluster.compat is not None:
             cluster.compat.check(target, exclude)
         clients = self._clients
-        wanted = clients.wants_msgpack or cluster.members.want_msgpack
-        message = encode(messages.event(event, data), msgpack=wanted, policy=checked)
+        message = self._encoded(cluster, event, data, checked)
         if isinstance(target, ToUsers):
             here, elsewhere = self._split(target)
             if elsewhere is not None:
@@ -143,6 +148,22 @@ class ClusterDispatcher:
             return
         cluster.dialect.to_clients(target, message, exclude)  # first, as it may raise, and then nobody gets the message
         clients.deliver(target, message, exclude)
+
+    def _encoded(
+        self, cluster: ClusterConnection, event: str, data: Any, policy: MessagePolicy | None
+    ) -> EncodedMessage:
+        """Encode a message for the clients of all nodes."""
+        wanted = self._clients.wants_msgpack or cluster.members.want_msgpack
+        return encode(messages.event(event, data), msgpack=wanted, policy=policy)
+
+    async def publish(self, room: ToRoom, event: str, data: Any, id: str | None) -> Position:
+        cluster = self._connection()
+        history = _history_of(cluster, room)
+        policy = self._policies.of_message(event, data, None) if event in self._policies.declared else None
+        return await history.publish(room, self._encoded(cluster, event, data, policy), id)
+
+    async def history(self, room: ToRoom, before: LogPosition | None, limit: int) -> HistoryPage:
+        return await _history_of(self._connection(), room).page(room, before, limit)
 
     def _split(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
         """Return the users that are connected to this node, and those that other nodes may have; they may overlap."""
@@ -206,6 +227,15 @@ class ClusterDispatcher:
         elsewhere = cluster.requester.gather_service(name, request, timeout)
         here, others = await asyncio.gather(own(), elsewhere)
         return here, others
+
+
+def _history_of(cluster: ClusterConnection, room: ToRoom) -> NodeHistory:
+    if room.namespace not in cluster.histories.kept:
+        raise ConfigError(
+            f"rooms of the namespace {room.namespace!r} keep no history: declare it with "
+            f"server.history({room.namespace!r}) or node.history(...)"
+        )
+    return cluster.histories.of_rooms
 
 
 def offer_services(services: EventListeners, clients: Clients) -> None:

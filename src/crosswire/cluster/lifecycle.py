@@ -11,7 +11,6 @@ from crosswire.cluster.client_channels import ClientChannels
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
-from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.responders import Responders
 from crosswire.core.options import require_drain
@@ -51,7 +50,7 @@ class NodeLifecycle:
         self,
         name: str,
         bus: Bus | None,
-        connect: Callable[[str, Bus], ClusterConnection],
+        connect: Callable[[str, Bus | None], ClusterConnection],
         responders: Responders,
         handlers: BackgroundTasks,
         background: BackgroundTasks,
@@ -145,7 +144,17 @@ class NodeLifecycle:
         return self.connection() if self._starting is None else self._starting
 
     def client_channels(self) -> ClientChannels | None:
-        """Return the channels of this node's clients; None if it does not run, or there can be no other nodes."""
+        """Return the channels of this node's clients; None if it does not run, or nothing comes there.
+
+        That is so where there can be no other nodes, and no room keeps history.
+        """
+        connection = self._joined_connection()
+        if connection is None or (connection.alone and not connection.histories.kept):
+            return None
+        return connection.client_channels
+
+    def user_channels(self) -> ClientChannels | None:
+        """Return the channels of users; None if the node does not run, or there can be no other nodes."""
         connection = None if self.bus is None else self._joined_connection()
         return None if connection is None else connection.client_channels
 
@@ -168,8 +177,7 @@ class NodeLifecycle:
         self._thread = get_ident()
         node_name.set(self.name)  # of the task of the start, and so of all that it begins
         self._thread_calls.open()
-        self._starting = connection = self._connect(self.name, MemoryBus() if self.bus is None else self.bus)
-        connection.alone = self.bus is None
+        self._starting = connection = self._connect(self.name, self.bus)
         try:
             await connection.start()
         except BaseException:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
 from crosswire.cluster.bus_delay import PING
-from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox
+from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox, RoomInbox
 from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
@@ -211,11 +211,25 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
     def subscribe_room(self, namespace: str, id: str) -> None:
         self._subscribe_clients(self._channels.room(namespace, id), ToRoom(namespace, id))
 
+    def subscribe_kept_room(self, room: ToRoom, inbox: RoomInbox) -> None:
+        """Subscribe to the channel of a room that keeps history."""
+        receive = partial(self._for_kept_room, room, inbox)
+        self._port.subscribe(
+            self._channels.room(room.namespace, room.id),
+            receive,
+            is_readable=partial(receive, only_check=True),
+            take_record=partial(inbox.record, room),
+        )
+
     def unsubscribe_room(self, namespace: str, id: str) -> None:
         self._port.unsubscribe(self._channels.room(namespace, id))
 
     def room_channel(self, namespace: str, id: str) -> bytes:
         return self._channels.room(namespace, id)
+
+    def room_of(self, channel: bytes) -> tuple[str, str] | None:
+        """Return the namespace and the id of the room that has a channel; None if no room has it."""
+        return self._channels.room_of(channel.decode())
 
     def subscribe(self, channel: str, receive: ReceivePublished) -> bytes:
         name = self._channels.custom(channel)
@@ -264,6 +278,19 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
                 clients.claimed(target.users[0], message)
             return True
         return self._misplaced(message, "for clients")
+
+    def _for_kept_room(self, room: ToRoom, inbox: RoomInbox, body: bytes, *, only_check: bool = False) -> bool:
+        message = self._decode(body)
+        if type(message) is not ClientMessage:
+            return self._misplaced(message, "for a room")
+        try:
+            encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
+        except InvalidPayload as error:
+            self.note_unreadable(error)
+            return False
+        if not only_check:
+            inbox.unplaced(room, encoded, _excluded(message), message.place)
+        return True
 
     def _misplaced(self, message: Envelope | None, purpose: str) -> bool:
         """Note a message that does not belong on its channel, unless it is None, which is noted; return False."""

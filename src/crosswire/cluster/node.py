@@ -88,6 +88,7 @@ class Node:
         self._thread_sends = parts.thread_sends
         self.thread_calls = parts.thread_calls
         self.client_channels = parts.lifecycle.client_channels
+        self.user_channels = parts.lifecycle.user_channels
         self.on_join = self._hooks.on_join
         self.on_leave = self._hooks.on_leave
         self.on_gap = self._hooks.on_gap

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from crosswire.cluster.bus_options import compat_options, signing_keys
+from crosswire.cluster.bus_options import compat_options, is_redundant, signing_keys
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
 from crosswire.cluster.history.declarations import Declarations, require_history
+from crosswire.cluster.history.void_notices import SERVICE_NAME, VoidNotice
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.instruments import NodeInstruments
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.known_servers import offer_known_servers
 from crosswire.cluster.lifecycle import NodeLifecycle
 from crosswire.cluster.lists import offer_lists
+from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.pubsub import CustomChannels
 from crosswire.cluster.redis.control import RedisControl
 from crosswire.cluster.responder import Responder
@@ -110,20 +112,30 @@ class NodeParts:
         self.status.offer(services)
         self.redis.offer(services)
         self.revocations.offer(services)
+        services.on(SERVICE_NAME, self._take_void_notice)
 
     def declare_history(self, namespace: str, size: int, ttl: float) -> None:
         """Declare that the rooms of a namespace keep history; see ``Node.history``."""
         name, options = require_history(namespace, size, ttl)
         if (bus := self.lifecycle.bus) is not None and compat_options(bus) is not None:
             raise ConfigError(f"history({name!r}): no history in a cluster with original servers, Redis(compat=...)")
+        if self.lifecycle.running:
+            self.lifecycle.connection().histories.require_log()
         self.declarations.declare(name, options)
+
+    def _take_void_notice(self, sender: str, notice: VoidNotice) -> None:
+        """Take a notice of another node."""
+        self.lifecycle.connection_or_starting().histories.take_notice(sender, notice)
 
     def _welcome(self, name: str) -> None:
         """Tell a node that has joined what only messages before have said."""
         self.redis.welcome(name)
         self.revocations.exchange_with(name)
+        self.lifecycle.connection_or_starting().histories.welcome(name)
 
-    def _connect(self, name: str, bus: Bus) -> ClusterConnection:
+    def _connect(self, name: str, bus: Bus | None) -> ClusterConnection:
+        alone = bus is None
+        bus = MemoryBus() if bus is None else bus
         return ClusterConnection(
             name,
             bus,
@@ -137,4 +149,6 @@ class NodeParts:
             observers=self.instruments.observers,
             holds_events=bool(self.hooks.on_start),
             owns=self._owns,
+            is_redundant=is_redundant(bus),
+            alone=alone,
         )

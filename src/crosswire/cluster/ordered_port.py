@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 
 from crosswire.cluster.gaps import GapReports
-from crosswire.cluster.interface import Bus, BusEvents
+from crosswire.cluster.interface import Bus, BusEvents, Receive
 from crosswire.cluster.receivers import IsReadable, ReceiveBody, Receivers, ReceiveUnproven, Signing
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import pack_header
@@ -38,6 +38,8 @@ class OrderedPort:
         dropped: messages that were published and are lost.
         unreadable: messages that came without a valid header.
         gaps: how often messages may have been missed.
+        take_stray_record: takes the channel and a message of a log which no log of a room is known to use; it returns
+            whether that can be read.
         use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
         remember: remembers the messages of a member's origin until it is gone; see
             :class:`~crosswire.core.sequencing.SilentSenders`.
@@ -59,6 +61,8 @@ class OrderedPort:
         self.health_changed = events.health_changed
         self.subscription_failed = events.subscription_failed
         self._warnings = ThrottledWarnings(logger)
+        self.take_stray_record: Callable[[bytes, bytes], bool] = _refuse
+        self._repaired: set[bytes] = set()  # channels on which a log publishes: what is missing is read there
         self._numbers = MessageNumbers()
         self._next = self._numbers.next
         self._budget = Budget(bus.buffer)
@@ -134,6 +138,21 @@ class OrderedPort:
         number, previous = self._next(channel)
         self._publish(channel, pack_header(self.origin, number, previous), body)
 
+    def reserve(self, size: int) -> bool:
+        """Take bytes of the send buffer for a message that waits elsewhere; return False if it does not fit in.
+
+        Raises:
+            BusUnavailable: too much waits already, and that is the policy.
+        """
+        if size > self._budget.free and not self._buffer.admits():
+            return False
+        self._budget.free -= size
+        return True
+
+    def release(self, size: int) -> None:
+        """Give back bytes of the send buffer."""
+        self._budget.free += size
+
     def announce(self, channel: bytes, body: bytes) -> None:
         """Publish a message over all paths that are connected now; if there are none, drop it."""
         number, previous = self._next(channel)
@@ -150,6 +169,7 @@ class OrderedPort:
         plain: bool = False,
         is_readable: IsReadable | None = None,
         unproven: ReceiveUnproven | None = None,
+        take_record: Receive | None = None,
     ) -> None:
         """Begin to listen on a channel, without waiting. A later call replaces the receiver of the channel.
 
@@ -159,13 +179,19 @@ class OrderedPort:
             plain: as for :meth:`publish`.
             is_readable: checks a body whose message does not follow the one before it; None if all can be read.
             unproven: takes the body of a signed message that may be a replay.
+            take_record: takes the messages that a log publishes on the channel, as they come.
         """
-        take = self._receivers.open(channel, receive, plain=plain, is_readable=is_readable, unproven=unproven)
+        if take_record is not None:
+            self._repaired.add(channel)
+        take = self._receivers.open(
+            channel, receive, plain=plain, is_readable=is_readable, unproven=unproven, take_record=take_record
+        )
         self.bus_port.subscribe(channel, take)
 
     def unsubscribe(self, channel: bytes) -> None:
         """Leave a channel; do nothing if this node does not listen on it."""
         self._receivers.close(channel)
+        self._repaired.discard(channel)
         self.bus_port.unsubscribe(channel)
 
     # PortEvents
@@ -229,6 +255,25 @@ class OrderedPort:
             return
         self._warnings.warn("unreadable", "a message that came over the bus has no header of ours, and is lost")
 
+    def record_came(self, channel: bytes, message: bytes) -> None:
+        """Take a message of a log that came on a channel which no log of a room is known to use."""
+        if not self.take_stray_record(channel, message):
+            self.message_unreadable(message)
+
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
-        """Report that messages on ``channels`` did not come, though later ones did."""
+        """Report that messages on ``channels`` did not come, though later ones did; not where a log repairs that."""
+        if self._repaired:
+            named = bool(channels)
+            channels = [channel for channel in channels if channel not in self._repaired]
+            if named and not channels:
+                return
         self._gap_reports.note(channels, since)
+
+    def report_loss(self, channel: bytes, since: float) -> None:
+        """Report that messages did not come on a channel, and that its log does not have them any more."""
+        self._gap_reports.note((channel,), since)
+
+
+def _refuse(_channel: bytes, _message: bytes) -> bool:
+    """Refuse the messages of logs, where no room keeps history."""
+    return False

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from crosswire.cluster.interface import Receive
 from crosswire.core.envelopes import HEADER_SIZE, unpack_header
+from crosswire.core.log_records import RECORD_VERSION
 from crosswire.core.sequencing import HeldBytes, Sequencer, SilentSenders
 from crosswire.errors import InvalidMessage
 from crosswire.runtime import environment
@@ -54,6 +55,9 @@ class ReceiverEvents(Protocol):
     def message_unreadable(self, message: bytes) -> None:
         """Take note of a message without a valid header."""
 
+    def record_came(self, channel: bytes, message: bytes) -> None:
+        """Take a message of a log that came on a channel which no log of a room is known to use."""
+
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
         """Take note that messages did not come, though later ones did.
 
@@ -69,6 +73,9 @@ class _HoldEvents(Protocol):
 
     def message_unreadable(self, message: bytes) -> None:
         """Take note of a message without a valid header."""
+
+    def record_came(self, channel: bytes, message: bytes) -> None:
+        """Take a message of a log that came on a channel which no log of a room is known to use."""
 
     def limit_hold_time(self, receiver: OrderedReceiver, origin: bytes) -> None:
         """Set a limit to the time for which a receiver holds messages of a sender."""
@@ -155,7 +162,10 @@ class OrderedReceiver:
         try:
             origin, number, previous = unpack_header(message)
         except InvalidMessage:
-            self._events.message_unreadable(message)
+            if is_record(message):
+                self._events.record_came(self.channel, message)
+            else:
+                self._events.message_unreadable(message)
             return
         if origin == self._own:
             return
@@ -250,6 +260,31 @@ class OrderedReceiver:
             logger.exception(_FAILED)
 
 
+class RecordSplitter:
+    """Takes the messages of a channel on which the log of a room publishes, and tells them from the others.
+
+    Args:
+        take_record: takes the messages of the log, which have an order of their own.
+        take: takes the others.
+    """
+
+    __slots__ = ("_take", "_take_record")
+
+    def __init__(self, take_record: Receive, take: Receive) -> None:
+        self._take_record = take_record
+        self._take = take
+
+    def take(self, message: bytes) -> None:
+        """Take a message of either kind."""
+        if not is_record(message):
+            self._take(message)
+            return
+        try:
+            self._take_record(message)
+        except Exception:
+            logger.exception(_FAILED)
+
+
 class PlainReceiver:
     """Takes the messages of a channel as they come: other programs publish on it, without numbers."""
 
@@ -298,6 +333,7 @@ class Receivers:
         plain: bool,
         is_readable: IsReadable | None = None,
         unproven: ReceiveUnproven | None = None,
+        take_record: Receive | None = None,
     ) -> Receive:
         """Make ``receive`` the receiver of a channel. Return a function that takes the messages as they come."""
         is_readable = is_readable or _any_body
@@ -317,7 +353,8 @@ class Receivers:
             self._takes[channel] = take
         else:
             receiver.replace(receive, is_readable)  # the numbers of the senders stay known
-        return self._takes[channel]
+        take = self._takes[channel]
+        return take if take_record is None else RecordSplitter(take_record, take).take
 
     def close(self, channel: bytes) -> None:
         """Drop the receiver of a channel, and the messages that it holds."""
@@ -351,6 +388,10 @@ class Receivers:
     def message_unreadable(self, message: bytes) -> None:
         """Take note of a message without a valid header."""
         self._events.message_unreadable(message)
+
+    def record_came(self, channel: bytes, message: bytes) -> None:
+        """Take a message of a log that came on a channel which no log of a room is known to use."""
+        self._events.record_came(channel, message)
 
     def resumed(self, channel: bytes, since: float) -> None:
         """Report messages as missed, as a sender goes on from a message with an old number."""
@@ -402,6 +443,14 @@ class Receivers:
             self._set_timer()
         else:
             self._give_up()
+
+
+def is_record(message: bytes) -> bool:
+    """Return whether a message comes from the log of a room, by its first byte."""
+    return message[:1] == _RECORD
+
+
+_RECORD = bytes([RECORD_VERSION])
 
 
 def _ignore(_body: bytes) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from crosswire.cluster.interface import Receive
-from crosswire.cluster.receivers import OrderedReceiver, ReceiveUnproven
+from crosswire.cluster.receivers import OrderedReceiver, ReceiveUnproven, is_record
 from crosswire.core.freshness import REMEMBERED_FOR, Freshness, Numbers
 from crosswire.core.sequencing import Sequencer
 from crosswire.core.signing import PLAIN_PART, SIGNED_HEADER_SIZE, SignedHeader, Signer
@@ -24,6 +24,9 @@ class RefusalEvents(Protocol):
 
     def message_replayed(self) -> None:
         """Count a message that was sent before this node listened."""
+
+    def record_came(self, channel: bytes, message: bytes) -> None:
+        """Take a message of a log that came on a channel which no log of a room is known to use."""
 
 
 class SignedReceiver:
@@ -79,7 +82,10 @@ class SignedReceiver:
         try:
             header = self._signer.read(self._ordered.channel, message)
         except InvalidMessage as error:
-            self._events.message_refused(message, str(error))
+            if is_record(message):  # it is signed in another way
+                self._events.record_came(self._ordered.channel, message)
+            else:
+                self._events.message_refused(message, str(error))
             return
         origin, number, previous, _sent = header
         if origin == self._own:

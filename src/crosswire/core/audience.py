@@ -11,11 +11,16 @@ from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_timeout
 from crosswire.core.payload_types import PayloadType, payload_type
+from crosswire.core.positions import LogPosition, parse_position
 from crosswire.errors import SENDABLE, UsageError, may_be_sent
-from crosswire.types import ANYTHING, Locations, Replies, Roster, T, Tally
+from crosswire.types import ANYTHING, HistoryPage, Locations, Position, Replies, Roster, T, Tally
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
+
+
+MAX_MESSAGE_ID = 256
+"""Characters of the id that an application gives a message."""
 
 
 class Everyone(msgspec.Struct, frozen=True, tag="everyone"):
@@ -64,10 +69,13 @@ class Excluded(msgspec.Struct, frozen=True, gc=False):
     Attributes:
         users: ids of users, with all their connections.
         sockets: ids of single connections.
+        owners: users whose connections ``sockets`` are. From the history of a room, a connection that replaces one of
+            these gets the message neither.
     """
 
     users: tuple[str, ...] = ()
     sockets: tuple[str, ...] = ()
+    owners: tuple[str, ...] = ()
 
 
 class Dispatcher(Protocol):
@@ -114,6 +122,18 @@ class Dispatcher(Protocol):
 
     async def clear(self, room: ToRoom) -> Replies:
         """Remove every member from a room."""
+        ...
+
+
+class RoomDispatcher(Dispatcher, Protocol):
+    """Carries out the methods of rooms too that keep history."""
+
+    async def publish(self, room: ToRoom, event: str, data: Any, id: str | None) -> Position:
+        """Send an event to a room that keeps history, and return its position there once it is kept."""
+        ...
+
+    async def history(self, room: ToRoom, before: LogPosition | None, limit: int) -> HistoryPage:
+        """Return the last messages that a room has kept, or those before a position."""
         ...
 
 
@@ -220,11 +240,60 @@ class Audience:
 class Room(Audience):
     """The members of one room, and the room itself."""
 
-    __slots__ = ("_room",)
+    __slots__ = ("_room", "_rooms")
 
-    def __init__(self, room: ToRoom, dispatcher: Dispatcher) -> None:
+    def __init__(self, room: ToRoom, dispatcher: RoomDispatcher) -> None:
         super().__init__(room, dispatcher)
         self._room = room
+        self._rooms = dispatcher
+
+    async def publish(self, event: str, data: Any = None, *, id: str | None = None) -> Position:
+        """Send an event to the members of a room that keeps history, and return when the message is kept.
+
+        With :meth:`send`, nobody is told if a message is lost, as in a failure of the server that sends it.
+
+        Args:
+            event: its name.
+            data: as for :meth:`send`.
+            id: of the message, 256 characters at most. A second one with this id within two minutes is neither kept nor
+                sent: the position of the first is returned. So it is safe to publish again after an error.
+
+        Returns:
+            The position in the room's history behind the message.
+
+        Raises:
+            BusUnavailable: within 5 seconds, the message is not known to be kept; the text says whether it may be.
+            ConfigError: the rooms of this namespace keep no history.
+            InvalidPayload, UsageError, NotConnected: as :meth:`send`.
+
+        Example::
+
+            position = await server.room("orders", "17").publish("paid", {"amount": 20}, id="order-17-paid")
+        """
+        return await self._rooms.publish(self._room, require_event(event), data, require_message_id(id))
+
+    async def history(self, *, limit: int = 50, before: Position | None = None) -> HistoryPage:
+        """Read the last messages that the room has kept, or the last before a position.
+
+        Messages that exclude users are there too.
+
+        Args:
+            limit: number of messages, at most 10,000; a room keeps as many as ``history`` of the server says.
+            before: the position of a message, as an earlier page has it. If the room's log was begun anew since then,
+                what was before it can't be had: the page is empty, and not complete.
+
+        Raises:
+            BusUnavailable: the log of the room can't be read.
+            ConfigError: the rooms of this namespace keep no history.
+            UsageError: the limit or the position is none.
+            NotConnected: as :meth:`send`.
+
+        Example::
+
+            page = await server.room("chat", "1000").history(limit=20)
+            older = await server.room("chat", "1000").history(limit=20, before=page.messages[0].position)
+        """
+        return await self._rooms.history(self._room, require_position(before), require_limit(limit))
 
     async def add(self, user: str) -> Replies:
         """Let a user join the room, on every server.
@@ -260,7 +329,7 @@ class Audiences:
 
     __slots__ = ("_dispatcher", "everyone")
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: RoomDispatcher) -> None:
         self._dispatcher = dispatcher
         self.everyone = Audience(Everyone(), dispatcher)
 
@@ -307,14 +376,44 @@ def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
         raise UsageError(f"exclude takes a collection of user ids and sockets: write [{exclude!r}]")
     users: list[str] = []
     sockets: list[str] = []
+    owners: list[str] = []
     for each in exclude:
         if isinstance(each, str):
             users.append(require_name(each, "a user id"))
         elif isinstance(getattr(each, "user", None), str) and isinstance(getattr(each, "id", None), str):
             sockets.append(each.id)
+            owners.append(each.user)
         else:
             raise UsageError(f"exclude takes user ids and sockets, not {each!r}")
-    return Excluded(tuple(users), tuple(sockets)) if users or sockets else None
+    return Excluded(tuple(users), tuple(sockets), tuple(owners)) if users or sockets else None
+
+
+def require_message_id(value: object) -> str | None:
+    """Check the id that an application gives a message; None for none.
+
+    Raises:
+        UsageError: it is empty, no string, or too long.
+    """
+    if value is None:
+        return None
+    id_ = require_name(value, "the id of a message")
+    if len(id_) > MAX_MESSAGE_ID:
+        raise UsageError(f"the id of a message has at most {MAX_MESSAGE_ID} characters")
+    return id_
+
+
+def require_position(value: object) -> LogPosition | None:
+    """Check a position in the history of a room; None for none.
+
+    Raises:
+        UsageError: it is no position.
+    """
+    if value is None:
+        return None
+    position = parse_position(value) if isinstance(value, str) else None
+    if position is None:
+        raise UsageError(f"{value!r} is no position: give one that a message of an earlier page has")
+    return position
 
 
 def require_close_code(value: object) -> int:

@@ -53,6 +53,22 @@ def unpack_header(message: bytes) -> tuple[bytes, int, int]:
     return origin, number, previous
 
 
+class LogPlace(msgspec.Struct, frozen=True, gc=False, array_like=True):
+    """The place of a message in the order of its sender's messages for a log, in a room that keeps history.
+
+    Attributes:
+        origin: of the sender, 8 bytes.
+        number: of the message.
+        waits: whether the message comes from the log too, most likely, so that its receiver waits for that.
+        exclude_owners: the users whose connections the message's ``exclude_sockets`` are.
+    """
+
+    origin: bytes
+    number: int
+    waits: bool = False
+    exclude_owners: tuple[str, ...] = ()
+
+
 class ClientMessage(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="c"):
     """A message for clients, on the channel of a user, of a room, or of all clients.
 
@@ -62,6 +78,7 @@ class ClientMessage(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=
         msgpack: the message as MessagePack, if a node has clients that want MessagePack.
         exclude_sockets: ids of single connections that do not get it.
         policy: what happens to it for connections that are behind; None to close them in the end.
+        place: in the log of a room that keeps history; None elsewhere.
     """
 
     json: bytes
@@ -69,6 +86,7 @@ class ClientMessage(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=
     msgpack: bytes | None = None
     exclude_sockets: tuple[str, ...] = ()
     policy: MessagePolicy | None = None
+    place: LogPlace | None = None
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):

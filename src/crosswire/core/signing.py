@@ -9,6 +9,7 @@ from hmac import compare_digest
 from typing import NamedTuple
 
 from crosswire.core.envelopes import HEADER_SIZE, Beat, decode
+from crosswire.core.log_records import RECORD_VERSION
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError, InvalidMessage
 
@@ -27,6 +28,7 @@ _MAX_BEAT = 4096
 _ENVELOPE = struct.Struct(f"<BQ{CODE_SIZE}s")
 _PLACE = struct.Struct("<8sQQ")
 _SIGNED = struct.Struct("<BQ8sQQI")  # what is signed in front of the channel and the body
+_RECORDED = struct.Struct("<B8sQI")  # the same for a message that a log keeps
 PLAIN_PART = _ENVELOPE.size + _PLACE.size - HEADER_SIZE
 """Offset at which a signed message goes on as one that is not signed, but for the version."""
 SIGNED_HEADER_SIZE = _ENVELOPE.size + _PLACE.size
@@ -98,6 +100,47 @@ class Signer:
         if previous >= number:
             raise InvalidMessage(f"message {number} can't follow message {previous}")
         return SignedHeader(origin, number, previous, sent)
+
+
+class RecordSigner:
+    """Signs the messages that logs keep, and checks those that come from a log.
+
+    A log gives a message its offset and its time, so these are not signed: who can write to the log can leave messages
+    out, and put them into another order, but can make none and can't bring one into another room.
+
+    Args:
+        keys: the first one signs.
+    """
+
+    __slots__ = ("_checks",)
+
+    def __init__(self, keys: Sequence[bytes]) -> None:
+        self._checks = [blake2b(key=_derived(key), digest_size=CODE_SIZE) for key in keys]
+
+    def __repr__(self) -> str:
+        return "<RecordSigner>"  # without a secret
+
+    def sign(self, channel: bytes, origin: bytes, number: int, body: bytes) -> bytes:
+        """Return a body with a code in front, for one channel and one place in the order of the sender's messages."""
+        return _code(self._checks[0], channel, origin, number, body) + body
+
+    def read(self, channel: bytes, origin: bytes, number: int, signed: bytes) -> bytes:
+        """Return the body of a message that was kept for a channel.
+
+        Raises:
+            InvalidMessage: it is not signed with one of the secrets, for this channel and place.
+        """
+        code, body = signed[:CODE_SIZE], signed[CODE_SIZE:]
+        if not any(compare_digest(_code(check, channel, origin, number, body), code) for check in self._checks):
+            raise InvalidMessage("what a log keeps is not signed, or with another secret, or not for this room")
+        return body
+
+
+def _code(keyed: blake2b, channel: bytes, origin: bytes, number: int, body: bytes) -> bytes:
+    code = keyed.copy()
+    code.update(_RECORDED.pack(RECORD_VERSION, origin, number, len(channel)) + channel)
+    code.update(body)
+    return code.digest()
 
 
 def sender_of(message: bytes) -> str | None:

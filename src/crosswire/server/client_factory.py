@@ -115,8 +115,9 @@ class ClientFactory:
             self._wheel,
             self._max_calls,
         )
+        positions = handshake.take_positions()
         if level >= KEEPS_POSITIONS:
-            client.offered = OfferedPositions(handshake.take_positions())
+            client.offered = OfferedPositions(positions)
         client.socket = Socket(
             client,
             handshake,

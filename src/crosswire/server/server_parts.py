@@ -195,4 +195,4 @@ class ServerParts:
         self._client_factory.policies = SocketPolicies(node.policies, self._skipped)
         self.authorities.revocations = node.revocations.table
         self._subscriptions.attach(node.client_channels)
-        self._duplicates.attach(node.client_channels, self.tasks)
+        self._duplicates.attach(node.user_channels, self.tasks)

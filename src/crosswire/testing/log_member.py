@@ -170,7 +170,7 @@ class LogMember:
         previous: int = 0,
         new_epoch: bool = False,
         settling: float = 0.0,
-    ) -> Sequence[LogPosition]:
+    ) -> list[LogPosition]:
         """Append messages and return their positions.
 
         Raises:
@@ -178,7 +178,7 @@ class LogMember:
         """
         numbered = [self.message(each) if isinstance(each, bytes) else each for each in messages]
         begun = self.begin(log, *numbered, previous=previous, new_epoch=new_epoch, settling=settling)
-        return await asyncio.wait_for(begun, ANSWER_TIMEOUT)
+        return list(await asyncio.wait_for(begun, ANSWER_TIMEOUT))
 
     async def bodies(self, log: RoomLog, after: int = 0, *, limit: int | None = None) -> list[bytes]:
         """Read the bodies that the log of a room keeps after an offset."""

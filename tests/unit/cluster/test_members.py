@@ -9,7 +9,7 @@ import pytest
 from crosswire.cluster.clients import NoClients
 from crosswire.cluster.dialect import Asker
 from crosswire.cluster.history.declarations import Declarations
-from crosswire.cluster.interface import Bus, BusEvents
+from crosswire.cluster.interface import Bus, BusEvents, Receive
 from crosswire.cluster.life_checks import LifeChecks
 from crosswire.cluster.members import HOLDER_TIMEOUT, WELCOME_TIMEOUT, Members
 from crosswire.cluster.memory import MemoryBus
@@ -60,9 +60,12 @@ class RecordingPort(OrderedPort):
         plain: bool = False,
         is_readable: IsReadable | None = None,
         unproven: ReceiveUnproven | None = None,
+        take_record: Receive | None = None,
     ) -> None:
         self.receivers[channel] = receive
-        super().subscribe(channel, receive, plain=plain, is_readable=is_readable, unproven=unproven)
+        super().subscribe(
+            channel, receive, plain=plain, is_readable=is_readable, unproven=unproven, take_record=take_record
+        )
 
 
 class Peer:

@@ -26,6 +26,7 @@ class ReceiversUnderTest:
         self.takes: dict[bytes, Receive] = {}
         self.got: list[bytes] = []
         self.unreadable = 0
+        self.strays: list[tuple[bytes, bytes]] = []
         self.missed: list[float] = []
         self.missed_on: list[set[bytes]] = []
         self.open(CHANNEL, self.got.append)
@@ -35,6 +36,9 @@ class ReceiversUnderTest:
 
     def message_unreadable(self, message: bytes) -> None:
         self.unreadable += 1
+
+    def record_came(self, channel: bytes, message: bytes) -> None:
+        self.strays.append((channel, message))
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
         self.missed.append(since)

@@ -12,6 +12,7 @@ from crosswire.core.audience import (
     Everyone,
     Excluded,
     Room,
+    RoomDispatcher,
     Target,
     ToRoom,
     ToUsers,
@@ -55,7 +56,7 @@ def everyone(recorder: Recorder) -> Audience:
 
 @pytest.fixture
 def room(recorder: Recorder) -> Room:
-    return Room(LOBBY, cast(Dispatcher, recorder))
+    return Room(LOBBY, cast(RoomDispatcher, recorder))
 
 
 def test_send_passes_its_arguments_to_the_dispatcher(everyone: Audience, recorder: Recorder) -> None:
@@ -63,7 +64,7 @@ def test_send_passes_its_arguments_to_the_dispatcher(everyone: Audience, recorde
     everyone.send("news")
     everyone.send("news", exclude=[])
     assert recorder.asked == [
-        ("send", Everyone(), "news", {"a": 1}, Excluded(("3",), ("socket of 4",)), True, None),
+        ("send", Everyone(), "news", {"a": 1}, Excluded(("3",), ("socket of 4",), ("4",)), True, None),
         ("send", Everyone(), "news", None, None, False, None),
         ("send", Everyone(), "news", None, None, False, None),
     ]

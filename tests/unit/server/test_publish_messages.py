@@ -1,14 +1,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from crosswire.cluster.clients import NoClients
-from crosswire.core.audience import Audiences, Everyone, Target, ToRoom, ToUsers
+from crosswire.core.audience import Audiences, Everyone, RoomDispatcher, Target, ToRoom, ToUsers
 from crosswire.errors import InvalidMessage
 from crosswire.server.publish_messages import describe, read_messages
 
@@ -48,7 +48,7 @@ INVALID: list[tuple[Any, str]] = [
 
 
 def read(content: object) -> list[tuple[Target, str, object, list[str]]]:
-    messages = read_messages(json.dumps(content).encode(), Audiences(NoClients()))
+    messages = read_messages(json.dumps(content).encode(), Audiences(cast(RoomDispatcher, NoClients())))
     return [(each.audience.target, each.event, msgspec.json.decode(each.data), each.exclude) for each in messages]
 
 
@@ -110,7 +110,7 @@ def test_the_description_refuses_what_is_refused(content: Any) -> None:
 )
 def test_a_body_that_is_no_json_is_another_error(body: bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - InvalidMessage is none
-        read_messages(body, Audiences(NoClients()))
+        read_messages(body, Audiences(cast(RoomDispatcher, NoClients())))
 
 
 def test_the_description_is_of_this_endpoint() -> None:

@@ -34,6 +34,7 @@ async def history_server(**limits: Any) -> AsyncIterator[tuple[FakeServer, Histo
         policies=EventPolicies(),
         revocations=SimpleNamespace(table=None),
         client_channels=lambda: channels,
+        user_channels=lambda: channels,
     )
     server.attach(cast(Any, node))
     try:

@@ -51,6 +51,8 @@ async def run(page: Page) -> None:
         for number in range(190):
             assert (await thirteen.receive("part")).data["number"] == number
         await thirteen.receive("whole")
+        await page.run("What a client missed")
+        await _come_back(server)
     await _run_publish(page)
     await page.run("Pages and health checks")
     async with started(server), httpx.AsyncClient() as http:
@@ -74,6 +76,19 @@ async def _run_publish(page: Page) -> None:
         await page.run_block(page.take(section, "sh"))
         assert (await member.receive("news")).data == {"text": "hi"}
     page.names["server"] = server
+
+
+async def _come_back(server: Server) -> None:
+    async with connect(server, "/?token=token-of-7&_cw=2") as client:
+        await client.call("enter", {"room_id": "main"})
+        assert await client.call("post", {"text": "first"}) == {"accepted": True}
+        room, posted = await client.receive("$room"), await client.receive("posted")
+        assert (room.data["recovered"], posted.data) == (None, {"text": "first"})
+    server.room("lobby", "main").send("posted", {"text": "second"})
+    async with connect(server, f"/?token=token-of-7&_cw=2&_cw_at={room.data['at']}") as client:
+        await client.call("enter", {"room_id": "main"})
+        assert (await client.receive("$room")).data["recovered"] is True
+        assert [(await client.receive("posted")).data["text"] for _ in range(2)] == ["first", "second"]
 
 
 async def _fill_a_room(server: Server) -> None:

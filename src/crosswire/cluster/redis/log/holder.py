@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 from crosswire.cluster.log.interface import Append, AppendFailure
@@ -263,18 +263,17 @@ class Holder:
             entry(reply)
             return
         self._on_their_way -= 1
-        if type(reply) is list:
+        if isinstance(reply, bytes | list):
             self._kept(entry, reply)
         else:
             self._not_kept(entry, reply)
         if self._again and not self._on_their_way:
             self._send_again()
 
-    def _kept(self, append: Append, reply: list[Any]) -> None:
+    def _kept(self, append: Append, reply: bytes | list[Any]) -> None:
         try:
-            epoch, *places = reply
-            positions = _positions(epoch.decode("ascii"), places, len(append.messages))
-        except (ValueError, AttributeError):
+            positions = read_positions(reply, len(append.messages))
+        except ValueError:
             append.failed(AppendFailure.REFUSED, f"its answer can't be read: {reply!r:.200}")
         else:
             append.kept(positions)
@@ -358,19 +357,23 @@ def _is_forgotten(reply: Any) -> bool:
     return isinstance(reply, Exception) and str(reply).startswith("NOSCRIPT")
 
 
-def _positions(epoch: str, places: list[Any], count: int) -> list[LogPosition]:
+def read_positions(reply: bytes | list[Any], count: int) -> Sequence[LogPosition]:
     """Read the positions of messages: see ``lua/append.lua``.
 
     Raises:
         ValueError: there are no such positions.
     """
-    if len(places) != count:
-        (first,) = places
-        return [LogPosition(epoch, offset) for offset in range(first, first + count)]
-    return [LogPosition(epoch, place) if isinstance(place, int) else _position(place) for place in places]
+    if isinstance(reply, bytes):
+        first = _position(reply)
+        return (first,) if count == 1 else [LogPosition(first.epoch, first.offset + more) for more in range(count)]
+    epoch, *places = reply
+    if len(places) != count or not isinstance(epoch, bytes):
+        raise ValueError("there is not a position for each message")
+    name = epoch.decode()
+    return [LogPosition(name, place) if isinstance(place, int) else _position(place) for place in places]
 
 
-def _position(place: Any) -> LogPosition:
-    if isinstance(place, bytes) and (position := parse_position(place.decode())) is not None:
-        return position
-    raise ValueError(f"{place!r} is no position")
+def _position(text: bytes) -> LogPosition:
+    if (position := parse_position(text.decode())) is None:
+        raise ValueError(f"{text!r} is no position")
+    return position

@@ -7,6 +7,7 @@
 -- messages: the id in the stream, and what was sent, of each. A reader of more than fits in comes again.
 local is_fresh, direction, from = ARGV[6] == '1', ARGV[7], tonumber(ARGV[8])
 local limit, max_bytes = tonumber(ARGV[9]), tonumber(ARGV[10])
+local begin, put_off_end, trim = seldom()
 
 local state = redis.call('HMGET', meta, 'e', 'n', 'r', 'u', 's')
 local epoch = state[1]
@@ -17,7 +18,7 @@ end
 if not epoch then
     epoch = begin('', 0, '', state[1], false)
     put_off_end(false)
-    redis.call('PUBLISH', channel, record(epoch, 0, string.rep('\0', 16)))
+    redis.call('PUBLISH', channel, struct.pack(HEADER, VERSION, epoch, 0, now) .. string.rep('\0', 16))
     return {epoch, 0, 0, now}
 end
 put_off_end(false)

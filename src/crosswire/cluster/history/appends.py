@@ -1,0 +1,343 @@
+"""The way of this node's messages into the logs of rooms, in order, and past them where a log can't be reached."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Protocol
+
+from crosswire.cluster.history.room_queue import Batch, Outgoing, RoomQueue
+from crosswire.cluster.log.interface import Append, AppendFailure, Log, NewMessage, RoomLog
+from crosswire.core.audience import ToRoom
+from crosswire.core.positions import LogPosition
+from crosswire.errors import BusUnavailable
+from crosswire.runtime import environment
+from crosswire.runtime.log_records import get_logger
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
+
+PATIENCE = 1.0
+"""Seconds that messages wait for a log that can't be reached; then they are delivered without a position."""
+RETRY_AFTER = 0.1
+"""Seconds after which messages are appended again, and at which it is checked how long messages wait for a log."""
+EPOCH_RETRY_AFTER = 1.0
+"""Seconds after which a new epoch is tried again that no message waits for."""
+SETTLING = 3.0
+"""Seconds of a new epoch whose positions are not good for a recovery, as messages may still be on other paths."""
+MOVED_FOR = 10.0
+"""Seconds after a change of the holders in which some nodes may not know of it, and use other ones."""
+
+MAYBE_KEPT = (
+    "the log of the room does not say in time whether the message is kept: perhaps it is, and was heard. Publish it "
+    "again with the same id=, and it is kept and heard once"
+)
+"""Text of an error for a message that a log may have kept."""
+NOT_KEPT = "the message is not kept, and nobody has got it: the log of the room can't be reached"
+"""Text of an error for a message that was not handed to a log."""
+
+logger = get_logger("crosswire.history")
+
+
+class Fallback(Protocol):
+    """Delivers messages that a log does not have."""
+
+    def deliver(self, room: ToRoom, message: Outgoing) -> None:
+        """Deliver a message to the clients of this node that have not got it yet, without a position."""
+
+    def publish(self, room: ToRoom, message: Outgoing) -> bool:
+        """Send a message to the other nodes past the log; return False if none can be reached."""
+        ...
+
+    def void(self, room: ToRoom) -> None:
+        """Take note, and tell all nodes, that messages of a room were delivered that its log does not have."""
+
+    def began(self, room: ToRoom) -> None:
+        """Take note, and tell all nodes, that a room's log has a new epoch, for which it was void."""
+
+
+class Appends:
+    """The queues of all rooms.
+
+    What is sent in one turn of the event loop to one room is appended together, at the end of the turn. While a log
+    can't be reached, messages wait for it, for :data:`PATIENCE`. Then those that nobody waits for go past it: they are
+    delivered here, and to other nodes over the bus; if these can't be reached either, they are kept for the log. The
+    next append then begins a new epoch, as no position before is good for a recovery any more.
+
+    Args:
+        origin: of this node, 8 bytes.
+        log: the logs.
+        log_of: returns the log of a room.
+        fallback: delivers messages that a log does not have.
+        release: gives back bytes of the send buffer.
+
+    Attributes:
+        appended: number of messages that were kept.
+    """
+
+    def __init__(
+        self,
+        origin: bytes,
+        log: Log,
+        log_of: Callable[[ToRoom], RoomLog],
+        fallback: Fallback,
+        release: Callable[[int], None],
+    ) -> None:
+        self._origin = origin
+        self._log = log
+        self._log_of = log_of
+        self._fallback = fallback
+        self._release = release
+        self._queues: dict[ToRoom, RoomQueue] = {}
+        self._dirty: dict[ToRoom, None] = {}  # those to be appended at the end of the turn
+        self._waiting: dict[ToRoom, None] = {}  # those that wait for a log that can't be reached, or has just failed
+        self._down_since: dict[str, float] = {}  # by holder
+        self._timer: asyncio.TimerHandle | None = None
+        self._moved = -MOVED_FOR
+        self._all_done: asyncio.Event | None = None
+        self._is_closed = False
+        self._warnings = ThrottledWarnings(logger)
+        self.appended = 0
+
+    @property
+    def pending(self) -> int:
+        """Number of messages that are not kept yet."""
+        return sum(map(len, self._queues.values()))
+
+    @property
+    def settling(self) -> float:
+        """Seconds of an epoch that begins now whose positions are not good for a recovery."""
+        return SETTLING if environment.monotonic() - self._moved < MOVED_FOR else 0.0
+
+    def add(self, room: ToRoom, message: Outgoing) -> None:
+        """Append a message at the end of this turn of the event loop, or as soon as the log can be reached."""
+        self._queue(room).waiting.append(message)
+        self._schedule(room)
+
+    def begin_epoch(self, room: ToRoom, settling: float = 0.0) -> None:
+        """Begin a new epoch as soon as the log can be reached: messages were delivered that it does not have."""
+        queue = self._queue(room)
+        queue.new_epoch = True
+        queue.settling = max(queue.settling, settling)
+        self._schedule(room)
+
+    def withdraw(self, room: ToRoom, message: Outgoing) -> None:
+        """Take back a message whose sender does not wait any more, unless it was handed to the log."""
+        if (queue := self._queues.get(room)) is not None:
+            queue.withdraw(message)
+            self._drop_if_idle(queue)
+
+    # The holders of the logs
+
+    def holder_changed(self, holder: str) -> None:
+        """Append what waits for a holder that can be reached again, and take note of one that can't."""
+        for room, queue in self._queues.items():
+            log = self._log_of(room)
+            if self._log.holder(log) == holder and self._log.is_available(log):
+                self._down_since.pop(holder, None)
+                queue.not_before = 0.0
+                self._schedule(room)
+
+    def logs_moved(self) -> None:
+        """Take note that the logs of some rooms have another holder from now on."""
+        self._moved = environment.monotonic()
+        for room in list(self._waiting):
+            self._schedule(room)
+
+    # Appending
+
+    def flush(self) -> None:
+        """Append everything that waits for the end of the turn."""
+        dirty, self._dirty = self._dirty, {}
+        now = environment.monotonic()
+        for room in dirty:
+            if (queue := self._queues.get(room)) is not None:
+                self._flush(queue, now)
+
+    def _flush(self, queue: RoomQueue, now: float) -> None:
+        log = self._log_of(queue.room)
+        if not self._log.is_available(log):
+            self._down_since.setdefault(self._log.holder(log), now)
+            self._wait(queue, now)
+            return
+        self._down_since.pop(self._log.holder(log), None)
+        if now < queue.not_before:
+            self._wait(queue, now)
+            return
+        self._waiting.pop(queue.room, None)
+        batch = queue.take_batch(self.settling)
+        if batch is not None:
+            self._log.append(self._append(log, queue, batch))
+
+    def _append(self, log: RoomLog, queue: RoomQueue, batch: Batch) -> Append:
+        return Append(
+            log,
+            self._origin,
+            batch.previous,
+            [NewMessage(each.number, each.body, each.id) for each in batch.messages],
+            batch.new_epoch,
+            batch.settling,
+            partial(self._kept, queue, batch),
+            partial(self._failed, queue, batch),
+        )
+
+    def _kept(self, queue: RoomQueue, batch: Batch, positions: Sequence[LogPosition]) -> None:
+        self.appended += len(batch.messages)
+        queue.kept(batch, iter(positions))
+        if batch.new_epoch:
+            self._fallback.began(queue.room)
+        self._go_on(queue)
+
+    def _failed(self, queue: RoomQueue, batch: Batch, failure: AppendFailure, why: str) -> None:
+        now = environment.monotonic()
+        queue.not_before = now + (RETRY_AFTER if batch.messages else EPOCH_RETRY_AFTER)
+        if failure is AppendFailure.LOST:
+            queue.lost(batch)
+        else:
+            self._warnings.warn("refused", "the log of a room does not keep messages: %s", why)
+            self._pass_by(queue, queue.refused(batch), partial(_refused, why))
+        self._go_on(queue)
+
+    def _go_on(self, queue: RoomQueue) -> None:
+        """Append what waits, if there is something, now that an append has its answer."""
+        if queue.waiting or queue.new_epoch:
+            self._schedule(queue.room)
+        else:
+            self._drop_if_idle(queue)
+
+    def _queue(self, room: ToRoom) -> RoomQueue:
+        queue = self._queues.get(room)
+        if queue is None:
+            queue = self._queues[room] = RoomQueue(room, self._release)
+        return queue
+
+    def _drop_if_idle(self, queue: RoomQueue) -> None:
+        if queue.is_idle and self._queues.get(queue.room) is queue:
+            del self._queues[queue.room]
+            self._waiting.pop(queue.room, None)
+            if not self._queues and self._all_done is not None:
+                self._all_done.set()
+
+    def _schedule(self, room: ToRoom) -> None:
+        if self._is_closed:
+            return
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self._dirty[room] = None
+
+    # Past the log
+
+    def _wait(self, queue: RoomQueue, now: float) -> None:
+        """Let messages wait for the log, or go past it if they have waited for long enough."""
+        self._waiting[queue.room] = None
+        self._pass_if_due(queue, now)
+        if self._timer is None and self._waiting and not self._is_closed:
+            self._timer = asyncio.get_running_loop().call_later(RETRY_AFTER, self._check_waiting)
+
+    def _check_waiting(self) -> None:
+        self._timer = None
+        waiting, self._waiting = self._waiting, {}
+        now = environment.monotonic()
+        for room in waiting:
+            if (queue := self._queues.get(room)) is not None:
+                self._flush(queue, now)
+
+    def _pass_if_due(self, queue: RoomQueue, now: float) -> None:
+        if queue.is_failing or queue.is_in_flight:
+            return
+        log = self._log_of(queue.room)
+        down = self._down_since.get(self._log.holder(log))
+        if down is None or self._log.is_available(log):
+            return
+        oldest = next((each.since for each in queue.waiting if each.position is None), now)
+        if now - min(down, oldest) >= PATIENCE:
+            self._pass_by(queue, queue.take_waiting(), None)
+
+    def _pass_by(
+        self, queue: RoomQueue, messages: Sequence[Outgoing], error: Callable[[Outgoing], BusUnavailable] | None
+    ) -> None:
+        """Deliver messages past the log.
+
+        Those that a sender waits for are not, or a second attempt of the sender might be heard twice.
+
+        Args:
+            queue: of their room.
+            messages: of the queue, taken out of it.
+            error: makes the error for a sender that waits; None to let it wait for the log.
+        """
+        remaining: list[Outgoing] = []
+        passed = False
+        for each in messages:
+            if each.position is not None and error is None and not each.is_abandoned:
+                remaining.append(each)
+            elif each.position is not None:
+                if not each.is_abandoned:
+                    each.position.set_exception(error(each) if error is not None else _abandoned(each))
+                queue.discard(each)
+            else:
+                passed = passed or not each.delivered
+                if self._deliver(queue, each):
+                    passed = True
+                    queue.discard(each)
+                else:
+                    remaining.append(each)
+        queue.put_back(remaining)
+        if passed:
+            self.note_void(queue.room)
+        else:
+            self._drop_if_idle(queue)
+
+    def _deliver(self, queue: RoomQueue, message: Outgoing) -> bool:
+        """Deliver a message here, unless it was, and to other nodes; return False if none can be reached."""
+        if not message.delivered:
+            message.delivered = True
+            self._fallback.deliver(queue.room, message)
+        if not self._fallback.publish(queue.room, message):
+            return False
+        queue.settling = SETTLING
+        return True
+
+    def note_void(self, room: ToRoom) -> None:
+        """Take note that messages of a room are not in its log, and were delivered or are lost: a new epoch is due."""
+        queue = self._queue(room)
+        queue.new_epoch = True
+        if not queue.is_void_known:
+            queue.is_void_known = True
+            self._fallback.void(room)
+        self._schedule(room)
+
+    # Stopping
+
+    async def finish(self, timeout: float) -> None:
+        """Wait until everything is kept, for ``timeout`` seconds at most."""
+        self.flush()
+        if not self._queues:
+            return
+        self._all_done = asyncio.Event()
+        with suppress(TimeoutError):  # what is left is delivered past the logs: see close
+            async with asyncio.timeout(timeout):
+                await self._all_done.wait()
+
+    def close(self) -> int:
+        """Deliver past the logs what is left, after the logs were stopped; return the number of messages that are lost.
+
+        Nothing is appended from now on.
+        """
+        self._is_closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for queue in list(self._queues.values()):
+            self._pass_by(queue, queue.take_waiting(), _abandoned)
+        return self.pending
+
+
+def _refused(why: str, _message: Outgoing) -> BusUnavailable:
+    return BusUnavailable(f"the message is not kept, and nobody has got it: {why}")
+
+
+def _abandoned(message: Outgoing) -> BusUnavailable:
+    """Return the error for a sender that does not wait for a message any more."""
+    if message.tried:
+        return BusUnavailable(MAYBE_KEPT)
+    return BusUnavailable(NOT_KEPT)

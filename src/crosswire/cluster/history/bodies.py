@@ -1,0 +1,79 @@
+"""The messages that logs keep: how this node makes them, and how it reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from crosswire.core import envelopes
+from crosswire.core.audience import Excluded
+from crosswire.core.envelopes import ClientMessage, LogPlace
+from crosswire.core.formats import EncodedMessage, require_event_message
+from crosswire.core.log_records import LogRecord
+from crosswire.core.positioned_messages import with_position
+from crosswire.core.positions import LogPosition
+from crosswire.core.signing import RecordSigner
+from crosswire.core.timeline import Kept
+from crosswire.errors import InvalidMessage
+
+
+class Bodies:
+    """Makes and reads the messages of rooms that keep history, as the logs have them.
+
+    Args:
+        origin: of this node, 8 bytes.
+        keys: with which messages are signed; empty if they are not.
+    """
+
+    __slots__ = ("_origin", "_signer")
+
+    def __init__(self, origin: bytes, keys: Sequence[bytes]) -> None:
+        self._origin = origin
+        self._signer = RecordSigner(keys) if keys else None
+
+    def make(self, channel: bytes, number: int, message: EncodedMessage, excluded: Excluded | None) -> bytes:
+        """Encode a message for the log of the room that has a channel."""
+        body = self.copy(number, message, excluded, waits=False)
+        return body if self._signer is None else self._signer.sign(channel, self._origin, number, body)
+
+    def copy(self, number: int, message: EncodedMessage, excluded: Excluded | None, *, waits: bool) -> bytes:
+        """Encode a copy of a message for the bus; with ``waits`` for receivers that get it from the log, probably."""
+        users, sockets, owners = ((), (), ()) if excluded is None else _parts(excluded)
+        place = LogPlace(self._origin, number, waits, owners)
+        return envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets, message.policy, place))
+
+    def read(self, channel: bytes, record: LogRecord) -> Kept:
+        """Return a message of a log, with its position.
+
+        Raises:
+            InvalidMessage, InvalidPayload: it is none, or not signed as it should be.
+        """
+        encoded, excluded = self.read_unplaced(channel, record)
+        positioned = with_position(encoded, LogPosition(record.epoch, record.offset))
+        return Kept(record.offset, record.time, record.origin, record.number, positioned, excluded)
+
+    def read_unplaced(self, channel: bytes, record: LogRecord) -> tuple[EncodedMessage, Excluded | None]:
+        """Return a message of a log without its position, and whom it is not for.
+
+        Raises:
+            InvalidMessage, InvalidPayload: as :meth:`read`.
+        """
+        body = record.body
+        if self._signer is not None:
+            body = self._signer.read(channel, record.origin, record.number, body)
+        message = envelopes.decode(body)
+        if not isinstance(message, ClientMessage):
+            raise InvalidMessage(f"a log keeps messages for clients, not {type(message).__name__}")
+        encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
+        return encoded, excluded_of(message)
+
+
+def excluded_of(message: ClientMessage) -> Excluded | None:
+    """Return the users and sockets that a message is not for; None if there are none."""
+    users, sockets = message.exclude, message.exclude_sockets
+    if not (users or sockets):
+        return None
+    return Excluded(users, sockets, () if message.place is None else message.place.exclude_owners)
+
+
+def _parts(excluded: Excluded) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+    return excluded.users, excluded.sockets, excluded.owners

@@ -1,0 +1,265 @@
+"""History of rooms on one node that has logs: what is sent, what members hear, and what was said."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+
+from crosswire.cluster.clients import Clients
+from crosswire.cluster.history.appends import MAYBE_KEPT, NOT_KEPT, SETTLING, Appends
+from crosswire.cluster.history.bodies import Bodies
+from crosswire.cluster.history.declarations import KeptNamespaces
+from crosswire.cluster.history.held_copies import Copy, HeldCopies
+from crosswire.cluster.history.pages import read_page
+from crosswire.cluster.history.past_log import PastLog
+from crosswire.cluster.history.room_queue import Outgoing
+from crosswire.cluster.history.rooms import OpenRooms
+from crosswire.cluster.history.void_notices import VoidNotices
+from crosswire.cluster.history.voids import NOBODY, VoidRooms
+from crosswire.cluster.log.interface import Append, AppendFailure, Log, LogEvents, RoomLog
+from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
+from crosswire.cluster.send_buffer import OVERHEAD
+from crosswire.core.audience import Excluded, ToRoom
+from crosswire.core.envelopes import LogPlace
+from crosswire.core.formats import EncodedMessage
+from crosswire.core.positions import LogPosition
+from crosswire.errors import BusUnavailable
+from crosswire.runtime import environment
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.types import HistoryPage, Position
+
+KEPT_TIMEOUT = 5.0
+"""Seconds that a publish waits until its message is kept."""
+MAX_PUBLISHES = 10_000
+"""Publishes of one node that wait until their messages are kept; one more is refused."""
+DRAIN_TIME = 0.5
+"""Seconds for which a node that stops waits until its messages are kept."""
+TICK = 0.5
+"""Seconds between two looks at what is to be done again."""
+COMPARE_INTERVAL = 30.0
+"""Seconds between two comparisons of all rooms with their logs."""
+
+
+class NodeHistory:
+    """The messages of rooms that keep history, on their way to the logs and from there; the ``LogEvents`` of the log.
+
+    Args:
+        kept: the options of the namespaces that keep history.
+        port: the node's end of the bus.
+        native: has the rooms' channels.
+        clients: of the node.
+        bodies: encodes and reads messages.
+        voids: the rooms that are void.
+        notices: tells other nodes of them.
+        living: returns the names of the other nodes.
+        sends_copies: returns whether each message is published on the bus too, where it is not lost with the log.
+        tasks: where background tasks run.
+        open_log: makes the log.
+
+    Attributes:
+        log: the logs of all rooms.
+        rooms: those that have members here.
+        appends: the messages on their way to the logs.
+        dropped: number of messages that are lost.
+    """
+
+    def __init__(
+        self,
+        kept: KeptNamespaces,
+        port: OrderedPort,
+        native: NativeDialect,
+        clients: Clients,
+        bodies: Bodies,
+        voids: VoidRooms,
+        notices: VoidNotices,
+        living: Callable[[], Collection[str]],
+        sends_copies: Callable[[], bool],
+        tasks: BackgroundTasks,
+        open_log: Callable[[LogEvents], Log],
+    ) -> None:
+        self._kept = kept
+        self._port = port
+        self._native = native
+        self._bodies = bodies
+        self._voids = voids
+        self._living = living
+        self._sends_copies = sends_copies
+        self._held = HeldCopies(lambda: port.bus_port.hold_time, self._look_at_copy)
+        self._number = self._publishes = 0
+        self._compared = environment.monotonic()
+        self.dropped = 0
+        self.log = open_log(self)
+        self.rooms = OpenRooms(
+            native,
+            port,
+            self.log,
+            self.log_of,
+            bodies,
+            clients,
+            tasks,
+            self._prepare_read,
+            self._voided,
+            voids.__contains__,
+            self._unplaced,
+        )
+        fallback = PastLog(port.origin, port, native, clients, self.rooms, bodies, voids, notices, living)
+        self.appends = Appends(port.origin, self.log, self.log_of, fallback, port.release)
+
+    def log_of(self, room: ToRoom) -> RoomLog:
+        """Return the log of a room, with the options that hold now."""
+        size, ttl = self._kept[room.namespace]
+        return RoomLog(room, self._native.room_channel(room.namespace, room.id), size, ttl)
+
+    # Sending
+
+    def send(self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None) -> None:
+        """Send a message to a room by way of its log. Never waits.
+
+        Raises:
+            BusUnavailable: too much waits already, and that is the policy.
+        """
+        outgoing = self._outgoing(room, message, excluded)
+        if outgoing is None:
+            self.appends.note_void(room)  # nobody gets it, and nobody may be told that nothing is missing
+            return
+        self.appends.add(room, outgoing)
+        if self._sends_copies():
+            copy = self._bodies.copy(outgoing.number, message, excluded, waits=True)
+            self._port.publish(self._native.room_channel(room.namespace, room.id), copy)
+
+    async def publish(self, room: ToRoom, message: EncodedMessage, id: str | None) -> Position:
+        """Send a message to a room by way of its log; return its position as soon as it is kept.
+
+        Raises:
+            BusUnavailable: it is not known to be kept within 5 seconds.
+        """
+        if self._publishes >= MAX_PUBLISHES:
+            raise BusUnavailable(f"{MAX_PUBLISHES} messages wait already until they are kept: try again later")
+        future: asyncio.Future[LogPosition] = asyncio.get_running_loop().create_future()
+        outgoing = self._outgoing(room, message, None, id, future)
+        if outgoing is None:
+            raise BusUnavailable("too much waits already to be sent, so the message is not kept: try again later")
+        self._publishes += 1
+        try:
+            self.appends.add(room, outgoing)
+            async with asyncio.timeout(KEPT_TIMEOUT):
+                return Position(str(await future))
+        except TimeoutError:
+            raise BusUnavailable(MAYBE_KEPT if outgoing.tried else NOT_KEPT) from None
+        finally:
+            self._publishes -= 1
+            future.cancel()
+            self.appends.withdraw(room, outgoing)
+
+    def _outgoing(
+        self,
+        room: ToRoom,
+        message: EncodedMessage,
+        excluded: Excluded | None,
+        id: str | None = None,
+        position: asyncio.Future[LogPosition] | None = None,
+    ) -> Outgoing | None:
+        """Make a message for a log, and take its bytes of the send buffer; return None if there is no room."""
+        self._number = number = self._number + 1
+        channel = self._native.room_channel(room.namespace, room.id)
+        body = self._bodies.make(channel, number, message, excluded)
+        size = len(channel) + len(body) + OVERHEAD
+        if not self._port.reserve(size):
+            return None
+        return Outgoing(number, message, excluded, body, environment.monotonic(), size, id, position)
+
+    async def page(self, room: ToRoom, before: LogPosition | None, limit: int) -> HistoryPage:
+        """Return the last messages of a room, or those before a position.
+
+        Raises:
+            BusUnavailable: the log can't be read.
+        """
+        return await read_page(self.log, self.log_of(room), self._bodies, before, limit)
+
+    # LogEvents
+
+    def holder_changed(self, holder: str) -> None:
+        """Append and read what waits for a log that can be reached again."""
+        self.appends.holder_changed(holder)
+        self.rooms.holder_changed(holder)
+
+    def logs_moved(self) -> None:
+        """Read the logs of all rooms again, as those of some begin anew elsewhere."""
+        self.appends.logs_moved()
+        self.rooms.compare()
+        self._compared = environment.monotonic() - COMPARE_INTERVAL + 2 * SETTLING  # nodes may not know of it yet
+
+    # Messages past the logs
+
+    def _unplaced(
+        self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None, place: LogPlace | None
+    ) -> None:
+        """Take a message that did not come from the log of its room."""
+        if place is not None and place.waits:
+            self._held.hold(room, message, excluded, place)
+        elif self.rooms.deliver_unplaced(room, message, excluded, place) and place is None:
+            self._voids.note(room, NOBODY)  # the sender knows nothing of the log
+
+    def _look_at_copy(self, copy: Copy) -> None:
+        """Deliver a copy if the log has not brought the message."""
+        if self.rooms.deliver_unplaced(copy.room, copy.message, copy.excluded, copy.place):
+            self._voids.note(copy.room, NOBODY)
+
+    def _voided(self, room: ToRoom) -> None:
+        """Begin a new epoch, as members have heard messages of one that is over."""
+        self.appends.note_void(room)
+
+    def _prepare_read(self, room: ToRoom) -> None:
+        """Let the epoch of a log that has moved begin as unsettled: some nodes may not know yet that it has."""
+        settling = self.appends.settling
+        if settling:
+            origin = self._port.origin
+            self.log.append(
+                Append(self.log_of(room), origin, 0, (), False, settling, _ignore_positions, _ignore_failure)
+            )
+
+    # In the background
+
+    async def watch(self) -> None:
+        """Do again what has failed, and compare the rooms with their logs twice a minute, until cancelled."""
+        while True:
+            await asyncio.sleep(TICK)
+            self.rooms.read_pending()
+            self._begin_epochs()
+            now = environment.monotonic()
+            if now - self._compared >= COMPARE_INTERVAL:
+                self._compared = now
+                self.rooms.compare()
+
+    def _begin_epochs(self) -> None:
+        """Begin a new epoch in rooms that are void, and for which no other node does it."""
+        living = self._living()
+        for opened in self.rooms.all():
+            if not opened.timeline.is_loaded:
+                continue
+            if opened.timeline.position is not None:  # another node has begun one
+                self._voids.resolved(opened.room, living)
+            elif opened.room not in self._voids:
+                self._voids.note(opened.room, NOBODY)
+        for room in self._voids.due(living, self._is_available):
+            self.appends.begin_epoch(room)
+
+    def _is_available(self, room: ToRoom) -> bool:
+        return room.namespace in self._kept and self.log.is_available(self.log_of(room))
+
+    async def stop(self) -> None:
+        """Let messages get into the logs for a short while, deliver the rest past them, and disconnect."""
+        await self.appends.finish(DRAIN_TIME)
+        await self.log.stop()
+        self.dropped += self.appends.close()
+        self.rooms.clear()
+        self._held.close()
+
+
+def _ignore_positions(_positions: Sequence[LogPosition]) -> None:
+    """Ignore that an epoch has begun: a read follows."""
+
+
+def _ignore_failure(_failure: AppendFailure, _why: str) -> None:
+    """Ignore that no epoch has begun: a read follows, and fails too."""

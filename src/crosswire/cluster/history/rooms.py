@@ -1,0 +1,330 @@
+"""The rooms that keep history and have members on this node: their timelines, kept in step with the logs."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+
+from crosswire.cluster.clients import Clients
+from crosswire.cluster.history.bodies import Bodies
+from crosswire.cluster.log.interface import Log, RoomLog, Tail
+from crosswire.cluster.native import NativeDialect
+from crosswire.cluster.ordered_port import OrderedPort
+from crosswire.core.audience import Excluded, ToRoom
+from crosswire.core.envelopes import LogPlace
+from crosswire.core.formats import EncodedMessage
+from crosswire.core.log_records import LogRecord, unpack_record
+from crosswire.core.positions import LogPosition
+from crosswire.core.timeline import Change, Kept, Timeline
+from crosswire.errors import BusUnavailable, InvalidMessage, InvalidPayload
+from crosswire.runtime import environment
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
+from crosswire.runtime.throttled_warnings import ThrottledWarnings
+
+MAX_READS = 16
+"""Reads of logs by one node at the same time; others wait for their turn."""
+MAX_COMPARED = 256
+"""Rooms whose last positions are asked for at once."""
+BEGINNING = 5.0
+"""Seconds that may pass until all nodes know that a room keeps history: what is kept then is new to members."""
+TRIMMED = "trimmed"
+"""Reason of a loss that could not be repaired: the log does not have the messages any more."""
+
+logger = get_logger("crosswire.history")
+
+
+class OpenRoom:
+    """A room that keeps history and has members here, or is about to have some.
+
+    Attributes:
+        room: its name.
+        channel: on which its log publishes.
+        timeline: its last messages, in order.
+        wants: offset after which the log is to be read; None if nothing has to be read.
+        reading: whether a task reads the log.
+        since: time of the monotonic clock, in seconds, at which nothing was missing.
+        had_members: whether it had members when it began to keep history, who have no position.
+        settled: where joins wait until the log was read, or can't be; None if they need not wait.
+    """
+
+    __slots__ = ("channel", "had_members", "reading", "room", "settled", "since", "timeline", "wants")
+
+    def __init__(self, room: ToRoom, channel: bytes, log: RoomLog, *, had_members: bool) -> None:
+        self.room = room
+        self.channel = channel
+        self.timeline = Timeline(log.size, log.ttl)
+        self.wants: int | None = 0
+        self.reading = False
+        self.since = environment.monotonic()
+        self.had_members = had_members
+        self.settled: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
+
+    def settle(self) -> None:
+        """Let joins wait no more."""
+        settled, self.settled = self.settled, None
+        if settled is not None and not settled.done():
+            settled.set_result(None)
+
+
+class OpenRooms:
+    """The rooms that keep history and have members on this node.
+
+    Args:
+        native: has the rooms' channels.
+        port: the node's end of the bus.
+        log: the logs.
+        log_of: returns the log of a room.
+        bodies: reads what logs keep.
+        clients: of this node.
+        tasks: where logs are read.
+        prepare: called with a room before its log is read.
+        voided: called with a room some messages of which were delivered here although its log does not have them.
+        is_void: returns whether messages of a room were delivered that its log does not have.
+        unplaced: takes a message that did not come from the log of its room.
+    """
+
+    def __init__(
+        self,
+        native: NativeDialect,
+        port: OrderedPort,
+        log: Log,
+        log_of: Callable[[ToRoom], RoomLog],
+        bodies: Bodies,
+        clients: Clients,
+        tasks: BackgroundTasks,
+        prepare: Callable[[ToRoom], None],
+        voided: Callable[[ToRoom], None],
+        is_void: Callable[[ToRoom], bool],
+        unplaced: Callable[[ToRoom, EncodedMessage, Excluded | None, LogPlace | None], None],
+    ) -> None:
+        self._native = native
+        self._port = port
+        self._log = log
+        self._log_of = log_of
+        self._bodies = bodies
+        self._clients = clients
+        self._tasks = tasks
+        self._prepare = prepare
+        self._voided = voided
+        self._is_void = is_void
+        self.unplaced = unplaced
+        self._rooms: dict[tuple[str, str], OpenRoom] = {}
+        self._reads = asyncio.Semaphore(MAX_READS)
+        self._comparing = False
+        self._warnings = ThrottledWarnings(logger)
+
+    def __len__(self) -> int:
+        return len(self._rooms)
+
+    def all(self) -> list[OpenRoom]:
+        """Return all rooms that are open."""
+        return list(self._rooms.values())
+
+    def get(self, namespace: str, id: str) -> OpenRoom | None:
+        """Return a room; None if it is not open."""
+        return self._rooms.get((namespace, id))
+
+    def open(self, room: ToRoom, *, heard: Sequence[tuple[bytes, int]] | None = None) -> None:
+        """Listen to the log of a room, and read it.
+
+        Args:
+            room: its name.
+            heard: origin and number of each message of the log that its members have got, if it has members already, as
+                it begins to keep history just now; None if it has none.
+        """
+        key = room.namespace, room.id
+        if key in self._rooms:
+            return
+        log = self._log_of(room)
+        opened = self._rooms[key] = OpenRoom(room, log.channel, log, had_members=heard is not None)
+        for origin, number in heard or ():
+            opened.timeline.take_unplaced(origin, number)
+        self._native.subscribe_kept_room(room, self)
+        if self._is_void(room):
+            opened.timeline.void()
+        self._read_soon(opened)
+
+    def close(self, namespace: str, id: str) -> None:
+        """Listen to a room no more, as it has no members."""
+        if (opened := self._rooms.pop((namespace, id), None)) is not None:
+            opened.settle()
+
+    def clear(self) -> None:
+        """Close all rooms, as the node stops."""
+        for opened in self._rooms.values():
+            opened.settle()
+        self._rooms.clear()
+
+    def resize(self, namespaces: set[str]) -> None:
+        """Keep as much of the rooms of some namespaces as is declared now."""
+        for opened in self._rooms.values():
+            if opened.room.namespace in namespaces:
+                log = self._log_of(opened.room)
+                opened.timeline.resize(log.size, log.ttl)
+
+    async def wait_settled(self, opened: OpenRoom) -> None:
+        """Wait until the log of a room was read, or is known to be out of reach."""
+        if opened.settled is not None:
+            await asyncio.shield(opened.settled)
+
+    # RoomInbox
+
+    def record(self, room: ToRoom, message: bytes) -> None:
+        """Take a message of the log of a room."""
+        opened = self._rooms.get((room.namespace, room.id))
+        if opened is None:
+            return
+        try:
+            record = unpack_record(message)
+            kept = self._bodies.read(opened.channel, record) if record.offset else None
+        except (InvalidMessage, InvalidPayload) as error:
+            self._native.note_unreadable(error)
+            return
+        self._apply(opened, opened.timeline.take(record.epoch, kept))
+
+    def deliver_unplaced(
+        self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None, place: LogPlace | None
+    ) -> bool:
+        """Deliver a message that did not come from the log of its room, unless that has brought it too.
+
+        No position of the room is good for a recovery then, until a new epoch begins. Return False if nothing was done.
+        """
+        opened = self._rooms.get((room.namespace, room.id))
+        if opened is None:
+            return False
+        if place is not None and not opened.timeline.take_unplaced(place.origin, place.number):
+            return False
+        opened.timeline.void()
+        self._clients.deliver(room, message, excluded)
+        return True
+
+    # Reading
+
+    def holder_changed(self, holder: str) -> None:
+        """Read what is to be read of logs that can be reached again."""
+        for opened in self._rooms.values():
+            if opened.wants is not None and self._log.holder(self._log_of(opened.room)) == holder:
+                self._read_soon(opened)
+
+    def read_pending(self) -> None:
+        """Read again where that has failed."""
+        for opened in self._rooms.values():
+            if opened.wants is not None:
+                self._read_soon(opened)
+
+    def _read_soon(self, opened: OpenRoom) -> None:
+        if not self._log.is_available(self._log_of(opened.room)):
+            opened.settle()
+        elif not opened.reading:
+            opened.reading = True
+            self._tasks.start(self._read(opened), "crosswire read of a room's log")
+
+    async def _read(self, opened: OpenRoom) -> None:
+        try:
+            while opened.wants is not None and self._rooms.get((opened.room.namespace, opened.room.id)) is opened:
+                with suppress(BusUnavailable):  # it was reported; what the log has can be read all the same
+                    await self._port.wait_listening(opened.channel)
+                async with self._reads:
+                    after = opened.wants
+                    log = self._log_of(opened.room)
+                    self._prepare(opened.room)
+                    tail = await self._log.read(log, after)
+                opened.wants = None
+                self._take_tail(opened, tail)
+        except BusUnavailable as error:
+            self._warnings.warn("read", "the log of a room can't be read, and is read again later: %s", error)
+        finally:
+            opened.reading = False
+            opened.settle()
+
+    def _take_tail(self, opened: OpenRoom, tail: Tail) -> None:
+        kept = list(self._readable(opened.channel, tail.records))
+        begins = opened.had_members and not opened.timeline.is_loaded
+        if begins:
+            age = environment.monotonic() - opened.since + BEGINNING
+            for each in kept:
+                if each.time >= tail.now - age * 1000:  # its members have not heard it, as they had no log before
+                    opened.timeline.take(tail.last.epoch, each)
+        offset = tail.now / 1000 - environment.wall_time()
+        change = opened.timeline.load(tail.last, tail.settled, offset, kept)
+        if begins and change.lost is None:
+            self._clients.room_changed(opened.room, _before(opened.timeline, change), None)
+        self._apply(opened, change)
+
+    def _readable(self, channel: bytes, records: Sequence[LogRecord]) -> Iterator[Kept]:
+        for record in records:
+            try:
+                yield self._bodies.read(channel, record)
+            except (InvalidMessage, InvalidPayload) as error:
+                self._native.note_unreadable(error)
+
+    def _apply(self, opened: OpenRoom, change: Change) -> None:
+        """Do what a timeline says."""
+        if change.lost is not None:
+            if change.lost == TRIMMED:
+                self._port.report_loss(opened.channel, opened.since)
+            self._clients.room_changed(opened.room, change.at, change.lost)
+        for kept in change.ready:
+            self._clients.deliver(opened.room, kept.message, kept.excluded)
+        if change.voids:
+            self._voided(opened.room)
+        if change.needs is not None:
+            opened.wants = change.needs
+            self._read_soon(opened)
+
+    # Comparing
+
+    def compare(self) -> None:
+        """Compare the last positions of all rooms with those of their logs, and read where something is missing."""
+        if not self._comparing and self._rooms:
+            self._comparing = True
+            self._tasks.start(self._compare(), "crosswire comparison with rooms' logs")
+
+    async def _compare(self) -> None:
+        try:
+            by_holder: dict[str, list[OpenRoom]] = {}
+            for opened in self._rooms.values():
+                log = self._log_of(opened.room)
+                if self._log.is_available(log):
+                    by_holder.setdefault(self._log.holder(log), []).append(opened)
+            for rooms in by_holder.values():
+                for start in range(0, len(rooms), MAX_COMPARED):
+                    await self._compare_some(rooms[start : start + MAX_COMPARED])
+        finally:
+            self._comparing = False
+
+    async def _compare_some(self, rooms: Sequence[OpenRoom]) -> None:
+        try:
+            positions = await self._log.last_positions([self._log_of(opened.room) for opened in rooms])
+        except BusUnavailable as error:
+            self._warnings.warn("compare", "the logs of rooms can't be compared, and are compared later: %s", error)
+            return
+        for opened, last in zip(rooms, positions, strict=True):
+            self._catch_up(opened, last)
+
+    def _catch_up(self, opened: OpenRoom, last: LogPosition | None) -> None:
+        """Read the log of a room if its last message was not heard here."""
+        position = opened.timeline.position
+        if opened.wants is not None or not opened.timeline.is_loaded:
+            self._read_soon(opened)
+        elif last is None or position is None or position.epoch != last.epoch:
+            self._expect(opened, 0)
+        elif position.offset < last.offset:
+            self._expect(opened, position.offset)
+        else:
+            opened.since = environment.monotonic()
+
+    def _expect(self, opened: OpenRoom, after: int) -> None:
+        opened.timeline.expect_load(after)
+        opened.wants = after
+        self._read_soon(opened)
+
+
+def _before(timeline: Timeline, change: Change) -> LogPosition | None:
+    """Return the position before the messages of a change."""
+    position = timeline.position
+    if position is None or not change.ready:
+        return position
+    return LogPosition(position.epoch, change.ready[0].offset - 1)
