@@ -24,6 +24,8 @@ _SLACK = 1.5
 """Seconds more that a busy machine may take for either."""
 _FINAL_TIME = 1.0
 """Seconds before the death of a node in which published messages may be lost, as they had not left the process."""
+_WARNINGS = 5
+"""Warnings that a problem with a node quotes, the first ones."""
 
 
 class Outcome(msgspec.Struct):
@@ -168,7 +170,8 @@ class Judge:
                 if report["gaps"] != signalled:
                     outcome.problems.append(f"node {number} counts {report['gaps']} gaps and told of {signalled}")
                 if report["refused"]:
-                    outcome.problems.append(f"node {number} refused {report['refused']} messages")
+                    logged = "\n".join(node.warnings[:_WARNINGS])
+                    outcome.problems.append(f"node {number} refused {report['refused']} messages; it logged:\n{logged}")
 
     def _judge_membership(self) -> None:
         victim = self._scenario.victim

@@ -77,6 +77,12 @@ class Program:
         """All that it said of a kind."""
         return [line for line in self.said if line["what"] == what]
 
+    @property
+    def warnings(self) -> list[str]:
+        """The warnings and errors that it has logged."""
+        lines = self._errors.read_text(errors="replace").splitlines()
+        return [line for line in lines if " WARNING " in line or " ERROR " in line]
+
     async def until(self, predicate: Callable[[], object], timeout: float = WAIT_TIMEOUT) -> None:
         """Wait until what it said is enough.
 

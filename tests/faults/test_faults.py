@@ -33,4 +33,4 @@ def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 @pytest.mark.parametrize("delivery", DELIVERIES)
 def test_the_guarantees_hold_under_faults(outcomes: dict[str, Outcome], delivery: str) -> None:
     outcome = outcomes[delivery]
-    assert not outcome.problems, outcome
+    assert not outcome.problems, "\n".join([*outcome.problems, repr(outcome)])

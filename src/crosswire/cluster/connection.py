@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from crosswire.cluster.bus_options import is_redundant
 from crosswire.cluster.client_channels import ClientChannels
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.compat import Compat
@@ -55,6 +54,7 @@ class ClusterConnection:
             only until the name is known to be this node's.
         owns: the namespaces whose rooms this node may own; None for all.
         keys: with which messages between nodes are signed; empty if they are not.
+        is_redundant: whether the bus publishes each message on two paths.
         alone: whether there can be no other nodes.
 
     Attributes:
@@ -87,6 +87,7 @@ class ClusterConnection:
         holds_events: bool = False,
         owns: tuple[str, ...] | None = None,
         keys: Sequence[bytes] = (),
+        is_redundant: bool = False,
         alone: bool = False,
     ) -> None:
         self.name = name
@@ -139,7 +140,7 @@ class ClusterConnection:
             tasks,
             keys,
             has_original=compat is not None,
-            is_redundant=is_redundant(bus),
+            is_redundant=is_redundant,
         )
         self.client_channels = ClientChannels(
             self.native, self.dialect, self.port, clock, self.incarnation, self.histories, alone=alone
@@ -207,6 +208,7 @@ class ClusterConnection:
         self.members.end_checks()
 
     async def _abandon(self) -> None:
+        self._declarations.end()
         self.end_checks()
         self._responders.alive = False
         await self.histories.stop()
@@ -219,6 +221,7 @@ class ClusterConnection:
         self._leaving = True
         self._requests.end_all()
         self.owners.unwatch_all()
+        self._declarations.end()
         await self.histories.stop()
         self._responders.alive = False
         self.native.flush()

@@ -104,6 +104,7 @@ class Members:
 
     Attributes:
         want_msgpack: whether another member has clients that want MessagePack.
+        lack_history: whether another member is a server of a version that knows no history, and reads no log.
         admitted: whether this node has its name, and other nodes know of it.
     """
 
@@ -147,7 +148,7 @@ class Members:
         self.admitted = False
         self._name_taken = self._announced = self._gave_way = self._leaves = False
         self._changes: asyncio.Event = asyncio.Event()
-        self.want_msgpack = False
+        self.want_msgpack = self.lack_history = False
 
     @property
     def announced(self) -> bool:
@@ -520,3 +521,4 @@ class Members:
         self._recounting = False
         self._port.use_paths(self._members.common_paths())
         self.want_msgpack = any(each.beat.msgpack for each in self._members)
+        self.lack_history = any(each.beat.serves and each.beat.history is None for each in self._members)

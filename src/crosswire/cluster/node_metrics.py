@@ -125,7 +125,8 @@ def _cluster(connection: ClusterConnection) -> Iterator[MetricFamily]:
     port, nodes = connection.port, connection.members.number
     yield gauge("crosswire_nodes", "Living members of the cluster that this node knows, itself included.", nodes)
     yield gauge("crosswire_bus_available", "1 while other nodes can be reached.", float(port.available))
-    yield counter("crosswire_bus_published", "Messages that this node has published on the bus.", port.published)
+    published = port.published + connection.histories.appended
+    yield counter("crosswire_bus_published", "Messages that this node has published on the bus.", published)
     yield counter("crosswire_bus_gaps", "How often messages of other nodes may have been missed.", port.gaps)
     yield counter("crosswire_bus_dropped", "Messages to other nodes that are lost.", connection.dropped)
     yield counter(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from crosswire.cluster.bus_options import compat_options, signing_keys
+from crosswire.cluster.bus_options import compat_options, is_redundant, signing_keys
 from crosswire.cluster.clients import Clients, NoClients
 from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.dispatcher import ClusterDispatcher, offer_services
@@ -149,5 +149,6 @@ class NodeParts:
             observers=self.instruments.observers,
             holds_events=bool(self.hooks.on_start),
             owns=self._owns,
+            is_redundant=is_redundant(bus),
             alone=alone,
         )

@@ -181,9 +181,8 @@ def trace_of(seed: int) -> str:
     return str(simulation.trace)
 
 
-@pytest.mark.parametrize("seed", [28, 29])
-def test_a_seed_gives_the_same_story_in_every_process(seed: int) -> None:
-    program = f"from tests.integration.cluster.test_simulated_cluster import trace_of; print(trace_of({seed}))"
+def test_a_seed_gives_the_same_story_in_every_process() -> None:
+    program = "from tests.integration.cluster.test_simulated_cluster import trace_of; print(trace_of(29))"
     traces = set()
     for hash_seed in ("1", "2"):
         environment = {**os.environ, "PYTHONHASHSEED": hash_seed}
@@ -191,7 +190,7 @@ def test_a_seed_gives_the_same_story_in_every_process(seed: int) -> None:
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         traces.add(done.stdout.rstrip("\n"))
-    assert traces == {trace_of(seed)}
+    assert traces == {trace_of(29)}
 
 
 async def scenario_checked(sim: Simulation) -> Story:

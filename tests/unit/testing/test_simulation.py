@@ -166,7 +166,7 @@ gc.set_threshold(*{thresholds})
 print(trace_of_everything(5))
 """
     traces = set()
-    for hash_seed, thresholds in ((0, (0, 0, 0)), (1, (50, 2, 2)), (2, (700, 10, 10)), (3, (3000, 10, 10))):
+    for hash_seed, thresholds in ((1, (0, 0, 0)), (2, (50, 2, 2))):  # garbage is never collected, or often
         environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed)}
         command = [sys.executable, "-W", "ignore", "-c", program.format(thresholds=thresholds)]
         done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)

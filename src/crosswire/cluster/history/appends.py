@@ -121,13 +121,6 @@ class Appends:
         queue.settling = max(queue.settling, settling)
         self._schedule(room)
 
-    def epoch_began(self, room: ToRoom) -> None:
-        """Take note that somebody else has begun a new epoch: this node need not, unless messages wait here."""
-        queue = self._queues.get(room)
-        if queue is not None and not queue.is_void_known and not queue.is_in_flight:
-            queue.new_epoch = False
-            self._drop_if_idle(queue)
-
     def withdraw(self, room: ToRoom, message: Outgoing) -> None:
         """Take back a message whose sender does not wait any more, unless it was handed to the log."""
         if (queue := self._queues.get(room)) is not None:
@@ -138,15 +131,12 @@ class Appends:
 
     def holder_changed(self, holder: str) -> None:
         """Append what waits for a holder that can be reached again, and take note of one that can't."""
-        reachable = False
-        for room in list(self._waiting):
+        for room, queue in self._queues.items():
             log = self._log_of(room)
             if self._log.holder(log) == holder and self._log.is_available(log):
-                reachable = True
-                self._queues[room].not_before = 0.0
+                self._down_since.pop(holder, None)
+                queue.not_before = 0.0
                 self._schedule(room)
-        if reachable:
-            self._down_since.pop(holder, None)
 
     def logs_moved(self) -> None:
         """Take note that the logs of some rooms have another holder from now on."""

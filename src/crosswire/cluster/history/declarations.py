@@ -114,6 +114,10 @@ class Declarations:
             del self.kept[namespace]
         self._settle(set(self._own))
 
+    def end(self) -> None:
+        """Tell nobody of changes any more, as this node stops."""
+        self.changed = _ignore
+
     def heard(self, name: str, incarnation: str, declared: tuple[HistoryDeclaration, ...] | None) -> None:
         """Take what a member says in its beats; None says that it is of a version without history."""
         before = self._of_members.get(incarnation, _NOTHING_HEARD)

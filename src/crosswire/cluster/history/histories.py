@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -72,6 +73,8 @@ class Histories:
         self._voids = VoidRooms(name)
         self._notices = VoidNotices(name, self._voids, ask, tasks)
         self._history: NodeHistory | None = None
+        self._starting: asyncio.Task[None] | None = None
+        self._refusal: ConfigError | None = None
         self.kept: KeptNamespaces = {}
         self._strays = StrayRecords(native, self._bodies, clients)
         port.take_stray_record = self._strays.take
@@ -79,9 +82,28 @@ class Histories:
     # Life
 
     async def start(self) -> None:
-        """Connect to the logs, if rooms keep history; return when they can be reached or after a short while."""
+        """Connect to the logs, if rooms keep history; return when they can be reached or after a short while.
+
+        Raises:
+            ConfigError: a log refuses this node.
+        """
         if self._history is not None:
-            await self._history.log.start()
+            await asyncio.wait({self._begin_start(self._history)})
+            if self._refusal is not None:
+                raise self._refusal
+
+    def _begin_start(self, history: NodeHistory) -> asyncio.Task[None]:
+        """Connect to the logs in the background, unless that was begun already."""
+        if self._starting is None:
+            self._starting = self._tasks.start(self._start_log(history), "crosswire start of rooms' logs")
+        return self._starting
+
+    async def _start_log(self, history: NodeHistory) -> None:
+        try:
+            await history.log.start()
+        except ConfigError as error:
+            self._refusal = error
+            logger.warning("rooms keep history, but no message is kept from here: %s", error)
 
     def require_log(self) -> Callable[[LogEvents], Log]:
         """Return the function that makes the log of this node.
@@ -115,7 +137,7 @@ class Histories:
                 logger.warning("another node says that rooms keep history, but here they can't: %s", error)
         if (history := self._history) is None:
             return
-        self._tasks.start(history.log.start(), "crosswire start of logs")
+        self._begin_start(history)
         history.rooms.resize(namespaces)
         for namespace in namespaces:
             for room in self._clients.rooms_of(namespace):
@@ -139,7 +161,8 @@ class Histories:
         self._tasks.start(self._history.watch(), "crosswire history of rooms")
 
     def _sends_copies(self) -> bool:
-        return self._is_redundant
+        """Return whether messages are published on the bus too: for safety, or for servers that read no log."""
+        return self._is_redundant or self._members.lack_history
 
     async def stop(self) -> None:
         """Let messages get into the logs for a short while, deliver the rest past them, and disconnect."""
@@ -195,7 +218,7 @@ class Histories:
 
     def welcome(self, name: str) -> None:
         """Tell a node that has joined which rooms are void."""
-        self._notices.welcome(name)
+        self._notices.welcome(name, self._members.names)
 
     def take_notice(self, sender: str, notice: VoidNotice) -> None:
         """Take note of rooms that are void, and of new epochs."""

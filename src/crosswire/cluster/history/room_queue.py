@@ -172,13 +172,18 @@ class RoomQueue:
         self._settle()
 
     def refused(self, batch: Batch) -> tuple[Outgoing, ...]:
-        """Take note that a batch is not kept. Return its messages; none if they are appended again, behind others."""
+        """Take note that a batch is not kept. Return its messages, behind those that were delivered here alone before.
+
+        There are none if they are appended again, behind others that were lost.
+        """
         if self.is_failing:
             self.lost(batch)
             return ()
         self._in_flight.remove(batch)
         self.new_epoch = self.new_epoch or batch.new_epoch
-        return batch.messages
+        delivered = [each for each in self.waiting if each.delivered]
+        self.waiting = deque(each for each in self.waiting if not each.delivered)
+        return (*delivered, *batch.messages)
 
     def discard(self, message: Outgoing) -> None:
         """Be done with a message."""
@@ -187,8 +192,9 @@ class RoomQueue:
         self._done(message)
 
     def put_back(self, messages: list[Outgoing]) -> None:
-        """Let messages wait again, before all others."""
-        self.waiting.extendleft(reversed(messages))
+        """Let messages wait again, in their place in the order in which all were sent."""
+        if messages:
+            self.waiting = deque(sorted((*messages, *self.waiting), key=_number))
 
     def withdraw(self, message: Outgoing) -> None:
         """Take back a message whose sender does not wait any more, unless it was handed to the log."""
@@ -210,3 +216,7 @@ class RoomQueue:
     def _done(self, message: Outgoing) -> None:
         self._release(message.size)
         message.size = 0
+
+
+def _number(message: Outgoing) -> int:
+    return message.number

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Collection
+from math import inf
 from typing import Protocol
 
 from crosswire.cluster.interface import PortEvents, Receive
@@ -18,6 +19,7 @@ from crosswire.cluster.redis.pool import RETURN_TIME, Pool
 from crosswire.cluster.send_buffer import Budget
 from crosswire.core.channel_names import Channels, text_of
 from crosswire.errors import BusUnavailable
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import LinkStatus
@@ -84,6 +86,7 @@ class RedisPort:
         choice = make_choice(options.strategy, budget.copies)
         self.reorders = not choice.ordered
         self._failover_time = options.ping_interval + options.ping_timeout + FAILOVER_TIME
+        self._late_until = -inf  # time until which messages may come late though there is only one Redis
         self.wanted: set[bytes] = set()
         self._receivers: dict[bytes, Receive] = {}
         self._pool = Pool(choice, budget, events, return_time)
@@ -110,7 +113,9 @@ class RedisPort:
 
     @property
     def hold_time(self) -> float:
-        return 0.0 if self._endpoints.count <= 1 else self._failover_time
+        # Others may not know yet that this node removed a Redis: what waits for that one will come over the last one.
+        may_be_late = self._endpoints.count > 1 or environment.monotonic() < self._late_until
+        return self._failover_time if may_be_late else 0.0
 
     @property
     def available(self) -> bool:
@@ -234,4 +239,8 @@ class RedisPort:
         Raises:
             ConfigError: it is not in use, or no other is left.
         """
-        await self._endpoints.remove(url)
+        self._late_until = inf
+        try:
+            await self._endpoints.remove(url)
+        finally:
+            self._late_until = environment.monotonic() + self._failover_time

@@ -223,6 +223,27 @@ async def test_a_removed_redis_may_die(one: RedisProcess, two: RedisProcess) -> 
         assert len(a.events) == told
 
 
+async def test_what_comes_late_over_the_last_redis_after_a_removal_is_in_order(
+    one: RedisProcess, two: RedisProcess
+) -> None:
+    async with started_members(Redis([one.url, two.url], ping_interval=30), 2) as (a, b):
+        await b.listen(*CHANNELS)
+        await talk(a, b, 1)
+        two.pause()
+        for channel in CHANNELS:
+            a.port.publish(channel, b"1")  # of some channels it waits for the paused one
+        await b.redis.remove(two.url)
+        removing = asyncio.create_task(a.redis.remove(two.url))
+        await wait_until(lambda: a.redis._endpoints._all[id_of(two)].retired)
+        for channel in CHANNELS:
+            a.port.publish(channel, b"2")
+        await removing  # what waited is published again
+        await wait_until(lambda: len(b.received) >= 3 * len(CHANNELS))
+        for channel in CHANNELS:
+            assert b.numbers(channel) == [0, 1, 2]
+        assert b.gaps == []
+
+
 async def test_a_redis_added_again_during_its_removal_stays(one: RedisProcess, two: RedisProcess) -> None:
     async with started_members(Redis([one.url, two.url]), 2) as (a, b):
         await b.listen(*CHANNELS)

@@ -272,7 +272,7 @@ class Holder:
 
     def _kept(self, append: Append, reply: bytes | list[Any]) -> None:
         try:
-            positions = _positions(reply, len(append.messages))
+            positions = read_positions(reply, len(append.messages))
         except ValueError:
             append.failed(AppendFailure.REFUSED, f"its answer can't be read: {reply!r:.200}")
         else:
@@ -357,7 +357,7 @@ def _is_forgotten(reply: Any) -> bool:
     return isinstance(reply, Exception) and str(reply).startswith("NOSCRIPT")
 
 
-def _positions(reply: bytes | list[Any], count: int) -> Sequence[LogPosition]:
+def read_positions(reply: bytes | list[Any], count: int) -> Sequence[LogPosition]:
     """Read the positions of messages: see ``lua/append.lua``.
 
     Raises:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -136,20 +136,12 @@ class RedisLog:
         pairs = zip(found[::2], found[1::2], strict=True)
         return [None if epoch is None else LogPosition(epoch.decode(), last) for epoch, last in pairs]
 
-    async def _page(self, log: RoomLog, direction: bytes, offset: int, limit: int) -> _Page:
+    async def _page(self, log: RoomLog, direction: bytes, offset: int, limit: int) -> Page:
         """Read so many messages as one command brings."""
         holder = self._require(log)
         encode = partial(holder.commands.read, log, direction, offset, limit)
-        epoch, last, settled, now, *entries = await holder.read(lambda is_fresh: encode(is_fresh=is_fresh))
-        position = LogPosition(epoch.decode(), last)
-        records, size = list[LogRecord](), 0
-        for id, sent in zip(entries[::2], entries[1::2], strict=True):
-            size += len(sent)
-            try:
-                records.append(_record(position.epoch, id, sent))
-            except (InvalidMessage, ValueError) as error:
-                self._warnings.warn("entry", "a message in the log of a room can't be read, and is left out: %s", error)
-        return _Page(position, settled, now, records, bool(records) and size >= MAX_READ)
+        reply = await holder.read(lambda is_fresh: encode(is_fresh=is_fresh))
+        return read_page(reply, partial(self._warnings.warn, "entry", "a message of a room can't be read: %s"))
 
     # Holders
 
@@ -215,8 +207,14 @@ class RedisLog:
         return None
 
 
-class _Page(NamedTuple):
-    """The part of a log that one command has read; ``is_cut`` tells whether there may be more."""
+class Page(NamedTuple):
+    """The part of a log that one command has read.
+
+    Attributes:
+        last, settled, now: as of a :class:`Tail`.
+        records: the messages, in the order in which they were read.
+        is_cut: whether there may be more.
+    """
 
     last: LogPosition
     settled: int
@@ -225,6 +223,20 @@ class _Page(NamedTuple):
     is_cut: bool
 
 
-def _record(epoch: str, id: Any, sent: bytes) -> LogRecord:
+def read_page(reply: Sequence[Any], unreadable: Callable[[Exception], object]) -> Page:
+    """Read the reply to a read; ``unreadable`` takes the error of each message that can't be read and is left out."""
+    epoch, last, settled, now, *entries = reply
+    position = LogPosition(epoch.decode(), last)
+    records, size = list[LogRecord](), 0
+    for id, sent in zip(entries[::2], entries[1::2], strict=True):
+        size += len(sent)
+        try:
+            records.append(_record(position.epoch, id, sent))
+        except (InvalidMessage, ValueError) as error:
+            unreadable(error)
+    return Page(position, settled, now, records, bool(records) and size >= MAX_READ)
+
+
+def _record(epoch: str, id: bytes, sent: bytes) -> LogRecord:
     offset, time = map(int, id.split(b"-"))
     return unpack_sent(epoch, offset, time, sent)

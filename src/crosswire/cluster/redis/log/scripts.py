@@ -114,7 +114,7 @@ class Commands:
 
     def last_positions(self, logs: Sequence[RoomLog]) -> bytes:
         """Encode the question for the last positions of several logs."""
-        keys = [self._keys(log)[0] for log in logs]
+        keys = [self.keys(log)[0] for log in logs]
         lives = [b"%d" % log_life(milliseconds(log.ttl)) for log in logs]
         return command(b"EVALSHA", LAST_POSITIONS.name, b"%d" % len(keys), *keys, self.run, *lives)
 
@@ -127,11 +127,11 @@ class Commands:
         if parts is None:
             if len(self._logs) >= _MAX_REMEMBERED:
                 self._logs.clear()
-            each = (b"3", *self._keys(log), log.channel, b"%d" % log.size, b"%d" % milliseconds(log.ttl))
+            each = (b"3", *self.keys(log), log.channel, b"%d" % log.size, b"%d" % milliseconds(log.ttl))
             parts = self._logs[log] = b"".join(map(part, each))
         return parts
 
-    def _keys(self, log: RoomLog) -> tuple[bytes, bytes, bytes]:
+    def keys(self, log: RoomLog) -> tuple[bytes, bytes, bytes]:
         """Return the keys of a log's state and of its messages, and the beginning of those of ids.
 
         The room is in braces, as a hash tag of Redis Cluster. A brace in its name is written otherwise, so that no room

@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from crosswire import BusUnavailable, GapInfo, Redis
+from crosswire.cluster.history import node_history
+from crosswire.core.audience import ToRoom
+from crosswire.testing.proxy import ProxiedConnection, TcpProxy
+from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.history.support import LONG, HistoryNode, history_nodes
+from tests.support.aio import wait_until
+
+
+@asynccontextmanager
+async def proxied_nodes(redis: RedisProcess, *names: str) -> AsyncIterator[tuple[list[HistoryNode], list[TcpProxy]]]:
+    """Run nodes, each behind a proxy of its own; all keep the history of the namespace "chat"."""
+    async with AsyncExitStack() as stack:
+        proxies = [await stack.enter_async_context(TcpProxy("127.0.0.1", redis.port)) for _ in names]
+        prefix = f"test-{secrets.token_hex(4)}:"
+        nodes: list[HistoryNode] = []
+        for name, proxy in zip(names, proxies, strict=True):
+            node = HistoryNode(name, Redis(f"redis://127.0.0.1:{proxy.port}", prefix=prefix))
+            node.history("chat", size=5000, ttl=60)
+            await stack.enter_async_context(node)
+            nodes.append(node)
+        yield nodes, proxies
+
+
+def link_of(proxy: TcpProxy, what: bytes) -> ProxiedConnection:
+    """Return the newest connection that has something in its first bytes."""
+    return next(link for link in reversed(proxy.links) if what in link.first_bytes)
+
+
+def room_held_by(node: HistoryNode, redis: RedisProcess) -> str:
+    """Return the id of a room whose log a Redis holds."""
+    history = node._connection().histories.of_rooms
+    return next(
+        str(number)
+        for number in range(1000)
+        if str(redis.port) in history.log.holder(history.log_of(ToRoom("chat", str(number))))
+    )
+
+
+async def test_a_subscriber_link_that_is_cut_leaves_no_hole(redis_process: RedisProcess) -> None:
+    async with proxied_nodes(redis_process, "a", "b") as ((a, b), (_, proxy)):
+        gaps: list[GapInfo] = []
+        b.on_gap(gaps.append)
+        await b.join("chat", "1")
+        for number in range(300):
+            a.room("chat", "1").send("said", number)
+            if number == 50:
+                await b.wait_for("chat", "1", 30)
+                proxy.cut(link_of(proxy, b"SUBSCRIBE"))
+            await asyncio.sleep(0.001)
+
+        await b.wait_for("chat", "1", 300)
+
+        assert b.data("chat", "1") == list(range(300))
+        assert b.told("chat", "1") == []
+        assert [gap.room for gap in gaps if gap.room is not None] == []
+
+
+async def test_what_a_cut_link_to_the_log_swallows_is_neither_lost_nor_heard_twice(redis_process: RedisProcess) -> None:
+    async with proxied_nodes(redis_process, "a", "b") as ((a, b), (proxy, _)):
+        for node in (a, b):
+            await node.join("chat", "1")
+        for number in range(300):
+            a.room("chat", "1").send("said", number)
+            if number % 100 == 50:
+                proxy.cut(link_of(proxy, b":log"))
+            await asyncio.sleep(0.001)
+
+        for node in (a, b):
+            await node.wait_for("chat", "1", 300)
+
+        assert b.data("chat", "1") == list(range(300))
+        assert a.all("chat", "1") == b.all("chat", "1")
+
+
+async def test_a_redis_that_is_killed_and_starts_empty_begins_anew() -> None:
+    with RedisProcess() as redis:
+        async with history_nodes(Redis(redis.url), "a", "b") as (a, b):
+            for node in (a, b):
+                await node.join("chat", "1")
+            a.room("chat", "1").send("said", 0)
+            await b.wait_for("chat", "1", 1)
+            before = b.positions("chat", "1")[0]
+            assert before is not None
+
+            redis.kill()
+            redis.restart()
+            await wait_until(lambda: a.bus_available and b.bus_available, LONG)
+            number = 0
+            while not b.told("chat", "1") or len(b.data("chat", "1")) < 3:
+                number += 1
+                a.room("chat", "1").send("said", number)
+                await asyncio.sleep(0.05)
+            await wait_until(lambda: b.data("chat", "1")[-1] == number, LONG)
+
+            data = b.data("chat", "1")
+            assert data == sorted(set(data))
+            assert b.told("chat", "1")[-1].reason == "epoch"
+            assert before[:8] not in {str(at)[:8] for at in b.positions("chat", "1")[1:]}
+            assert before[:8] != str(b.timeline("chat", "1").position)[:8]
+
+
+async def test_messages_go_on_without_a_position_while_the_redis_of_their_log_is_gone() -> None:
+    with RedisProcess() as first, RedisProcess() as second:
+        async with history_nodes(Redis([first.url, second.url]), "a", "b") as (a, b):
+            room = room_held_by(a, first)
+            for node in (a, b):
+                await node.join("chat", room)
+            a.room("chat", room).send("said", "before")
+            await b.wait_for("chat", room, 1)
+            before = b.positions("chat", room)[0]
+
+            first.kill()
+            began = time.monotonic()
+            for number in range(10):
+                a.room("chat", room).send("said", number)
+            for node in (a, b):
+                await node.wait_for("chat", room, 11)
+            assert time.monotonic() - began < 10
+            assert b.positions("chat", room)[1:] == [None] * 10
+            assert b.timeline("chat", room).position is None
+
+            first.restart()
+            for node in (a, b):
+                await wait_until(lambda node=node: node.told("chat", room), LONG)  # type: ignore[misc]
+                assert node.data("chat", room) == ["before", *range(10)]
+            assert str(b.timeline("chat", room).position)[:8] != str(before)[:8]
+            a.room("chat", room).send("said", "after")
+            await b.wait_for("chat", room, 12)
+            assert b.positions("chat", room)[-1] is not None
+
+
+async def test_a_node_that_comes_after_an_outage_knows_that_a_room_is_void() -> None:
+    with RedisProcess() as first, RedisProcess() as second:
+        bus = Redis([first.url, second.url])
+        async with history_nodes(bus, "a", "b") as (a, b):
+            room = room_held_by(a, first)
+            await a.room("chat", room).publish("said", "before")
+            timeline = await a.join("chat", room)
+            assert timeline is not None
+            before = timeline.position
+            first.pause()
+            try:
+                a.room("chat", room).send("said", "past the log")
+                await a.wait_for("chat", room, 1)
+                await wait_until(lambda: ToRoom("chat", room) in b._connection().histories._voids, LONG)
+                async with HistoryNode("c", bus) as c:
+                    await wait_until(lambda: ToRoom("chat", room) in c._connection().histories._voids, LONG)
+            finally:
+                first.resume()
+
+            await wait_until(lambda: ToRoom("chat", room) not in b._connection().histories._voids, LONG)
+            later = await b.join("chat", room)
+            assert later is not None
+            assert before is not None
+            recovery = later.recover(before, rewind=0, now=time.time(), max_bytes=1_000_000)
+            assert recovery.recovered is False
+
+
+async def test_a_redis_that_dies_loses_nothing_with_redundant_delivery() -> None:
+    with RedisProcess() as first, RedisProcess() as second, RedisProcess() as third:
+        bus = Redis([first.url, second.url, third.url], delivery="redundant")
+        async with history_nodes(bus, "a", "b") as (a, b):
+            room = room_held_by(a, first)
+            for node in (a, b):
+                await node.join("chat", room)
+            for number in range(400):
+                a.room("chat", room).send("said", number)
+                if number == 200:
+                    first.kill()
+                await asyncio.sleep(0.002)
+            for node in (a, b):
+                await node.wait_for("chat", room, 400)
+                assert sorted(node.data("chat", room)) == list(range(400))
+
+
+async def test_a_publish_that_is_not_kept_in_time_raises(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(node_history, "KEPT_TIMEOUT", 1.0)
+    with RedisProcess() as redis:
+        async with history_nodes(Redis(redis.url), "a") as (a,):
+            await a.join("chat", "1")
+            await a.room("chat", "1").publish("said", 0)
+            redis.pause()
+            try:
+                with pytest.raises(BusUnavailable, match="id="):
+                    await a.room("chat", "1").publish("said", 1, id="x")
+            finally:
+                redis.resume()
+            history = a._connection().histories.of_rooms
+            await wait_until(lambda: history.log.is_available(history.log_of(ToRoom("chat", "1"))), LONG)
+            monkeypatch.undo()
+            position = await a.room("chat", "1").publish("said", 1, id="x")
+            await a.wait_for("chat", "1", 2)
+            assert a.data("chat", "1") == [0, 1]
+            assert a.positions("chat", "1")[-1] == position
+
+
+async def test_what_waits_when_a_node_dies_is_taken_over() -> None:
+    with RedisProcess() as first, RedisProcess() as second:
+        async with history_nodes(Redis([first.url, second.url]), "b") as (b,):
+            a = HistoryNode("a", b.bus)
+            await a.start()
+            room = room_held_by(b, first)
+            timeline = await b.join("chat", room)
+            assert timeline is not None
+            await a.room("chat", room).publish("said", "before")
+            before = timeline.position
+            first.kill()
+            a.room("chat", room).send("said", "past the log")
+            await b.wait_for("chat", room, 2)
+            await a.stop()
+            assert timeline.position is None
+
+            first.restart()
+
+            await wait_until(lambda: timeline.position is not None, LONG)
+            assert before is not None
+            assert timeline.position is not None
+            assert timeline.position.epoch != before.epoch
+            assert b.told("chat", room)[-1].reason == "epoch"
