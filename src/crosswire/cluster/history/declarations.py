@@ -153,7 +153,7 @@ class Declarations:
 
     def _settle(self, namespaces: set[str]) -> None:
         """Find out what holds for some namespaces, and tell of changes."""
-        changed = {namespace for namespace in namespaces if self._update(namespace)}
+        changed = {namespace for namespace in sorted(namespaces) if self._update(namespace)}  # so it can be repeated
         self.announced = tuple(
             HistoryDeclaration(namespace, *self._own.get(namespace, options), namespace in self._own)
             for namespace, options in self.kept.items()

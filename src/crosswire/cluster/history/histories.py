@@ -139,7 +139,7 @@ class Histories:
             return
         self._begin_start(history)
         history.rooms.resize(namespaces)
-        for namespace in namespaces:
+        for namespace in sorted(namespaces):
             for room in self._clients.rooms_of(namespace):
                 history.rooms.open(room, heard=self._strays.delivered(room))
 
