@@ -208,6 +208,7 @@ class ClusterConnection:
         self.members.end_checks()
 
     async def _abandon(self) -> None:
+        self._declarations.end()
         self.end_checks()
         self._responders.alive = False
         await self.histories.stop()
@@ -220,6 +221,7 @@ class ClusterConnection:
         self._leaving = True
         self._requests.end_all()
         self.owners.unwatch_all()
+        self._declarations.end()
         await self.histories.stop()
         self._responders.alive = False
         self.native.flush()

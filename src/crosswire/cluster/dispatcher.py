@@ -128,8 +128,7 @@ class ClusterDispatcher:
         except WrongThread:
             self._thread_sends.to_clients(self.send, target, event, data, exclude, local, checked or policy)
             return
-        kept = cluster.histories.kept
-        if kept and isinstance(target, ToRoom) and target.namespace in kept and not local:
+        if isinstance(target, ToRoom) and target.namespace in cluster.histories.kept and not local:
             message = self._encoded(cluster, event, data, checked)
             cluster.histories.of_rooms.send(target, message, exclude)
             return

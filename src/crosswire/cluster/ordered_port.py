@@ -62,6 +62,7 @@ class OrderedPort:
         self.subscription_failed = events.subscription_failed
         self._warnings = ThrottledWarnings(logger)
         self.take_stray_record: Callable[[bytes, bytes], bool] = _refuse
+        self._repaired: set[bytes] = set()  # channels on which a log publishes: what is missing is read there
         self._numbers = MessageNumbers()
         self._next = self._numbers.next
         self._budget = Budget(bus.buffer)
@@ -180,6 +181,8 @@ class OrderedPort:
             unproven: takes the body of a signed message that may be a replay.
             take_record: takes the messages that a log publishes on the channel, as they come.
         """
+        if take_record is not None:
+            self._repaired.add(channel)
         take = self._receivers.open(
             channel, receive, plain=plain, is_readable=is_readable, unproven=unproven, take_record=take_record
         )
@@ -188,6 +191,7 @@ class OrderedPort:
     def unsubscribe(self, channel: bytes) -> None:
         """Leave a channel; do nothing if this node does not listen on it."""
         self._receivers.close(channel)
+        self._repaired.discard(channel)
         self.bus_port.unsubscribe(channel)
 
     # PortEvents
@@ -257,8 +261,17 @@ class OrderedPort:
             self.message_unreadable(message)
 
     def messages_missed(self, channels: Collection[bytes], since: float) -> None:
-        """Report that messages on ``channels`` did not come, though later ones did."""
+        """Report that messages on ``channels`` did not come, though later ones did; not where a log repairs that."""
+        if self._repaired:
+            named = bool(channels)
+            channels = [channel for channel in channels if channel not in self._repaired]
+            if named and not channels:
+                return
         self._gap_reports.note(channels, since)
+
+    def report_loss(self, channel: bytes, since: float) -> None:
+        """Report that messages did not come on a channel, and that its log does not have them any more."""
+        self._gap_reports.note((channel,), since)
 
 
 def _refuse(_channel: bytes, _message: bytes) -> bool:

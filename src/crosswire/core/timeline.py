@@ -16,13 +16,12 @@ from typing import NamedTuple
 from crosswire.core.early_records import EarlyRecords
 from crosswire.core.heard_numbers import HeardNumbers
 from crosswire.core.kept_messages import Kept, KeptMessages
+from crosswire.core.log_epochs import LogEpochs
 from crosswire.core.positions import LogPosition
 from crosswire.core.settled_positions import SettledPositions
 
 __all__ = ("NO_CHANGE", "Change", "Kept", "Recovery", "Timeline")
 
-MAX_OLD_EPOCHS = 32
-"""Epochs of a room that are remembered as over; beyond it, the oldest is forgotten."""
 MAX_VAIN_READS = 3
 """Reads in a row that do not bring what is missing; the next one is asked for when another record comes."""
 
@@ -81,20 +80,17 @@ class Timeline:
     """
 
     __slots__ = (
-        "_begun_since_void",
         "_clock_offset",
         "_doubtful_epochs",
         "_early",
-        "_epoch",
+        "_epochs",
         "_heard",
-        "_is_void",
+        "_is_owing_loss",
         "_kept",
-        "_old_epochs",
         "_owes_position",
         "_read_after",
         "_settled",
         "_vain_reads",
-        "_void_epoch",
         "is_loaded",
     )
 
@@ -105,20 +101,19 @@ class Timeline:
         self._heard = HeardNumbers()
         self._settled = SettledPositions()
         self._clock_offset = 0.0
-        self._epoch = ""
-        self._old_epochs: dict[str, None] = {}
+        self._epochs = LogEpochs()
         self._read_after: int | None = 0  # what is being read; None if nothing is
         self._vain_reads = 0
         self._doubtful_epochs: set[str] = set()  # first heard of while the log was being read
-        self._is_void = False
-        self._void_epoch = ""  # which was in use then
-        self._begun_since_void: set[str] = set()
+        self._is_owing_loss = False  # whether the members are to be told of a loss before the next message
         self._owes_position = False  # whether somebody joined before anything was loaded
 
     @property
     def position(self) -> LogPosition | None:
         """The last message in order; None until something is loaded, and while the timeline is void."""
-        return None if self._is_void or not self.is_loaded else LogPosition(self._epoch, self._kept.last)
+        return (
+            None if self._epochs.is_void or not self.is_loaded else LogPosition(self._epochs.current, self._kept.last)
+        )
 
     def resize(self, size: int, ttl: float) -> None:
         """Keep another number of messages, for another time in seconds."""
@@ -130,15 +125,14 @@ class Timeline:
 
     def take(self, epoch: str, kept: Kept | None) -> Change:
         """Take a record that came live; None for the one that says that an epoch begins."""
-        if epoch == self._epoch:
+        if epoch == self._epochs.current:
             if kept is None:
-                return self._begin_known_epoch()
+                return self._tell("epoch", ()) if self._epochs.hear_beginning(epoch) else NO_CHANGE
             if kept.offset <= self._kept.last:
                 return NO_CHANGE  # a twin, or a message that was given up
             if kept.offset == self._kept.last + 1:
-                ready = (kept,) if self._advance(kept) else ()
-                return Change(ready) if not self._early.epochs else self._fill(ready)
-        elif epoch in self._old_epochs:
+                return self._go_on(kept)
+        elif self._epochs.is_over(epoch):
             return self._take_stray(kept)
         return self._hold(epoch, kept)
 
@@ -154,17 +148,19 @@ class Timeline:
         after, self._read_after = self._read_after, None
         doubtful, self._doubtful_epochs = self._doubtful_epochs, set()
         epoch, last = tail_position
-        if epoch in self._old_epochs:  # it was answered before the epoch in use began
+        if self._epochs.is_over(epoch):  # it was answered before the epoch in use began
             return self._ask_again(NO_CHANGE)
-        if epoch != self._epoch and after != 0 and len(kept) != last:  # its beginning was not read
+        if epoch != self._epochs.current and after != 0 and len(kept) != last:  # its beginning was not read
             self._early.hold(epoch, None)
             return self._ask_again(NO_CHANGE)
         self._clock_offset = clock_offset
-        over = [each for each in self._early.epochs if each not in (epoch, self._epoch) and each not in doubtful]
-        if epoch == self._epoch:
+        over = [
+            each for each in self._early.epochs if each not in (epoch, self._epochs.current) and each not in doubtful
+        ]
+        if epoch == self._epochs.current:
             change = self._catch_up(last, kept, self._take_records(over))
         elif self.is_loaded:
-            change = self._change_epoch(tail_position, kept, self._take_records([self._epoch, *over]))
+            change = self._change_epoch(tail_position, kept, self._take_records([self._epochs.current, *over]))
         else:
             change = self._begin(tail_position, kept)
         self._settled.load(settled, last)
@@ -179,9 +175,7 @@ class Timeline:
 
         No position is good for a recovery from now on, until an epoch is used that was heard to begin after this call.
         """
-        self._is_void = True
-        self._void_epoch = self._epoch
-        self._begun_since_void.clear()
+        self._epochs.void()
 
     def recover(self, offered: LogPosition | None, *, rewind: int, now: float, max_bytes: int) -> Recovery:
         """Return what a client gets now that offers its position.
@@ -200,7 +194,7 @@ class Timeline:
         if offered is not None and reason is None:
             return Recovery(True, None, offered, self._kept.after(offered.offset).messages)
         messages = self._kept.newest(rewind, max_bytes).messages
-        at = self.position and LogPosition(self._epoch, self._kept.last - len(messages))
+        at = self.position and LogPosition(self._epochs.current, self._kept.last - len(messages))
         return Recovery(None if offered is None else False, reason, at, messages)
 
     def _reason_against(self, offered: LogPosition, time: float, max_bytes: int) -> str | None:
@@ -208,7 +202,7 @@ class Timeline:
         kept, offset = self._kept, offered.offset
         if self.position is None:
             return "unavailable"
-        if offered.epoch != self._epoch:
+        if offered.epoch != self._epochs.current:
             return "epoch"
         if offset > kept.last:
             return "ahead"
@@ -220,37 +214,57 @@ class Timeline:
 
     # What follows takes records.
 
+    def _go_on(self, kept: Kept) -> Change:
+        """Take the next record, and those that were held for it."""
+        if not self._early.epochs and not self._is_owing_loss and self._advance(kept):
+            return Change((kept,))
+        records = self._early.take(self._epochs.current)
+        if kept.offset > self._kept.last:
+            records[kept.offset] = kept
+        ready, lost = self._move_on(records, 0)
+        change = self._tell(lost, ready) if lost else Change(tuple(ready))
+        if not self._is_owing_loss:
+            return change
+        self._vain_reads = 0
+        return change._replace(needs=self._ask(self._kept.last))
+
     def _advance(self, kept: Kept) -> bool:
-        """Move on to the next message, and return whether the members have not heard it yet."""
+        """Move on to the next message, and return whether it is new to the members.
+
+        If some have heard it, their position is before it all the same: from there it would come a second time. Others
+        may have come since then. So it is told as a loss, once for all such messages that come together: with the next
+        message, or when the log was read.
+        """
         self._kept.add(kept)
         if self._heard.place(kept.origin, kept.number):
             return True
-        # The members have heard it, but their position is before it: from there it would come a second time.
         self._settled.begin_at(kept.offset)
+        self._is_owing_loss = not self._epochs.is_void
         return False
 
     def _hold(self, epoch: str, kept: Kept | None) -> Change:
         """Hold a record until the log was read."""
-        is_new = epoch != self._epoch and epoch not in self._early.epochs
+        is_new = epoch != self._epochs.current and epoch not in self._early.epochs
         if is_new and self._read_after is not None:
             self._doubtful_epochs.add(epoch)
-        if kept is None and self._is_void:
-            self._begun_since_void.add(epoch)
+        if kept is None:
+            self._epochs.hear_beginning(epoch)
         self._early.hold(epoch, kept)
         if self._early.are_too_many:
             return self._give_up()
         if self._read_after is None:
             self._vain_reads = 0
-        return Change(needs=self._ask(self._kept.last if epoch == self._epoch else 0))
+        return Change(needs=self._ask(self._kept.last if epoch == self._epochs.current else 0))
 
     def _give_up(self) -> Change:
         """Wait for nothing more: the log can't be read, or not fast enough."""
-        records = self._early.take(self._epoch)
+        records = self._early.take(self._epochs.current)
         self._early.drop_all()  # what is held of other epochs is read, or told as lost, once they are used
         self._doubtful_epochs.clear()
         if not records:
             return NO_CHANGE
-        ready, _ = self._move_on(records, max(records))
+        self._kept.begin_after(min(records) - 1)
+        ready, _ = self._move_on(records, 0)
         return self._tell("trimmed", ready)
 
     def _take_stray(self, kept: Kept | None) -> Change:
@@ -260,52 +274,49 @@ class Timeline:
         self.void()
         return Change((kept,), voids=True)
 
-    def _begin_known_epoch(self) -> Change:
-        """Take note that the epoch in use began, which was read already, after the timeline had become void."""
-        if not self._is_void or self._void_epoch == self._epoch:
-            return NO_CHANGE
-        self._is_void = False
-        return self._tell("epoch", ())
-
-    def _fill(self, ready: tuple[Kept, ...]) -> Change:
-        """Move on to the records that are held of the epoch in use, after a hole was filled."""
-        more, _ = self._move_on(self._early.take(self._epoch), 0)
-        return Change((*ready, *more))
-
-    def _move_on(self, records: dict[int, Kept], end: int) -> tuple[list[Kept], bool]:
+    def _move_on(self, records: dict[int, Kept], end: int) -> tuple[list[Kept], str | None]:
         """Move on as far as records follow each other; what is missing up to an offset is gone, the rest may come.
 
+        Nothing follows a loss in the middle: it is told when the log was read again, and what is behind it comes then.
+
         Returns:
-            The messages that the members have not heard yet, and whether some are gone.
+            The messages that are new to the members, and the reason why some before them may be missing.
         """
         kept = self._kept
         ready: list[Kept] = []
-        is_gone = False
+        lost: str | None = None
         for offset in sorted(records):
-            if kept.last + 1 < offset and kept.last < end:
+            is_gap = kept.last + 1 < offset
+            if is_gap and kept.last < end and not ready:
                 kept.begin_after(min(offset - 1, end))
-                is_gone = True
-            if kept.last + 1 < offset:
-                self._early.hold(self._epoch, records[offset])
+                lost, is_gap = "trimmed", kept.last + 1 < offset
+            if is_gap or (ready and self._is_owing_loss):
+                self._early.hold(self._epochs.current, records[offset])
             elif kept.last < offset and self._advance(records[offset]):
+                lost = lost or ("epoch" if self._is_owing_loss else None)
+                self._is_owing_loss = False
                 ready.append(records[offset])
-        if kept.last < end:
+        if kept.last < end and ready:
+            self._is_owing_loss = True
+        elif kept.last < end:
             kept.begin_after(end)
-            is_gone = True
-        return ready, is_gone
+            lost = "trimmed"
+        return ready, lost
 
     # What follows takes what was read.
 
     def _catch_up(self, last: int, kept: Sequence[Kept], strays: list[Kept]) -> Change:
         """Fill holes of the epoch in use; all that the log does not have up to its last message is gone."""
-        records = self._early.take(self._epoch) | {each.offset: each for each in kept}
-        ready, is_gone = self._move_on(records, last)
+        records = self._early.take(self._epochs.current) | {each.offset: each for each in kept}
+        ready, lost = self._move_on(records, last)
+        if self._is_owing_loss and not ready:
+            lost = lost or "epoch"
+        change = self._tell(lost, ready) if lost else Change(tuple(ready))
         new = [each for each in strays if self._heard.add_unplaced(each.origin, each.number)]
-        change = self._tell("trimmed", ready) if is_gone else Change(tuple(ready))
         if not new:
             return change
         self.void()
-        return change._replace(ready=(*ready, *new), voids=True)
+        return change._replace(ready=(*change.ready, *new), voids=True)
 
     def _change_epoch(self, tail: LogPosition, kept: Sequence[Kept], strays: list[Kept]) -> Change:
         """Go over to another epoch. All its messages are new to the members, except those that they heard before."""
@@ -318,27 +329,33 @@ class Timeline:
         ]
         self._heard.begin_epoch()
         self._settled.begin_epoch()
-        ready = self._begin_epoch(tail, kept, self._early.take(tail.epoch))
+        self._is_owing_loss = False
+        records = self._early.take(tail.epoch) | {each.offset: each for each in kept}
+        self._use(tail.epoch, min(tail.offset, *(offset - 1 for offset in records)) if records else tail.offset, kept)
+        ready, _ = self._move_on(records, tail.offset)
         change = self._tell("epoch", ready)
         return change._replace(ready=(*before, *ready)) if before else change
 
     def _begin(self, tail: LogPosition, kept: Sequence[Kept]) -> Change:
         """Begin with what is read first. Only messages that came live are new to those who are members already."""
-        early = self._early.take(tail.epoch)
-        first = min(early, default=tail.offset + 1)
+        records = self._early.take(tail.epoch)
+        first = min(records, default=tail.offset + 1)
         self.is_loaded = True
-        ready = [each for each in self._begin_epoch(tail, kept, early) if each.offset >= first]
-        return self._tell("unavailable", ready) if self._owes_position and not self._is_void else Change(tuple(ready))
+        old = [each for each in kept if each.offset < first]
+        self._use(tail.epoch, min(tail.offset, first - 1, *(each.offset - 1 for each in old[:1])), kept)
+        for each in old:
+            if each.offset > self._kept.last + 1:
+                self._kept.begin_after(each.offset - 1)
+            self._advance(each)
+        self._is_owing_loss = False
+        ready, _ = self._move_on(records | {each.offset: each for each in kept}, tail.offset)
+        is_told = self._owes_position and not self._epochs.is_void
+        return self._tell("unavailable", ready) if is_told else Change(tuple(ready))
 
-    def _begin_epoch(self, tail: LogPosition, kept: Sequence[Kept], early: dict[int, Kept]) -> list[Kept]:
-        """Use another epoch from its first known record on; return those that the members have not heard yet."""
-        records = early | {each.offset: each for each in kept}
-        start = min(min(records, default=tail.offset + 1) - 1, tail.offset)
-        self._epoch = tail.epoch
+    def _use(self, epoch: str, start: int, kept: Sequence[Kept]) -> None:
+        """Use another epoch, from an offset on; what was before it is too old if the log has fewer than it may have."""
+        self._epochs.use(epoch)
         self._kept.begin_after(start, expired=len(kept) < self._kept.size)
-        if self._is_void and tail.epoch in self._begun_since_void:
-            self._is_void = False
-        return self._move_on(records, tail.offset)[0]
 
     def _take_records(self, epochs: Iterable[str]) -> list[Kept]:
         """Take what is held of epochs that are over, and remember that they are."""
@@ -346,16 +363,18 @@ class Timeline:
         for epoch in epochs:
             held = self._early.take(epoch)
             records += (held[offset] for offset in sorted(held))
-            self._old_epochs[epoch] = None
-        while len(self._old_epochs) > MAX_OLD_EPOCHS:
-            del self._old_epochs[next(iter(self._old_epochs))]
+            self._epochs.end(epoch)
         return records
 
     def _tell(self, reason: str, ready: Sequence[Kept]) -> Change:
         """Tell the members that they may have missed something before the messages that are ready."""
         self._owes_position = False
+        if not ready:
+            self._is_owing_loss = False
         before = (ready[0].offset - 1) if ready else self._kept.last
-        return Change(tuple(ready), reason, at=None if self._is_void else LogPosition(self._epoch, before))
+        return Change(
+            tuple(ready), reason, at=None if self._epochs.is_void else LogPosition(self._epochs.current, before)
+        )
 
     def _ask(self, after: int) -> int | None:
         """Ask for a read, unless there is one."""
@@ -367,10 +386,11 @@ class Timeline:
     def _ask_again(self, change: Change) -> Change:
         """Ask for another read if this one did not bring all that is missing, but not forever."""
         missing = self._early.epochs
-        if not missing:
+        if not missing and not self._is_owing_loss:
             self._vain_reads = 0
             return change
-        self._vain_reads += 1
+        self._vain_reads = 0 if change.ready or change.lost else self._vain_reads + 1
         if self._vain_reads > MAX_VAIN_READS:
             return change
-        return change._replace(needs=self._ask(self._kept.last if [*missing] == [self._epoch] else 0))
+        is_sure = all(epoch == self._epochs.current for epoch in missing)
+        return change._replace(needs=self._ask(self._kept.last if is_sure else 0))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from itertools import islice
 from typing import NamedTuple, Protocol
 
 from crosswire.core.address_limits import AddressCounts, AddressRates, address_key
@@ -67,7 +68,8 @@ class PendingHandshakes:
 
     Args:
         timeout: seconds that each handshake has.
-        limit: how many there may be; beyond, the oldest gives way if it has had ``GRACE`` seconds. None for any number.
+        limit: how many there may be; beyond, the oldest give way if they have had ``GRACE`` seconds. None for any
+            number.
         guard: limits for each address, or None.
         full: called when there are too many, and none may be dropped.
         dropped: told the reason for each connection that is dropped.
@@ -116,17 +118,17 @@ class PendingHandshakes:
             if not self._guard.enter(key, now):
                 self._dropped("address")
                 return False
-        if self._limit is not None and len(self._started) >= self._limit:
-            self._make_room(now)
+        if self._limit is not None:
+            self._make_room(self._limit, now)
         self._started[handshake] = _Started(now, key)
         return True
 
     def has_room(self) -> bool:
-        """Return whether there are fewer than may be, or one may give way."""
+        """Return whether there are fewer than may be, or so many may give way that there are."""
         if self._limit is None or len(self._started) < self._limit:
             return True
-        oldest = next(iter(self._started.values()))
-        return self._loop.time() - oldest.time > GRACE
+        last = next(islice(self._started.values(), len(self._started) - self._limit, None))  # that has to give way
+        return self._loop.time() - last.time > GRACE
 
     def discard(self, handshake: PendingHandshake) -> None:
         """Remove a handshake that is done or whose connection is gone; may be called again."""
@@ -143,13 +145,17 @@ class PendingHandshakes:
             self.discard(handshake)
             handshake.close()
 
-    def _make_room(self, now: float) -> None:
-        """Drop the oldest handshake, or say that there is no room: all have begun just now."""
-        handshake, started = next(iter(self._started.items()))
-        if now - started.time > GRACE:
+    def _make_room(self, limit: int, now: float) -> None:
+        """Drop the oldest handshakes, more than one if some were accepted beyond the limit before a pause.
+
+        If those that are left have all begun just now, there is no room.
+        """
+        while len(self._started) >= limit:
+            handshake, started = next(iter(self._started.items()))
+            if now - started.time <= GRACE:
+                self._full()
+                return
             self._drop(handshake, "gave way")
-        else:
-            self._full()
 
     def _drop(self, handshake: PendingHandshake, reason: str) -> None:
         self.discard(handshake)

@@ -6,8 +6,9 @@ import pytest
 
 from crosswire.core.early_records import EARLY_OVERHEAD, MAX_EARLY, MAX_EARLY_BYTES, MAX_EARLY_EPOCHS
 from crosswire.core.kept_messages import Kept
+from crosswire.core.log_epochs import MAX_OLD_EPOCHS
 from crosswire.core.positions import LogPosition
-from crosswire.core.timeline import MAX_OLD_EPOCHS, MAX_VAIN_READS, NO_CHANGE, Change, Recovery, Timeline
+from crosswire.core.timeline import MAX_VAIN_READS, NO_CHANGE, Change, Recovery, Timeline
 from tests.support.kept import ALICE, BOB, kept, numbered
 
 E, F, G = "epoch-E0", "epoch-F0", "epoch-G0"
@@ -146,7 +147,9 @@ def test_what_is_there_on_both_sides_of_what_is_gone_is_handed_on() -> None:
     timeline = loaded(5)
     timeline.take(E, kept(8))
     change = load(timeline, E, 8, [kept(6), kept(8)])
-    assert (change.lost, change.at, offsets(change.ready)) == ("trimmed", LogPosition(E, 5), [6, 8])
+    assert (change.lost, offsets(change.ready), change.needs) == (None, [6], 6)
+    change = load(timeline, E, 8, [kept(8)])
+    assert (change.lost, change.at, offsets(change.ready)) == ("trimmed", LogPosition(E, 7), [8])
     assert recover(timeline, 6).reason == "trimmed"
 
 
@@ -329,6 +332,45 @@ def test_a_position_before_what_was_heard_without_one_is_not_recovered() -> None
     assert timeline.take(E, kept(7)).ready == ()
     assert recover(timeline, 6).reason == "epoch"  # its owner has heard the message 7
     assert recover(timeline, 7).recovered is True
+
+
+def test_who_did_not_hear_what_is_not_handed_on_again_is_told_with_the_next_message() -> None:
+    timeline = loaded(5)
+    timeline.take_unplaced(ALICE, 6)
+    timeline.take_unplaced(ALICE, 7)
+    assert timeline.take(E, kept(6)) == Change(needs=6)
+    assert timeline.take(E, kept(7)) == NO_CHANGE
+    change = timeline.take(E, kept(8))
+    assert (change.lost, change.at, offsets(change.ready)) == ("epoch", LogPosition(E, 7), [8])
+    assert load(timeline, E, 8, numbered(7, 8)) == NO_CHANGE
+
+
+def test_who_did_not_hear_what_is_not_handed_on_again_is_told_when_the_log_was_read() -> None:
+    timeline = loaded(5)
+    timeline.take_unplaced(ALICE, 6)
+    timeline.take(E, kept(6))
+    change = load(timeline, E, 6)
+    assert (change.lost, change.at, change.ready, change.needs) == ("epoch", LogPosition(E, 6), (), None)
+
+
+def test_nothing_follows_what_is_not_handed_on_again_before_that_is_told() -> None:
+    timeline = loaded(5)
+    timeline.take_unplaced(ALICE, 7)
+    timeline.take(E, kept(8, origin=BOB))
+    timeline.take(E, kept(7))
+    change = timeline.take(E, kept(6, origin=BOB))
+    assert (change.lost, offsets(change.ready), change.needs) == (None, [6], None)
+    change = load(timeline, E, 8, [kept(6, origin=BOB), kept(7), kept(8, origin=BOB)])
+    assert (change.lost, change.at, offsets(change.ready)) == ("epoch", LogPosition(E, 7), [8])
+
+
+def test_everything_after_what_a_read_brings_may_be_gone() -> None:
+    timeline = loaded(5)
+    timeline.take(E, kept(9))
+    change = load(timeline, E, 8, [kept(6)])
+    assert (change.lost, offsets(change.ready), change.needs) == (None, [6], 6)
+    change = load(timeline, E, 9, [kept(9)])
+    assert (change.lost, change.at, offsets(change.ready)) == ("trimmed", LogPosition(E, 8), [9])
 
 
 def test_an_overtaken_message_is_handed_on() -> None:

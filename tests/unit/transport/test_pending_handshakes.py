@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 
-from crosswire.transport import pending_handshakes
-from crosswire.transport.pending_handshakes import AddressGuard, PendingHandshakes
+from crosswire.transport.pending_handshakes import GRACE, AddressGuard, PendingHandshakes
 from tests.support.aio import wait_until
+from tests.support.loops import on_instant_loop
 
 
 class FakeHandshake:
@@ -55,21 +55,44 @@ async def test_all_are_closed_once(number: int) -> None:
     assert [each.calls for each in pending] == [["close"]] * number
 
 
-async def test_the_oldest_gives_way_once_it_has_had_its_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pending_handshakes, "GRACE", 0.05)
+@on_instant_loop
+async def test_the_oldest_gives_way_once_it_has_had_its_time() -> None:
     full: list[int] = []
     reasons: list[str] = []
     handshakes = PendingHandshakes(10, 2, full=lambda: full.append(1), dropped=reasons.append)
     first, second, third, fourth = (FakeHandshake() for _ in range(4))
     assert handshakes.add(first)
     assert handshakes.has_room()
+    await asyncio.sleep(GRACE - 0.05)
     assert handshakes.add(second)
     assert not handshakes.has_room()
-    assert handshakes.add(third)  # it was accepted already, and nobody has had its time
-    assert (first.calls, full, len(handshakes)) == ([], [1], 3)
-    await wait_until(handshakes.has_room)
-    assert handshakes.add(fourth)
+    await asyncio.sleep(0.1)
+    assert handshakes.has_room()
+    assert handshakes.add(third)
+    assert not handshakes.has_room()
+    assert handshakes.add(fourth)  # it was accepted already, and nobody has had its time
     assert (first.calls, second.calls, full, reasons) == (["abort"], [], [1], ["gave way"])
+    assert len(handshakes) == 3
+    handshakes.close()
+
+
+@on_instant_loop
+async def test_as_many_give_way_as_were_accepted_beyond_the_limit() -> None:
+    full: list[int] = []
+    handshakes = PendingHandshakes(10, 2, full=lambda: full.append(1))
+    crowd = [FakeHandshake() for _ in range(5)]
+    for each in crowd:
+        handshakes.add(each)
+        await asyncio.sleep(0.1)
+    assert full == [1, 1, 1]
+    await asyncio.sleep(GRACE - 0.25)
+    assert not handshakes.has_room()  # three of them have had their time
+    await asyncio.sleep(0.1)
+    assert handshakes.has_room()
+    assert handshakes.add(FakeHandshake())
+    assert [each.calls for each in crowd] == [["abort"]] * 4 + [[]]
+    assert len(handshakes) == 2
+    assert len(full) == 3
     handshakes.close()
 
 

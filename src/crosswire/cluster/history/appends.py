@@ -121,13 +121,6 @@ class Appends:
         queue.settling = max(queue.settling, settling)
         self._schedule(room)
 
-    def epoch_began(self, room: ToRoom) -> None:
-        """Take note that somebody else has begun a new epoch: this node need not, unless messages wait here."""
-        queue = self._queues.get(room)
-        if queue is not None and not queue.is_void_known and not queue.is_in_flight:
-            queue.new_epoch = False
-            self._drop_if_idle(queue)
-
     def withdraw(self, room: ToRoom, message: Outgoing) -> None:
         """Take back a message whose sender does not wait any more, unless it was handed to the log."""
         if (queue := self._queues.get(room)) is not None:

@@ -114,6 +114,10 @@ class Declarations:
             del self.kept[namespace]
         self._settle(set(self._own))
 
+    def end(self) -> None:
+        """Tell nobody of changes any more, as this node stops."""
+        self.changed = _ignore
+
     def heard(self, name: str, incarnation: str, declared: tuple[HistoryDeclaration, ...] | None) -> None:
         """Take what a member says in its beats; None says that it is of a version without history."""
         before = self._of_members.get(incarnation, _NOTHING_HEARD)
@@ -149,7 +153,7 @@ class Declarations:
 
     def _settle(self, namespaces: set[str]) -> None:
         """Find out what holds for some namespaces, and tell of changes."""
-        changed = {namespace for namespace in namespaces if self._update(namespace)}
+        changed = {namespace for namespace in sorted(namespaces) if self._update(namespace)}  # so it can be repeated
         self.announced = tuple(
             HistoryDeclaration(namespace, *self._own.get(namespace, options), namespace in self._own)
             for namespace, options in self.kept.items()

@@ -139,7 +139,7 @@ class Histories:
             return
         self._begin_start(history)
         history.rooms.resize(namespaces)
-        for namespace in namespaces:
+        for namespace in sorted(namespaces):
             for room in self._clients.rooms_of(namespace):
                 history.rooms.open(room, heard=self._strays.delivered(room))
 
@@ -218,7 +218,7 @@ class Histories:
 
     def welcome(self, name: str) -> None:
         """Tell a node that has joined which rooms are void."""
-        self._notices.welcome(name)
+        self._notices.welcome(name, self._members.names)
 
     def take_notice(self, sender: str, notice: VoidNotice) -> None:
         """Take note of rooms that are void, and of new epochs."""

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 from crosswire.cluster.clients import Clients
-from crosswire.cluster.history.appends import MAYBE_KEPT, NOT_KEPT, Appends
+from crosswire.cluster.history.appends import MAYBE_KEPT, NOT_KEPT, SETTLING, Appends
 from crosswire.cluster.history.bodies import Bodies
 from crosswire.cluster.history.declarations import KeptNamespaces
 from crosswire.cluster.history.held_copies import Copy, HeldCopies
@@ -121,7 +121,6 @@ class NodeHistory:
         """
         outgoing = self._outgoing(room, message, excluded)
         if outgoing is None:
-            self.dropped += 1
             self.appends.note_void(room)  # nobody gets it, and nobody may be told that nothing is missing
             return
         self.appends.add(room, outgoing)
@@ -189,6 +188,7 @@ class NodeHistory:
         """Read the logs of all rooms again, as those of some begin anew elsewhere."""
         self.appends.logs_moved()
         self.rooms.compare()
+        self._compared = environment.monotonic() - COMPARE_INTERVAL + 2 * SETTLING  # nodes may not know of it yet
 
     # Messages past the logs
 
@@ -234,10 +234,15 @@ class NodeHistory:
 
     def _begin_epochs(self) -> None:
         """Begin a new epoch in rooms that are void, and for which no other node does it."""
+        living = self._living()
         for opened in self.rooms.all():
-            if opened.timeline.is_loaded and opened.timeline.position is None and opened.room not in self._voids:
+            if not opened.timeline.is_loaded:
+                continue
+            if opened.timeline.position is not None:  # another node has begun one
+                self._voids.resolved(opened.room, living)
+            elif opened.room not in self._voids:
                 self._voids.note(opened.room, NOBODY)
-        for room in self._voids.due(self._living(), self._is_available):
+        for room in self._voids.due(living, self._is_available):
             self.appends.begin_epoch(room)
 
     def _is_available(self, room: ToRoom) -> bool:

@@ -81,6 +81,4 @@ class PastLog:
     def began(self, room: ToRoom) -> None:
         """Take note, and tell all nodes, that a room's log has a new epoch, for which it was void."""
         living = self._living()
-        owners = [owner for owner in self._voids.owners(room) if owner not in living]
-        if owners:
-            self._notices.began(room, owners)
+        self._notices.began(room, [owner for owner in self._voids.owners(room) if owner not in living])

@@ -264,7 +264,7 @@ class OpenRooms:
         """Do what a timeline says."""
         if change.lost is not None:
             if change.lost == TRIMMED:
-                self._port.messages_missed((opened.channel,), opened.since)
+                self._port.report_loss(opened.channel, opened.since)
             self._clients.room_changed(opened.room, change.at, change.lost)
         for kept in change.ready:
             self._clients.deliver(opened.room, kept.message, kept.excluded)

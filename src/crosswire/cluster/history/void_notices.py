@@ -17,10 +17,8 @@ SERVICE_NAME = "history"
 """The service that takes such notices."""
 ANSWER_TIMEOUT = 3.0
 """Seconds to wait until the other nodes have taken a notice."""
-ATTEMPTS = 5
-"""Times that a notice is sent to nodes that have not answered."""
 PAUSE = 0.5
-"""Seconds between two of them."""
+"""Seconds after which a notice is sent again to nodes that have not answered, until they have, or are gone."""
 
 
 class Began(msgspec.Struct):
@@ -81,12 +79,12 @@ class VoidNotices:
     def began(self, room: ToRoom, owners: list[str]) -> None:
         """Tell all nodes that this one has begun a new epoch in a room that was void."""
         self._voids.began(room, owners)
-        self._pending.began.append(Began(room, owners))
+        self._pending.began.append(Began(room, [*owners, self._name]))
         self._send_soon()
 
-    def welcome(self, name: str) -> None:
-        """Tell a node that has joined what this node has told the others."""
-        rooms = self._voids.of(self._name)
+    def welcome(self, name: str, living: Collection[str]) -> None:
+        """Tell a node that has joined which rooms are void, but for those of which another living node tells it."""
+        rooms = self._voids.for_newcomer(living)
         if rooms:
             self._tasks.start(self._tell(VoidNotice(rooms, []), {name}), "crosswire notice of void rooms")
 
@@ -105,7 +103,7 @@ class VoidNotices:
             self._sending = False
 
     async def _tell(self, notice: VoidNotice, nodes: Collection[str] | None) -> None:
-        for _ in range(ATTEMPTS):
+        while True:
             answers = await self._ask()(SERVICE_NAME, notice, ANSWER_TIMEOUT, servers=False, to=nodes)
             nodes = answers.missing
             if not nodes:

@@ -61,13 +61,18 @@ class VoidRooms:
         for owner in owners:
             self._rooms.pop((room, owner), None)
 
+    def resolved(self, room: ToRoom, living: Collection[str]) -> None:
+        """Forget that a room is void for nodes that are gone, as a new epoch was heard to begin since then."""
+        if self._rooms:
+            self.began(room, [owner for owner in self.owners(room) if owner != self._own and owner not in living])
+
     def owners(self, room: ToRoom) -> list[str]:
         """Return the names of the nodes for which a room is void."""
         return [owner for each, owner in self._rooms if each == room]
 
-    def of(self, owner: str) -> list[ToRoom]:
-        """Return the rooms that are void for the messages of a node."""
-        return [room for room, each in self._rooms if each == owner]
+    def for_newcomer(self, living: Collection[str]) -> list[ToRoom]:
+        """Return the rooms of which this node tells one that has joined: its own, and those of nodes that are gone."""
+        return [room for room, owner in self._rooms if owner == self._own or owner not in living]
 
     def node_left(self, name: str) -> None:
         """Take over from a node that is gone, a little later."""

@@ -49,6 +49,15 @@ def test_a_node_knows_what_a_member_declares_and_passes_it_on() -> None:
     assert watched.changes == [{"chat"}]
 
 
+def test_what_is_announced_has_the_same_order_in_every_process() -> None:
+    names = [f"namespace-{number}" for number in range(9)]
+    declarations = Declarations()
+
+    declarations.heard("a", A, tuple(HistoryDeclaration(name, 10, 20) for name in names))
+
+    assert [each.namespace for each in declarations.announced] == names
+
+
 def test_the_larger_size_and_ttl_hold_and_it_is_warned_of_once(caplog: pytest.LogCaptureFixture) -> None:
     declarations = Declarations()
     declarations.declare("chat", HistoryOptions(100, 10))

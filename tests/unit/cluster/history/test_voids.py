@@ -65,7 +65,7 @@ async def test_a_room_is_void_until_all_have_begun_anew() -> None:
     for owner in ("own", "a", NOBODY):
         voids.note(ROOM, owner)
     assert voids.owners(ROOM) == ["own", "a", NOBODY]
-    assert voids.of("a") == [ROOM]
+    assert voids.for_newcomer({"a"}) == [ROOM, ROOM]
     voids.began(ROOM, ["own", NOBODY])
     assert ROOM in voids
     await asyncio.sleep(100)
@@ -77,6 +77,14 @@ async def test_what_this_node_has_voided_is_left_to_its_queue() -> None:
     voids.note(ROOM, "own")
     await asyncio.sleep(100)
     assert voids.due((), always) == []
+
+
+async def test_an_epoch_that_another_has_begun_resolves_what_nobody_living_is_responsible_for() -> None:
+    voids = VoidRooms("own")
+    for owner in ("own", "a", "b", NOBODY):
+        voids.note(ROOM, owner)
+    voids.resolved(ROOM, {"a"})
+    assert voids.owners(ROOM) == ["own", "a"]
 
 
 async def test_the_number_of_rooms_is_limited() -> None:
