@@ -20,6 +20,7 @@ from crosswire.errors import BusUnavailable, EventError, NotConnected, UsageErro
 from crosswire.runtime import environment
 from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.server.authentication import Verdict
+from crosswire.server.session import Session
 from crosswire.server.socket import Socket
 from tests.support.aio import wait_until
 from tests.support.fakes import FakeConnection, FakeServer, payloads
@@ -45,10 +46,14 @@ async def history_server(**limits: Any) -> AsyncIterator[tuple[FakeServer, Histo
         await server.end()
 
 
-async def connected(server: FakeServer, target: str = "/?_cw=2", user: str = "13") -> tuple[Socket, FakeConnection]:
-    session, connection = server.connect(Verdict(user=user), target=target)
+async def until_let_in(session: Session, connection: FakeConnection) -> None:
     await wait_until(lambda: session.ready_wait is None)  # it is announced to other servers
     connection.frames.clear()
+
+
+async def connected(server: FakeServer, target: str = "/?_cw=2", user: str = "13") -> tuple[Socket, FakeConnection]:
+    session, connection = server.connect(Verdict(user=user), target=target)
+    await until_let_in(session, connection)
     return session.socket, connection
 
 
@@ -276,8 +281,7 @@ async def test_messages_that_are_larger_as_messagepack_count_as_large_as_they_ar
             channels.say([0.5] * 100)  # 400 bytes of JSON, 900 of MessagePack
         for query, rewind, number in ((f"_cw_at={EPOCH}.0", 0, 4), (f"_cw_at={EPOCH}.1", 0, 4), ("", 4, 4)):
             session, connection = server.connect(Verdict(user="13"), PACKED, f"/?_cw=2&{query}")
-            await wait_until(lambda session=session: session.ready_wait is None)
-            connection.frames.clear()
+            await until_let_in(session, connection)
             connection.buffered = 1000
             await session.socket.join("chat", "1", rewind=rewind)
             texts = [msgspec.msgpack.decode(payload) for payload in payloads(connection)]
