@@ -63,6 +63,7 @@ class RoomJoins:
         subscriptions: of this server, with the rooms' timelines.
         fanout: pushes messages to many.
         outbox: bytes that may wait for one connection; half of it may be filled with messages of the history.
+        replaces: whether a user has one connection at a time; see :class:`RecoveredFrames`.
 
     Attributes:
         recoveries: counts what clients got.
@@ -70,12 +71,20 @@ class RoomJoins:
 
     __slots__ = ("_fanout", "_frames", "_outbox", "_registry", "_subscriptions", "_turns", "recoveries")
 
-    def __init__(self, registry: Registry[Client], subscriptions: Subscriptions, fanout: FanOut, outbox: int) -> None:
+    def __init__(
+        self,
+        registry: Registry[Client],
+        subscriptions: Subscriptions,
+        fanout: FanOut,
+        outbox: int,
+        *,
+        replaces: bool,
+    ) -> None:
         self._registry = registry
         self._subscriptions = subscriptions
         self._fanout = fanout
         self._outbox = outbox
-        self._frames = RecoveredFrames()
+        self._frames = RecoveredFrames(replaces=replaces)
         self._turns = JoinTurns()
         self.recoveries = Recoveries()
 

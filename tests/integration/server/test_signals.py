@@ -314,6 +314,7 @@ def test_a_cancelled_hook_has_time_to_clean_up(when: str) -> None:
 @pytest.mark.parametrize("how", ["exits", "exits_later"])
 def test_an_exit_in_on_start_ends_the_process_silently(kind: str, how: str) -> None:
     with running(kind, "on_start", how) as it:
+        it.wait_for("on_start began")
         assert exit_code_soon(it) == 3
         assert it.output == "on_start began\n"
 
@@ -321,6 +322,7 @@ def test_an_exit_in_on_start_ends_the_process_silently(kind: str, how: str) -> N
 @pytest.mark.parametrize("how", ["exits", "exits_later"])
 def test_an_exit_while_the_server_runs_stops_it_first(how: str) -> None:
     with running("server", "on_listening", how) as it:
+        it.wait_for("on_listening began")
         assert exit_code_soon(it) == 3
         assert it.output.count("on_stop ran") == 1
         assert "ERROR" not in it.output
