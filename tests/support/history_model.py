@@ -362,6 +362,7 @@ class HistoryModel:
 
     def _apply(self, node: ModelNode, change: Change) -> None:
         for client in node.members:
+            client.frames += [each.message.json for each in change.before]
             if change.lost is not None:
                 client.frames.append(RoomFrame(change.at, False))
             client.frames += [each.message.json for each in change.ready]
