@@ -70,7 +70,7 @@ class SimulatedLogs:
     # Faults
 
     def hang(self) -> None:
-        """Answer nobody, until :meth:`go_on`."""
+        """Answer nobody until :meth:`go_on` is called."""
         self._note("log: hangs")
         self._hangs = True
         self._break_links()
