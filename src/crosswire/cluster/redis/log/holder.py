@@ -274,7 +274,7 @@ class Holder:
         try:
             positions = read_positions(reply, len(append.messages))
         except ValueError:
-            append.failed(AppendFailure.REFUSED, f"its answer can't be read: {reply!r:.200}")
+            self._give_up(append, f"its answer can't be read: {reply!r:.200}")
         else:
             append.kept(positions)
 
@@ -287,12 +287,18 @@ class Holder:
                 self._again.append(append)  # the message before it is to be sent again too
             else:
                 append.failed(AppendFailure.REFUSED, "the message before it is not kept")
+        elif not isinstance(reply, Exception):
+            self._give_up(append, f"its answer can't be read: {text:.200}")
         elif _UNUSABLE.search(text):
-            self._waiting.appendleft(append)  # to be lost with the connection
-            self._on_their_way += 1
-            self._drop(text)
+            self._give_up(append, text)
         else:
             append.failed(AppendFailure.REFUSED, text)
+
+    def _give_up(self, append: Append, reason: str) -> None:
+        """Drop the connection, with an append of which it is not known whether it is kept."""
+        self._waiting.appendleft(append)
+        self._on_their_way += 1
+        self._drop(reason)
 
     def _send_again(self) -> None:
         """Load the scripts and ask for the run; then send again what had failed, and what waits."""
