@@ -184,7 +184,6 @@ class RoomJoins:
             if join.is_over:  # the client is gone, was taken out meanwhile, or is in by another join
                 continue
             client = join.connection
-            self._fanout.flush()  # what is held is older, and in the timeline
             self._send(client, room, self._welcome(client, room, timeline, rewind))
             self._registry.finish_join(join)
             joined.append(client)

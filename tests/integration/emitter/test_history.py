@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from crosswire import BusUnavailable, ConfigError, Emitter, Position, Redis
+from crosswire import BusUnavailable, ConfigError, Emitter, Redis
 from crosswire.cluster.redis.log import announcements
 from crosswire.core.positions import LogPosition, parse_position
 from crosswire.testing.redis_process import RedisProcess, servers_here
@@ -100,7 +100,7 @@ async def test_a_message_is_published_once_under_its_id_and_its_position_returne
             first = await asyncio.to_thread(emitter.room("chat", "1").publish, "said", "x", id="order-17")
             assert await asyncio.to_thread(other.room("chat", "1").publish, "said", "x", id="order-17") == first
             assert await a.room("chat", "1").publish("said", "x", id="order-17") == first
-            last: Position = await asyncio.to_thread(emitter.room("chat", "1").publish, "said", "end")
+            last = await asyncio.to_thread(emitter.room("chat", "1").publish, "said", "end")
         await a.wait_for("chat", "1", 2)
         assert a.all("chat", "1") == [Heard("x", first), Heard("end", last)]
 
@@ -278,7 +278,7 @@ async def test_a_message_whose_answer_is_lost_is_sent_again_and_heard_once(
     prefix = f"test-{secrets.token_hex(4)}:"
     bus, by_proxy = Redis(redis_process.url, prefix=prefix), Redis(cutting.url, prefix=prefix)
     monkeypatch.setattr("crosswire.emitter.announced_rooms.AnnouncedRooms.holder", lambda _self, _channel: cutting_id)
-    cutting_id = cutting.url.removeprefix("redis://") + "/0"
+    cutting_id = cutting.url.removeprefix("redis://")
     async with history_nodes(bus, "a") as (a,):
         await a.join("chat", "1")
         await announced(bus, redis_process)
@@ -376,6 +376,6 @@ async def test_what_nodes_declare_is_noted_with_its_size_and_life(redis_process:
             return announcements.read([each.encode() for each in notes], redis_process.command("TIME"))
 
         await wait_until(lambda: said().namespaces.get("chat") == (1000, 600.0))
-        assert said().holders == (redis_process.url.removeprefix("redis://") + "/0",)
+        assert said().holders == (redis_process.url.removeprefix("redis://"),)
         assert 0 < redis_process.command("PTTL", announcements.key(bus.prefix.encode())) <= announcements.LIFE
         assert a.name == "a"

@@ -262,6 +262,8 @@ class OpenRooms:
 
     def _apply(self, opened: OpenRoom, change: Change) -> None:
         """Do what a timeline says."""
+        for kept in change.before:
+            self._clients.deliver(opened.room, kept.message, kept.excluded)
         if change.lost is not None:
             if change.lost == TRIMMED:
                 self._port.report_loss(opened.channel, opened.since)
