@@ -1,4 +1,4 @@
-"""What nodes say of the rooms that keep history, as an emitter knows it."""
+"""The namespaces whose rooms keep history, as an emitter knows them from what nodes note in Redis."""
 
 from __future__ import annotations
 

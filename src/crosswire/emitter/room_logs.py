@@ -150,7 +150,7 @@ class _LogsOfRedis:
             link.leave_out(str(error))
             link.drop()  # the next connection may be to another one
             raise LinkFailed(link.failure, sent=False) from error
-        self._commands.run = run.name
+        self._commands.use_run(run.name)
         self._connection, self._asked_at = connection, now
 
     def _refused(self, answer: Any, then: str) -> str:
@@ -164,7 +164,8 @@ class _LogsOfRedis:
         try:
             return read_positions(answer, 1)[0]
         except ValueError:
-            raise BusUnavailable(f"the answer of {self._link.shown} can't be read: {answer!r:.200}") from None
+            why = f"the answer of {self._link.shown} can't be read: {answer!r:.200}"
+            raise BusUnavailable(f"{why}; {MAYBE_KEPT}") from None
 
 
 def _ignore(*_answer: object) -> None:

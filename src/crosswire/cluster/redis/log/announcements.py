@@ -1,4 +1,4 @@
-"""What nodes note in each Redis for emitters, which hear no beats: which namespaces keep history, and where."""
+"""Notes in each Redis for emitters, which hear no beats of nodes: which namespaces keep history, and where."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class KeptRooms(NamedTuple):
 
 
 class Announcement(NamedTuple):
-    """What one Redis says.
+    """The notes of one Redis.
 
     Attributes:
         namespaces: those that keep history.
