@@ -206,7 +206,7 @@ WORKLOADS = [
         target="ratio 1.10",
     ),
     Workload(
-        "rooms that keep history, and others: one sender to 4 clients of two nodes, one in flight: CPU for one delivery",
+        "rooms that keep history, and others: one sender to 4 clients of two nodes, 1 in flight: CPU for one delivery",
         "room",
         {"each": 2, "inflight": 1},
         cpu,
