@@ -14,7 +14,7 @@ from crosswire.cluster.redis.link import Denied, Link, Unreachable
 from crosswire.cluster.redis.log.run import ASK_REPLICATION, ASK_SERVER, Run, require_no_error
 from crosswire.cluster.redis.log.scripts import ALL, Commands
 from crosswire.core.backoff import Backoff
-from crosswire.core.positions import LogPosition, parse_position
+from crosswire.core.positions import EPOCH_LENGTH, LogPosition, parse_position
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
@@ -32,8 +32,9 @@ _CHECKS = 3
 _BACKOFF = Backoff(fast_retries=1, fast_interval=0.05, max_interval=1)
 _STABLE_TIME = 1.0
 """Seconds for which a connection must have worked to be opened again without a delay."""
-_UNUSABLE = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|BUSY|UNBLOCKED)\b")
-"""Errors of a Redis that can't be used now for any command; within a script, their name may stand in the text."""
+_UNUSABLE = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY|UNBLOCKED)\b")
+"""Errors of a Redis that can't be used now for any command; within a script, their name may stand in the text.
+NOREPLICAS is none of them: the next attempt would be refused too, and the messages would wait for long."""
 
 logger = get_logger("crosswire.redis")
 
@@ -194,7 +195,7 @@ class Holder:
                 raise Unreachable(self._lost.result() if self._lost.done() else "it does not answer")
             if (reply := answer.result()) is not None:
                 self._run.take_replication(reply)
-                self.commands.run = self._run.name
+                self.commands.use_run(self._run.name)
 
     async def _wait_while_alive(self, awaited: asyncio.Future[Any]) -> bool:
         """Wait for an answer while replies arrive; return whether it came. A task is cancelled if it did not."""
@@ -346,7 +347,7 @@ class Holder:
 
         def finish(reply: Any) -> None:
             last(reply)
-            self.commands.run = self._run.name
+            self.commands.use_run(self._run.name)
             done(failures[0] if failures else None)
 
         self._ask(ASK_REPLICATION, finish)
@@ -370,8 +371,8 @@ def read_positions(reply: bytes | list[Any], count: int) -> Sequence[LogPosition
         ValueError: there are no such positions.
     """
     if isinstance(reply, bytes):
-        first = _position(reply)
-        return (first,) if count == 1 else [LogPosition(first.epoch, first.offset + more) for more in range(count)]
+        epoch_of_all, first = reply[:EPOCH_LENGTH].decode(), int(reply[EPOCH_LENGTH + 1 :])
+        return [LogPosition(epoch_of_all, offset) for offset in range(first, first + count)]
     epoch, *places = reply
     if len(places) != count or not isinstance(epoch, bytes):
         raise ValueError("there is not a position for each message")

@@ -137,13 +137,15 @@ async def test_another_run_is_asked_for_before_anything_is_sent_again() -> None:
         assert made.results == [(1, [1])]
 
 
-async def test_a_message_behind_a_refused_one_is_refused() -> None:
+@pytest.mark.parametrize("refusal", [b"OOM command not allowed", b"NOREPLICAS Not enough good replicas", b"MISCONF x"])
+async def test_a_message_behind_a_refused_one_is_refused(refusal: bytes) -> None:
     async with talk() as made:
         made.append(1)
         made.append(2, 1)
         await made.sent(1, 2)
-        made.redis.say(b"-OOM command not allowed\r\n" + NOT_BEHIND)
+        made.redis.say(b"-" + refusal + b"\r\n" + NOT_BEHIND)
         assert made.results == [(1, AppendFailure.REFUSED), (2, AppendFailure.REFUSED)]
+        assert made.holder.is_available
 
 
 async def test_everything_is_lost_with_the_connection_in_its_order() -> None:

@@ -9,7 +9,7 @@ from crosswire.cluster.redis.log.scripts import ALL, APPEND, MAX_READ, READ, Com
 from crosswire.core.audience import ToRoom
 
 COMMANDS = Commands(b"cw:", b"seed")
-COMMANDS.run = b"run"
+COMMANDS.use_run(b"run")
 
 
 def room(namespace: str = "chat", id: str = "1") -> RoomLog:
