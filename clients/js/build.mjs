@@ -18,7 +18,7 @@ const script = { ...common, format: "iife", minify: true, mangleProps: /^_/, tsc
 await build({ ...script, entryPoints: ["src/global.ts"], outfile: "dist/crosswire.min.js" });
 await build({ ...script, entryPoints: ["src/msgpack.global.ts"], outfile: "dist/msgpack.min.js" });
 for (const file of ["dist/crosswire.min.js", "dist/msgpack.min.js"]) {
-  const allowed = { pure_getters: true, unsafe_arrows: true, unsafe_comps: true, hoist_vars: true };
+  const allowed = { pure_getters: true, unsafe_comps: true };
   const left = { booleans: false, sequences: false, keep_fargs: false }; // shorter, but not when compressed
   const options = { ecma: 2019, compress: { passes: 5, ...allowed, ...left } };
   writeFileSync(file, (await minify(readFileSync(file, "utf8"), options)).code);

@@ -11,7 +11,7 @@ export function makeAddress(url: Given<string>, params?: Given<Params>): () => s
   // The version of what this client understands besides the original's protocol. Quoted, so that the build keeps the name.
   // With a function, the server may ask for new parameters.
   const renews = typeof params === "function" && { ["_cw_renew"]: 1 };
-  const join = (base: string, query?: Params) => joinParams(base, { ...query, ["_cw"]: 1, ...renews });
+  const join = (base: string, query?: Params) => joinParams(base, { ...query, ["_cw"]: 2, ...renews });
   const known = typeof url !== "function" && join(url, params as Params); // with a function, only the URL is checked
   if (known && !renews) return () => known;
   return async () => join(await given(url), await given(params));

@@ -10,7 +10,8 @@ import { isHidden, watchPage } from "./page.js";
 import { makeQueue } from "./queue.js";
 import { makeReconnection, type Reconnection, type ReconnectionCallbacks } from "./reconnection.js";
 import { makeRetries } from "./retries.js";
-import { makeRouter } from "./router.js";
+import { makeRooms } from "./rooms.js";
+import { makeRouter, type Router } from "./router.js";
 import { openSession } from "./session.js";
 
 /** The options of one call. Times are seconds. */
@@ -44,13 +45,14 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
   readonly onPongTimeout: Hooks["onPongTimeout"] = makeListeners();
   readonly onReconnect: Hooks["onReconnect"] = makeListeners();
   readonly onGiveUp: Hooks["onGiveUp"] = makeListeners();
+  readonly onRoom: Hooks["onRoom"] = makeListeners();
 
   /** The subprotocol that the server chose for the last connection; "" for none, undefined before the first connection. */
   declare readonly subprotocol: string | undefined;
 
   private readonly _settings: Settings;
   /** @internal */ readonly _hookCaller = makeHookCaller(this);
-  /** @internal */ readonly _router = makeRouter(this._hookCaller);
+  /** @internal */ readonly _router: Router;
   /** @internal */ readonly _calls = makeCalls();
   private readonly _queue: ReturnType<typeof makeQueue>;
   /** @internal */ readonly _heartbeat: Heartbeat;
@@ -63,10 +65,14 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
    */
   constructor(url: Given<string>, options: Options = {}) {
     const settings = (this._settings = checked(url, options));
+    const rooms = makeRooms(this._hookCaller, settings.resume && `crosswire ${url}`.split("?")[0]);
+    const router = (this._router = makeRouter(this._hookCaller, rooms));
+    router._of("$room", 1)(rooms._changed);
+    router._of("$left", 1)(rooms._changed);
     this._queue = makeQueue(settings);
     this._heartbeat = makeHeartbeat(settings, this._hookCaller);
     // The token of the connection expires: the server asks for the parameters of the next one.
-    if (typeof options.params === "function") this._router._of("$renew", 1)(() => given(options.params));
+    if (typeof options.params === "function") router._of("$renew", 1)(() => given(options.params));
     const retries = makeRetries(settings, settings.retryLimit, Math.random);
     const tell = (event: string) => {
       if (settings.backgroundNotice !== false) connection._send({ event, payload: null }); // never queued
@@ -77,11 +83,15 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     };
     const turned = () => {
       tell(`$${isHidden() ? "back" : "fore"}ground`);
+      rooms._keep(isHidden());
       if (!isHidden()) wake();
     };
     const callbacks: ReconnectionCallbacks = {
-      _dial: (owner, url) => openSession(owner, url, settings, this),
-      _wanted: (wanted) => watchPage(wanted, wake, turned),
+      _dial: (owner, url) => openSession(owner, url + rooms._offer(), settings, this),
+      _wanted: (wanted) => {
+        watchPage(wanted, wake, turned);
+        rooms._keep(!wanted);
+      },
       _ready: () => {
         if (isHidden()) tell("$background");
         this._flush();

@@ -1,6 +1,6 @@
 /**
  * The script build: `<script src="crosswire.min.js">`, then `new Crosswire.Client(url)`. Every name is written twice, as a
- * namespace object (`import * as`) would take the script over its 4,500 bytes.
+ * namespace object (`import * as`) would take the script over its 5,000 bytes.
  */
 import {
   CallTimeout,

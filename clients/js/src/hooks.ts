@@ -2,6 +2,7 @@ import type { Close } from "./close.js";
 import { callAll } from "./dispatch.js";
 import type { AnyHandler, ListenOptions, Listeners, Tag } from "./listeners.js";
 import type { Encoded } from "./messages.js";
+import type { RoomState } from "./rooms.js";
 
 /** A life event that the application can attach handlers to; no message of the server can trigger it. */
 export interface Hook<Args extends unknown[]> {
@@ -19,7 +20,7 @@ export interface Hooks {
   readonly onClose: Hook<[close: Close]>;
   /** A handler or an attempt to connect failed, or a message of the server can't be decoded. */
   readonly onError: Hook<[error: unknown]>;
-  /** Every message but heartbeats, before its handlers. */
+  /** Every message but heartbeats, before its handlers; also one that is dropped, as the client has had it already. */
   readonly onMessage: Hook<[raw: Encoded]>;
   /** A heartbeat was sent. */
   readonly onPing: Hook<[]>;
@@ -31,6 +32,11 @@ export interface Hooks {
   readonly onReconnect: Hook<[attempt: number, delay: number]>;
   /** That many attempts failed, and no more will be made. */
   readonly onGiveUp: Hook<[limit: number]>;
+  /**
+   * The client is in a room that keeps history, or has missed something in it. Called before the handlers of the messages
+   * that follow.
+   */
+  readonly onRoom: Hook<[room: RoomState]>;
 }
 
 /** Calls the hooks of the application, and reports failures to it. */

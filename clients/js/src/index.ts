@@ -17,5 +17,6 @@ export type { ListenOptions, Tag } from "./listeners.js";
 export type { Codec, Encoded } from "./messages.js";
 export type { Options } from "./options.js";
 export type { QueuePolicy } from "./queue.js";
+export type { RoomState } from "./rooms.js";
 export type { Params, ParamValue } from "./url.js";
 export type { WebSocketClass, WebSocketLike } from "./websocket.js";

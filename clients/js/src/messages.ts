@@ -14,6 +14,8 @@ export interface Message {
   callId?: string | null;
   error?: { code: string; message?: string } | null;
   traceparent?: string;
+  /** The position behind a message of a room that keeps history. */
+  at?: unknown;
 }
 
 /** A message in the form it travels in: text, or bytes for a binary frame. */

@@ -62,6 +62,11 @@ export interface Options {
    */
   backgroundNotice?: boolean | undefined;
   /**
+   * Whether the positions in rooms that keep history last over a reload of the page, in its `sessionStorage`. There they belong to
+   * the URL without its query: of the clients of one URL in a page, only one should have this option. Default false.
+   */
+  resume?: boolean | undefined;
+  /**
    * Called for each event and call that is sent. Returns the place of the current span in its trace, the `traceparent` of
    * W3C Trace Context, which the message then carries; undefined for none.
    */
@@ -77,7 +82,7 @@ export type Settings = Readonly<Pick<Options, Unset>> &
 type Filled<Some> = { readonly [Name in keyof Some]-?: Exclude<Some[Name], undefined> };
 
 /** Options that need no default. */
-type Unset = "retryLimit" | "queueLimit" | "queuePolicy" | "backgroundNotice" | "traceparent";
+type Unset = "retryLimit" | "queueLimit" | "queuePolicy" | "backgroundNotice" | "resume" | "traceparent";
 
 const DEFAULTS = {
   codec: JSON_CODEC,

@@ -10,7 +10,7 @@ export function isHidden(): boolean | undefined {
  * Begin or end to listen for events after which an attempt to connect may succeed. A repeated call changes nothing.
  *
  * @param online the network is back
- * @param turned the page was shown or hidden
+ * @param turned the page was shown, or hidden, as it is before it goes
  */
 export function watchPage(begin: boolean, online: () => void, turned: () => void): void {
   const act = begin ? "addEventListener" : "removeEventListener";

@@ -133,12 +133,8 @@ export function makeReconnection(
     atOnce = false;
     enter(Phase.Connecting);
     const began = ++run;
-    const go = (url: string) => {
-      if (began === run) current = _dial(owner, url);
-    };
-    const fail = (error: unknown) => {
-      if (began === run) over({ code: ABNORMAL, reason: String(error) });
-    };
+    const go = (url: string) => began === run && (current = _dial(owner, url));
+    const fail = (error: unknown) => began === run && over({ code: ABNORMAL, reason: String(error) });
     timer = after(CONNECT_TIMEOUT, () => (current ? current._abort : fail)(`no answer within ${CONNECT_TIMEOUT} s`));
     try {
       const url = address();

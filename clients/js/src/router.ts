@@ -3,6 +3,7 @@ import { EventError } from "./errors.js";
 import type { HookCaller } from "./hooks.js";
 import { type Listeners, makeListeners } from "./listeners.js";
 import { requireEvent } from "./messages.js";
+import type { Rooms } from "./rooms.js";
 
 /**
  * Maximum number of asynchronous handlers running at once; over it, events are dropped and reported, and calls refused with
@@ -19,7 +20,7 @@ export type Router = ReturnType<typeof makeRouter>;
 /** Maximum number of names of events without a handler that are logged, each once. */
 const MAX_UNHANDLED = 100;
 
-export function makeRouter({ _report }: HookCaller) {
+export function makeRouter({ _report }: HookCaller, { _move }: Rooms) {
   let unhandled: Set<string> | undefined; // made when it is needed: the script build logs none
   const events = new Map<string, Listeners>();
   const running = new Set<unknown>();
@@ -71,8 +72,12 @@ export function makeRouter({ _report }: HookCaller) {
     /** Events and calls whose handlers run; cleared when their number no longer counts. */
     _running: running,
 
-    /** Call an event's handlers, and answer with their outcome if the server asked. */
-    _deliver(event: string, data: unknown, reply?: Reply): void {
+    /**
+     * Call an event's handlers, and answer with their outcome if the server asked. Those of a message with the position of one
+     * that the client has had are not called.
+     */
+    _deliver(event: string, data: unknown, at: unknown, reply?: Reply): void {
+      if (at && !_move(at)) return;
       const listeners = events.get(event);
       if (!listeners) {
         const text = `no handler for '${event}'`;

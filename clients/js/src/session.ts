@@ -114,19 +114,17 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
   let closed: (() => void) | undefined;
   let late: ReturnType<typeof after> | undefined;
 
-  const leave = (close: Close) => {
-    clearTimeout(late);
-    if (!state) return;
-    state = State.Away;
-    _heartbeat._stop();
-    const lost = new NotConnected(close);
-    _calls._waiting.forEach((settle) => settle(1, lost));
-  };
   const end = (reason = why, code = ABNORMAL) => {
     const close = { code, reason };
     if (closed) closed();
     socket.onopen = null; // an attempt that was given up may still open
-    leave(close);
+    clearTimeout(late);
+    if (state) {
+      state = State.Away;
+      _heartbeat._stop();
+      const lost = new NotConnected(close);
+      _calls._waiting.forEach((settle) => settle(1, lost));
+    }
     owner._closed(session, close);
   };
   // From the server's Close frame until `onclose`, a WebSocket discards what it is given and says nothing.
@@ -203,20 +201,21 @@ export function openSession(owner: SessionEvents, url: string, target: Target, p
       if (!shown) _hookCaller._report(error); // else it may be a message of the application's own protocol
       return;
     }
-    const { event, callbackId, callId, error, payload } = message;
+    const { event, callbackId, callId, error, payload, at } = message;
     if (event === "$ready") return enter();
     messageCame();
     const value = orNull(payload);
     // An answer is sent on the connection that the call came on; if it is gone, nobody waits for the answer.
     const reply: Reply = (refusal, result) => {
-      const answer = refusal
-        ? { callId, error: { code: refusal.code, message: refusal.message } }
-        : { callId, payload: orNull(result) };
-      sendMessage(answer);
+      sendMessage(
+        refusal
+          ? { callId, error: { code: refusal.code, message: refusal.message } }
+          : { callId, payload: orNull(result) },
+      );
     };
     if (typeof event === "string") {
-      if (callId == null) _router._deliver(event, value);
-      else if (typeof callId === "string") _router._deliver(event, value, reply);
+      if (callId == null) _router._deliver(event, value, at);
+      else if (typeof callId === "string") _router._deliver(event, value, at, reply);
     } else {
       // A late, repeated or invented answer finds nothing.
       const settle = _calls._waiting.get(callbackId!);

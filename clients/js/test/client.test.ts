@@ -41,7 +41,7 @@ test("connect resolves when the client has been let in, for all who wait", async
   const { client, sockets, events, last } = fakeClient({ params: { id: "13" }, subprotocols: ["x"] });
   const both = Promise.all([client.connect(), client.connect()]);
   expect(sockets).toHaveLength(1);
-  expect([last().url, last().protocols, last().binaryType]).toEqual(["ws://test/?id=13&_cw=1", ["x"], "arraybuffer"]);
+  expect([last().url, last().protocols, last().binaryType]).toEqual(["ws://test/?id=13&_cw=2", ["x"], "arraybuffer"]);
   letIn({ client, last });
   await both;
   await client.connect();

@@ -222,7 +222,7 @@ test.each([
   void client.connect();
   for (let attempt = 1; attempt < 4; attempt++) {
     await vi.advanceTimersByTimeAsync(0);
-    expect(sockets.map(({ url }) => url)[attempt - 1]).toBe(`ws://test/?v=2&token=${attempt}&_cw=1&_cw_renew=1`);
+    expect(sockets.map(({ url }) => url)[attempt - 1]).toBe(`ws://test/?v=2&token=${attempt}&_cw=2&_cw_renew=1`);
     sockets[attempt - 1].end();
   }
 });
@@ -241,7 +241,7 @@ test("the URL may be a function too, whose result is checked at each attempt", a
   client.onError((error) => errors.push((error as Error).message));
   void client.connect();
   await vi.advanceTimersByTimeAsync(1000);
-  expect([sockets, errors]).toEqual([["ws://yes/?_cw=1"], [expect.stringContaining("http://no")]]);
+  expect([sockets, errors]).toEqual([["ws://yes/?_cw=2"], [expect.stringContaining("http://no")]]);
   expect(() => new Client("http://no", { params: () => ({}) })).toThrow(ConfigError);
 });
 
@@ -286,5 +286,5 @@ test("params that never come fail one attempt, and late ones are not used", asyn
   await vi.advanceTimersByTimeAsync(0);
   for (const [index, give] of given.entries()) give({ token: index });
   await vi.advanceTimersByTimeAsync(0);
-  expect(sockets.map(({ url }) => url)).toEqual([`ws://test/?token=${given.length - 1}&_cw=1&_cw_renew=1`]);
+  expect(sockets.map(({ url }) => url)).toEqual([`ws://test/?token=${given.length - 1}&_cw=2&_cw_renew=1`]);
 });

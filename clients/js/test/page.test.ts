@@ -152,7 +152,7 @@ test("React Native's URL is enough", () => {
   );
   const { client, last } = fakeClient({ params: { id: "13" } });
   void client.connect();
-  expect(last().url).toBe("ws://test/?id=13&_cw=1");
+  expect(last().url).toBe("ws://test/?id=13&_cw=2");
 });
 
 test("hiding the page makes no attempt", () => {

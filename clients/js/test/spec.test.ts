@@ -65,7 +65,7 @@ const PHASES = JSON.parse(readFileSync(new URL("../../../spec/phases.json", impo
   transitions: { from: string[]; to: string }[];
   plays: PlayCase[];
 };
-const KINDS = ["conversations", "listeners", "texts", "reconnection", "admission", "phases"];
+const KINDS = ["conversations", "listeners", "texts", "recovery", "reconnection", "admission", "phases"];
 
 test("the phases are those of the specification, in their order", () => {
   const names = [Phase.Idle, Phase.Waiting, Phase.Connecting, Phase.Open, Phase.Ready];
@@ -126,6 +126,7 @@ function perform({ options, final, params, traceparent, handlers = {}, acts = {}
       return returns;
     });
   }
+  client.onRoom(({ namespace, id, recovered, reason }) => void seen.push([namespace, id, recovered, reason]));
   const named: Record<string, () => void> = {};
   const handler = (name: string) =>
     (named[name] ??= () => {
@@ -210,6 +211,20 @@ function perform({ options, final, params, traceparent, handlers = {}, acts = {}
       last().receive(text);
     },
     handled: (message) => expect(seen.shift()).toEqual(message),
+    room: (state) => expect(seen.shift()).toEqual(state),
+    offered: (expected) => {
+      const positions = last().url.split("&_cw_at=")[1] ?? null;
+      if (typeof expected !== "number") return expect(positions).toBe(expected);
+      expect([positions.split(",").length, positions.length <= 4096]).toEqual([expected, true]);
+    },
+    fills: (count: number) => {
+      const ids = Array.from({ length: count }, (_, index) => `${index}`);
+      for (const id of ids) {
+        const payload = { room: ["chat", id], at: `${id.padStart(8, "0")}.100000`, recovered: null, reason: null };
+        last().receive(JSON.stringify({ event: "$room", payload }));
+      }
+      expect(take(seen)).toEqual(ids.map((id) => ["chat", id, null, null]));
+    },
     beat: () => {
       client.pingInterval = 1;
       vi.advanceTimersByTime(1000);

@@ -20,6 +20,7 @@ from crosswire.client.options import (
 )
 from crosswire.client.reconnection import Reconnection
 from crosswire.client.retries import Policy, Retries, reconnects_unless_final
+from crosswire.client.room_table import RoomTable
 from crosswire.client.router import MessageRouter, Router
 from crosswire.client.session import Session, SessionEvents
 from crosswire.client.targets import Fresh, Headers, Targets
@@ -86,12 +87,13 @@ class Client:
         on_close: ``(close)``; an open connection ended. :attr:`reconnecting` tells whether another will be tried. The
             hook is called when the handlers of ``on_open`` have ended, and the next ``on_open`` when its handlers have.
         on_error: ``(exc)``; a handler or an attempt to connect failed.
-        on_message: ``(raw)``; every message but heartbeats, as str or bytes, before its handlers.
+        on_message: ``(raw)``; every message but heartbeats, as str or bytes, before its handlers; one that was had too.
         on_ping: ``()``; a heartbeat was sent.
         on_pong: ``(milliseconds)``; the echo of a heartbeat came.
         on_pong_timeout: ``()``; no echo came in time, and the connection is about to be dropped.
         on_reconnect: ``(attempt, delay)``; the attempt of that number will be made in ``delay`` seconds.
         on_give_up: ``(limit)``; that many attempts failed, and no more will be made.
+        on_room: ``(room)``, a ``RoomState``; the client is in a room that keeps history, or has missed something in it.
 
     Example::
 
@@ -128,7 +130,8 @@ class Client:
         require_policy(reconnect_policy)
         require_tls(tls, url)
         template = ConnectTarget("", subprotocols=require_subprotocols(subprotocols), tls=tls)
-        self._targets = Targets(url, params, headers, template)
+        self._rooms = RoomTable()
+        self._targets = Targets(url, params, headers, template, self._rooms.offer)
         self._ping_text = require_text("ping_text", ping_text)
         self._stable_after = require_seconds("stable_after", stable_after, zero=True)
         self._call_timeout = require_seconds("call_timeout", call_timeout)
@@ -139,7 +142,7 @@ class Client:
             self._listeners.on_protocol(RENEW, self._targets.parameters)
         self._ids = CallIds()
         self._hooks = hooks = Hooks(self._tasks)
-        self._router = Router(self._listeners, hooks, self._tasks)
+        self._router = Router(self._listeners, hooks, self._tasks, self._rooms)
         self._message_router: MessageRouter = self._router
         self._observer: ClientObserver | None = None
         self._connector: Connect = connect
@@ -167,6 +170,7 @@ class Client:
         self.on_pong_timeout = hooks.on_pong_timeout
         self.on_reconnect = hooks.on_reconnect
         self.on_give_up = hooks.on_give_up
+        self.on_room = hooks.on_room
 
     # The connection
 
@@ -388,6 +392,7 @@ class Client:
             self._ping_text,
             self._stable_after,
             self._hooks,
+            self._rooms,
             self._observer,
         )
         await self._connector(await self._targets.next(), session)

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from crosswire.core.messages import Message
+from crosswire.core.messages import PlacedMessage
 from crosswire.transport.open_connection import OpenConnection
 
 MAX_BUFFERED_BYTES = 1024 * 1024
@@ -14,7 +14,7 @@ MAX_BUFFERED_BYTES = 1024 * 1024
 MAX_BUFFERED_TIME = 10.0
 """Seconds that events wait for ``on_open`` to end; then they are handled beside it."""
 
-Arrival = tuple[str | bytes, Message]
+Arrival = tuple[str | bytes, PlacedMessage]
 
 
 class EventBuffer:
@@ -39,7 +39,7 @@ class EventBuffer:
         """Whether nothing more is read from the connection."""
         return self._size > MAX_BUFFERED_BYTES
 
-    def add(self, raw: str | bytes, message: Message) -> None:
+    def add(self, raw: str | bytes, message: PlacedMessage) -> None:
         """Add an event, and stop reading from the connection if the buffer is full."""
         self._arrivals.append((raw, message))
         self._size += len(raw)

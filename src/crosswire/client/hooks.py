@@ -14,7 +14,7 @@ from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
-from crosswire.types import Close
+from crosswire.types import Close, RoomState
 
 HandlerT = TypeVar("HandlerT", bound=Callable[[Any], Answer] | Callable[[], Answer])
 """A handler of the server's events."""
@@ -43,6 +43,7 @@ class Hooks:
         self.on_pong_timeout: Hook[[]] = Hook("on_pong_timeout")
         self.on_reconnect: Hook[[int, float], [int]] = Hook("on_reconnect", Arguments(attempt=int, delay=float))
         self.on_give_up: Hook[[int]] = Hook("on_give_up", Arguments(limit=int))
+        self.on_room: Hook[[RoomState]] = Hook("on_room", Arguments(room=RoomState))
         self.warnings = ThrottledWarnings(logger)
 
     def fire(self, hook: AnyHook, *arguments: Any) -> asyncio.Task[None] | None:

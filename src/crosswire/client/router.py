@@ -7,12 +7,14 @@ from typing import Any, Protocol
 
 from crosswire.client.encoding import encode
 from crosswire.client.hooks import Hooks
+from crosswire.client.room_table import RoomTable
 from crosswire.core import messages
 from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners
-from crosswire.core.messages import Message
+from crosswire.core.messages import ABSENT, LEFT, ROOM, Message, RoomLeft, RoomPosition
 from crosswire.core.names import RESERVED
-from crosswire.errors import EventError
+from crosswire.core.payload_types import payload_type
+from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, SharedHandlerCount
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import about
@@ -21,6 +23,9 @@ from crosswire.runtime.workers import Workers
 MAX_HANDLERS = 1000
 """Number of asynchronous handlers of one client that may be at work; beyond it, a call is refused with BUSY, and an
 event is dropped and reported."""
+
+_ROOM_POSITION = payload_type(RoomPosition)
+_ROOM_LEFT = payload_type(RoomLeft)
 
 Reply = Callable[[bytes], None]
 """Sends an encoded answer on the connection that the call came on."""
@@ -42,13 +47,15 @@ class Router:
         events: the handlers, called with ``(data)``.
         hooks: where failures are reported.
         tasks: where asynchronous handlers run.
+        rooms: told of the client's positions.
     """
 
-    __slots__ = ("_answerer", "_base_answerer", "_count", "_events", "_hooks", "_server", "_workers")
+    __slots__ = ("_answerer", "_base_answerer", "_count", "_events", "_hooks", "_rooms", "_server", "_workers")
 
-    def __init__(self, events: EventListeners, hooks: Hooks, tasks: BackgroundTasks) -> None:
+    def __init__(self, events: EventListeners, hooks: Hooks, tasks: BackgroundTasks, rooms: RoomTable) -> None:
         self._events = events
         self._hooks = hooks
+        self._rooms = rooms
         self._server: Callers[None, _ServerCall] = _Server(hooks)
         self._workers = Workers(tasks)
         answerer = Answerer(self._server, events, self._workers, MAX_HANDLERS)
@@ -76,10 +83,28 @@ class Router:
             self._answerer.handle(event, listeners, None, codec, message.payload, None, call, self._count)
         elif call is not None:
             self._server.refuse(None, call, EventError("NO_HANDLER", f"no handler for {event!r}"))
-        elif event[:1] != RESERVED and not self._hooks.on_message:
-            # the protocol's own events need no handler, and an application may handle messages by itself
+        elif event[:1] == RESERVED:
+            self._handle_protocol(event, message, codec)
+        elif not self._hooks.on_message:  # with it, an application may handle messages by itself
             text = "there is no handler for the event %r of the server: nothing is done (logged once for each name)"
             self._hooks.warnings.warn_once("there is no handler", event, text, extra=about(event=event))
+
+    def _handle_protocol(self, event: str, message: Message, codec: Codec) -> None:
+        """Handle an event of the protocol itself; one that is not known is ignored."""
+        try:
+            if event == ROOM:
+                self._room_changed(codec.payload(_ROOM_POSITION, message.payload), codec)
+            elif event == LEFT:
+                self._rooms.forget(codec.payload(_ROOM_LEFT, message.payload).room)
+        except InvalidPayload as error:
+            self._hooks.warnings.warn("message", "%s of the server can't be read: %r", event, error.message)
+
+    def _room_changed(self, told: RoomPosition, codec: Codec) -> None:
+        """Tell the handlers of ``on_room``: in the order of events, so they begin before those of later events."""
+        hook = self._hooks.on_room
+        state = self._rooms.change(told)
+        if listeners := hook.take():
+            self._base_answerer.handle(hook.name, listeners, state, codec, ABSENT, None, None, self._count)
 
     def drop(self) -> None:
         """Discard the events whose handlers have not begun."""

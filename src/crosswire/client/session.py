@@ -16,10 +16,11 @@ from crosswire.client.event_buffer import MAX_BUFFERED_TIME, EventBuffer
 from crosswire.client.heartbeat import HeartbeatTimer
 from crosswire.client.hooks import Hooks
 from crosswire.client.observer import ClientObserver
+from crosswire.client.room_table import RoomTable
 from crosswire.client.router import MessageRouter
 from crosswire.core import messages
-from crosswire.core.codecs import CLIENT_MSGPACK, JSON, Codec
-from crosswire.core.messages import MSGPACK_SUBPROTOCOL, READY, Message
+from crosswire.core.codecs import CLIENT_JSON, CLIENT_MSGPACK, ClientCodec
+from crosswire.core.messages import MSGPACK_SUBPROTOCOL, READY, Message, PlacedMessage
 from crosswire.core.payload_types import PayloadType
 from crosswire.errors import EventError, InvalidMessage, NotConnected
 from crosswire.transport.open_connection import OpenConnection
@@ -57,6 +58,7 @@ class Session:
         ping_text: the heartbeat's text.
         stable_after: seconds, see :class:`Admission`.
         hooks: of the client.
+        rooms: with the client's positions, which its messages move.
         observer: traces the client; None if nobody does.
 
     Attributes:
@@ -72,6 +74,7 @@ class Session:
         ping_text: str,
         stable_after: float,
         hooks: Hooks,
+        rooms: RoomTable,
         observer: ClientObserver | None = None,
     ) -> None:
         self._observer = observer
@@ -83,8 +86,9 @@ class Session:
         self._ping_text = ping_text
         self._stable_after = stable_after
         self._hooks = hooks
+        self._rooms = rooms
         self._connection: OpenConnection | None = None
-        self._codec: Codec = JSON
+        self._codec: ClientCodec = CLIENT_JSON
         self._encode = self._encoder()
         self._admission: Admission | None = None  # None before it opens, and once it is stable
         self._buffer: EventBuffer | None = None
@@ -270,11 +274,13 @@ class Session:
         admission.received()
         return False
 
-    def _handle(self, raw: str | bytes, message: Message) -> None:
+    def _handle(self, raw: str | bytes, message: PlacedMessage) -> None:
         self._hooks.fire(self._hooks.on_message, raw)
         if message.event is None:
             self._answered(message)
             return
+        if message.at is not None and not self._rooms.move(message.at):
+            return  # a message of a room that the client has handled before
         self._router.receive(message, self._codec, self._reply)
 
     def _buffer_timed_out(self) -> None:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from crosswire.client.options import require_headers, require_no_arguments
 from crosswire.client.url import Params, join_params
-from crosswire.core.messages import RENEWAL_PARAMETER, VERSION_PARAMETER
+from crosswire.core.messages import KEEPS_POSITIONS, POSITIONS_PARAMETER, RENEWAL_PARAMETER, VERSION_PARAMETER
 from crosswire.errors import NotConnected
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.transport.client_connection import ConnectTarget
@@ -20,8 +20,8 @@ Headers = Mapping[str, str]
 Fresh = Callable[[], T | Awaitable[T | None] | None]
 """Function that is called before each attempt; sync or async."""
 
-_VERSION = 1
-"""Version of what this client understands besides the original's protocol: ``$ready``."""
+_VERSION = KEEPS_POSITIONS
+"""Version of what this client understands besides the original's protocol: ``$ready``, positions and ``$room``."""
 
 
 class Targets:
@@ -32,6 +32,7 @@ class Targets:
         params: of the query, or a function that returns them.
         headers: of the upgrade request, or a function that returns them.
         template: the rest of each target; its url and its headers are replaced.
+        offer: returns the positions that the server is told, or "".
 
     Attributes:
         renews_credentials: whether a function is called for each attempt, so that the next token may be accepted after
@@ -48,11 +49,13 @@ class Targets:
         params: Params | Fresh[Params] | None,
         headers: Headers | Fresh[Headers] | None,
         template: ConnectTarget,
+        offer: Callable[[], str],
     ) -> None:
         self._url = url
         self._params = _checked("params", params)
         self._headers = _checked("headers", headers)
         self._template = template
+        self._offer = offer
         self.renews_credentials = callable(params) or callable(headers)
         self.renews_parameters = callable(params)
         # Values that no function returns are checked at once.
@@ -64,7 +67,10 @@ class Targets:
         Raises:
             NotConnected: a function failed, or its result can't be used; the cause is its own error.
         """
-        return self._make_or_fail(await _value("params", self._params), await _value("headers", self._headers))
+        target = self._make_or_fail(await _value("params", self._params), await _value("headers", self._headers))
+        positions = self._offer()
+        # Put behind the query as they are, as all of it can stand in a URL: a comma would take three bytes.
+        return replace(target, url=f"{target.url}&{POSITIONS_PARAMETER}={positions}") if positions else target
 
     async def parameters(self) -> dict[str, Any]:
         """Return the parameters of the next attempt, for a server that asks for a new token.

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
 from crosswire.core.json_types import to_json_types, to_msgpack
-from crosswire.core.messages import ABSENT, Message
+from crosswire.core.messages import ABSENT, Message, PlacedMessage
 from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.errors import InvalidMessage, InvalidPayload
+
+MessageT = TypeVar("MessageT", bound=Message)
+"""The kind of message that a codec decodes."""
 
 
 class Codec(Protocol):
@@ -46,6 +49,12 @@ class Codec(Protocol):
         ...
 
 
+class ClientCodec(Codec, Protocol):
+    """Codec of a client, whose messages may have a position."""
+
+    def decode(self, data: str | bytes) -> PlacedMessage: ...
+
+
 _JSON_NULL = msgspec.Raw(b"null")
 _MSGPACK_NIL = msgspec.Raw(b"\xc0")
 # Valid JSON ends in the outermost object's brace: an id right before it is the message's own, however deep its payload.
@@ -59,16 +68,20 @@ _SEARCHED_TAIL = 256
 _UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)  # the last: a field that is unset
 
 
-class JsonCodec:
-    """Codec of messages as JSON text."""
+class JsonCodec(Generic[MessageT]):
+    """Codec of messages as JSON text.
+
+    Args:
+        kind: what it decodes.
+    """
 
     binary = False
 
-    def __init__(self) -> None:
-        self._decoder = msgspec.json.Decoder(Message)
+    def __init__(self, kind: type[MessageT]) -> None:
+        self._decoder = msgspec.json.Decoder(kind)
         self._encoder = msgspec.json.Encoder()
 
-    def decode(self, data: str | bytes) -> Message:
+    def decode(self, data: str | bytes) -> MessageT:
         try:
             # The payload stays raw, and a handler may pass it on: so bytes that are no UTF-8 are refused at once.
             return self._decoder.decode(data if isinstance(data, str) else data.decode())
@@ -86,23 +99,23 @@ class JsonCodec:
             raise InvalidPayload(f"the data has no JSON form: {error}") from error
 
 
-class _Msgpack:
+class _Msgpack(Generic[MessageT]):
     """Base of the codecs of MessagePack, which differ in how they convert data."""
 
     binary = True
 
-    def __init__(self) -> None:
-        self._decoder = msgspec.msgpack.Decoder(Message)
+    def __init__(self, kind: type[MessageT]) -> None:
+        self._decoder = msgspec.msgpack.Decoder(kind)
         self._encoder = msgspec.msgpack.Encoder()
 
-    def decode(self, data: str | bytes) -> Message:
+    def decode(self, data: str | bytes) -> MessageT:
         try:
             return self._decoder.decode(data.encode() if isinstance(data, str) else data)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise InvalidMessage(str(error)) from error
 
 
-class MsgpackCodec(_Msgpack):
+class MsgpackCodec(_Msgpack[MessageT]):
     """Codec of a server's messages as MessagePack, for the subprotocol ``crosswire.msgpack``: of their JSON form.
 
     So every client gets the same value, in each format, even if the sender did not know the client's format.
@@ -126,7 +139,7 @@ class MsgpackCodec(_Msgpack):
             raise InvalidPayload(f"the message is no JSON: {error}") from error
 
 
-class ClientMsgpackCodec(MsgpackCodec):
+class ClientMsgpackCodec(MsgpackCodec[MessageT]):
     """Codec of a client's messages as MessagePack: bytes stay bytes, everything else is as in JSON."""
 
     def encode(self, message: Any) -> bytes:
@@ -136,7 +149,7 @@ class ClientMsgpackCodec(MsgpackCodec):
             raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
 
 
-class NodeMsgpackCodec(_Msgpack):
+class NodeMsgpackCodec(_Msgpack[MessageT]):
     """Codec of messages between nodes as MessagePack, with all its types."""
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
@@ -155,7 +168,8 @@ def _find_callback_id(text: str) -> str | None:
     return found[1] if found else None
 
 
-JSON = JsonCodec()
-MSGPACK = MsgpackCodec()
-CLIENT_MSGPACK = ClientMsgpackCodec()
-NODE_MSGPACK = NodeMsgpackCodec()
+JSON = JsonCodec(Message)
+MSGPACK = MsgpackCodec(Message)
+CLIENT_JSON = JsonCodec(PlacedMessage)
+CLIENT_MSGPACK = ClientMsgpackCodec(PlacedMessage)
+NODE_MSGPACK = NodeMsgpackCodec(Message)

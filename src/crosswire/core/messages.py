@@ -84,6 +84,15 @@ class Message(msgspec.Struct, gc=False, rename={"callback_id": "callbackId", "ca
     traceparent: msgspec.Raw = ABSENT
 
 
+class PlacedMessage(Message, gc=False):
+    """A message of a server, with the position behind it if it is one of a room that keeps history.
+
+    Like its ``traceparent``, the position may be anything: an original server may mean something else by it.
+    """
+
+    at: Any = None
+
+
 class RoomPosition(msgspec.Struct, gc=False):
     """Payload of :data:`ROOM`.
 
@@ -96,9 +105,9 @@ class RoomPosition(msgspec.Struct, gc=False):
     """
 
     room: tuple[str, str]
-    at: str | None
-    recovered: bool | None
-    reason: str | None
+    at: str | None = None
+    recovered: bool | None = None
+    reason: str | None = None
 
 
 class RoomLeft(msgspec.Struct, gc=False):

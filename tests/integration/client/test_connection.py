@@ -36,7 +36,7 @@ async def test_params_headers_and_host_are_sent() -> None:
         headers = {"Authorization": "Bearer x", "Host": "chat.example"}
         async with Client(url, params={"id": "13", "tag": ["a b", "ü"]}, headers=headers):
             [request] = server.requests
-            assert request.path == "/chat?v=2&id=13&tag=a+b&tag=%C3%BC&_cw=1"
+            assert request.path == "/chat?v=2&id=13&tag=a+b&tag=%C3%BC&_cw=2"
             assert request.headers["Authorization"] == "Bearer x"
             assert request.headers.get_all("Host") == ["chat.example"]
 

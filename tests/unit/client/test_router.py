@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from crosswire.client.hooks import Hooks
+from crosswire.client.room_table import RoomTable
 from crosswire.client.router import Router
 from crosswire.core.codecs import JSON
 from crosswire.core.listeners import EventListeners
@@ -23,7 +24,7 @@ class RouterUnderTest:
         self.answers: list[Any] = []
         hooks = Hooks(self.tasks)
         hooks.on_error(self.errors.append)
-        self.router = Router(self.events, hooks, self.tasks)
+        self.router = Router(self.events, hooks, self.tasks, RoomTable())
 
     def receive(self, text: str) -> None:
         def reply(data: bytes) -> None:

@@ -26,7 +26,7 @@ pytestmark = on_instant_loop
 
 SPEC = Path(__file__).parents[3] / "spec"
 Case = dict[str, Any]
-PLAYS = ("conversations", "listeners", "texts", "reconnection", "admission", "phases")
+PLAYS = ("conversations", "listeners", "texts", "recovery", "reconnection", "admission", "phases")
 FROM_THE_BEGINNING = ("reconnection", "admission", "phases")
 
 
@@ -138,6 +138,7 @@ class CaseRunner:
         self.calls: list[asyncio.Task[Any]] = []
         self.connects: list[asyncio.Task[None]] = []
         self.named: dict[str, Callable[[], None]] = {}
+        self.client.on_room(lambda room: self.seen.append(list(room)))
         self.acts: dict[str, list[Case]] = case.get("acts", {})
         for event, outcome in case.get("handlers", {}).items():
             self.client.on(event, self.handler(event, outcome))
@@ -280,6 +281,24 @@ class CaseRunner:
 
     async def handled(self, message: list[Any]) -> None:
         assert self.seen.pop(0) == message
+
+    async def room(self, state: list[Any]) -> None:
+        assert self.seen.pop(0) == state
+
+    async def offered(self, expected: str | int | None) -> None:
+        positions = self.fake.targets[-1].url.partition("&_cw_at=")[2] or None
+        if isinstance(expected, int):
+            assert positions is not None
+            assert (len(positions.split(",")), len(positions) <= 4096) == (expected, True)
+        else:
+            assert positions == expected
+
+    async def fills(self, count: int) -> None:
+        for number in range(count):
+            room = {"room": ["chat", str(number)], "at": f"{number:08d}.100000", "recovered": None, "reason": None}
+            await self.receive(json.dumps({"event": "$room", "payload": room}))
+        assert self.seen == [["chat", str(number), None, None] for number in range(count)]
+        self.seen.clear()
 
     async def beat(self, _: bool) -> None:
         self.client.ping_interval = 1

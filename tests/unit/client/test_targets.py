@@ -49,7 +49,7 @@ async def test_each_attempt_calls_the_functions_for_params_and_headers(is_async:
     fake.last.open()
     fake.last.receive(READY)
     await connecting
-    assert [each.url for each in fake.targets] == [f"ws://test/?token=t{number}&_cw=1&_cw_renew=1" for number in (1, 2)]
+    assert [each.url for each in fake.targets] == [f"ws://test/?token=t{number}&_cw=2&_cw_renew=1" for number in (1, 2)]
     assert [each.headers for each in fake.targets] == [{"token": "t1"}, {"token": "t2"}]
     await fake.client.close()
 
@@ -109,7 +109,7 @@ async def test_a_function_may_return_none() -> None:
     fake = FakeClient(params=lambda: None, headers=lambda: None)
     connecting = asyncio.create_task(fake.client.connect())
     await settle()
-    assert (fake.targets[0].url, fake.targets[0].headers) == ("ws://test/?_cw=1&_cw_renew=1", {})
+    assert (fake.targets[0].url, fake.targets[0].headers) == ("ws://test/?_cw=2&_cw_renew=1", {})
     await fake.client.close()
     await asyncio.gather(connecting, return_exceptions=True)
 

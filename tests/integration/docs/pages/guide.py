@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from crosswire import EventError, Server, Socket
+from crosswire import EventError, RoomState, Server, Socket
 from crosswire.testing import connect
 from tests.integration.docs.page import Page, started
 from tests.integration.docs.proxy import tls_proxy
@@ -109,6 +109,8 @@ async def _run_client(page: Page, server: Server) -> None:
     async with started(server), tls_proxy(page.directory, page.environment):
         await page.run("The client")
     assert page["answer"] == {"heard": "hi"}
+    page["room_changed"](RoomState("lobby", "main", True))
+    page["room_changed"](RoomState("lobby", "main", False, "expired"))
 
 
 async def _run_tests(page: Page) -> None:
