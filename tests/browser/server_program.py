@@ -1,11 +1,12 @@
 """The server of the TypeScript client's tests. It prints its port, and ends with its standard input.
 
-Run: python -m tests.browser.server_program [PORT]
+Run: python -m tests.browser.server_program [REDIS]
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 from typing import Any
@@ -26,9 +27,9 @@ async def who(handshake: Handshake) -> str | Identity | None:
     return query.get("id")
 
 
-def make_server(port: int) -> Server:
+def make_server(redis: list[str] | None) -> Server:
     """A server whose handlers do what a test asks for."""
-    server = Server("js", port=port, heartbeat=Heartbeat(background=0.3))
+    server = Server(f"js-{os.getpid()}", port=0, redis=redis, heartbeat=Heartbeat(background=0.3))
 
     server.authenticate(who)
 
@@ -58,6 +59,7 @@ def make_server(port: int) -> Server:
 
     add_notes(server)
     add_conversation(server)
+    add_history(server)
     return server
 
 
@@ -101,9 +103,23 @@ def add_conversation(server: Server) -> None:
         socket.close(code, "as you wish")
 
 
+def add_history(server: Server) -> None:
+    """Rooms that keep history."""
+    server.history("kept", size=100, ttl=300)
+
+    @server.on("enter")
+    async def enter(socket: Socket, room: str) -> None:
+        await socket.join("kept", room)
+
+    @server.on("post")
+    async def post(socket: Socket, data: dict[str, Any]) -> None:
+        """Answer when it is kept."""
+        await server.room("kept", data["room"]).publish("posted", data["text"])
+
+
 async def main() -> None:
     """Serve until nobody holds the other end of standard input."""
-    server = make_server(int(sys.argv[1]) if len(sys.argv) > 1 else 0)
+    server = make_server(sys.argv[1:] or None)
     async with server:
         print(server.port, flush=True)
         await asyncio.to_thread(sys.stdin.read)

@@ -232,7 +232,7 @@ class SameLogs(RuleBasedStateMachine):
     @rule()
     def another_run(self) -> None:
         self.run_name = f"run {next(self.runs)}"
-        self.server.commands.run = self.run_name.encode()
+        self.server.commands.use_run(self.run_name.encode())
 
     @rule()
     def save(self) -> None:
@@ -299,3 +299,22 @@ def server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def test_the_scripts_do_what_the_logs_in_memory_do(server: Server) -> None:
     machine = type("SameLogsHere", (SameLogs,), {"server": server})
     run_state_machine_as_test(machine, settings=settings(max_examples=40, stateful_step_count=30, deadline=None))
+
+
+def test_a_log_remembers_no_senders_that_are_gone(server: Server) -> None:
+    server.wipe()
+    server.commands.use_run(b"senders")
+    room, now, number = ROOMS[1], 1_700_000_000_000, 0
+    for generation in range(6):
+        for index in range(40):
+            origin = b"%d-%06d" % (generation, index)
+            number += 1
+            now += 200
+            server.set_clock(now)
+            append = Append(room, origin, 0, [NewMessage(number, b"x")], False, 0.0, lambda _: None, lambda *_: None)
+            assert read_positions(server.ask(server.commands.append(append)), 1)[0].offset == number
+        now += 121_000
+    fields = server.ask(command(b"HKEYS", server.commands.keys(room)[0]))
+    remembered = {field[1:] for field in fields if field[:1] == b"o" and len(field) > 1}
+    assert {b"5-%06d" % index for index in range(40)} <= remembered
+    assert len(remembered) <= 120

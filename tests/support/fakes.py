@@ -47,7 +47,7 @@ class FakeConnection:
     @property
     def messages(self) -> list[Any]:
         """The messages pushed, decoded from their JSON; several may have been joined."""
-        return [msgspec.json.decode(text) for text in _payloads(b"".join(self.frames))]
+        return [msgspec.json.decode(text) for text in payloads(self)]
 
     def push(self, frame: bytes, /) -> None:
         self.frames.append(frame)
@@ -88,8 +88,9 @@ class FakeConnection:
             asyncio.get_running_loop().call_soon(self.receiver.closed, close)
 
 
-def _payloads(frames: bytes) -> Iterator[bytes]:
-    position = 0
+def payloads(connection: FakeConnection) -> Iterator[bytes]:
+    """Yield the payload of each frame that was pushed."""
+    frames, position = b"".join(connection.frames), 0
     while position < len(frames):
         length, position = frames[position + 1], position + 2
         if length >= 126:

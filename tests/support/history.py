@@ -90,7 +90,7 @@ class HistoryChannels:
         kept = self.log.get((namespace, id), [])
         return timeline.load(LogPosition(epoch_of(id), len(kept)), 0, 0.0, kept)
 
-    def say(self, text: str, excluded: Excluded | None = None, room: ToRoom = ROOM) -> None:
+    def say(self, text: object, excluded: Excluded | None = None, room: ToRoom = ROOM) -> None:
         """Keep a message in the log, and deliver it to the members, as a node does."""
         log = self.log.setdefault((room.namespace, room.id), [])
         position = LogPosition(epoch_of(room.id), len(log) + 1)

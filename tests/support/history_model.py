@@ -74,6 +74,7 @@ class ModelClient:
         heard: the messages since then.
         known: all messages that it has heard, and those before its positions: it has no right to them any more.
         frames: sent, and not received yet.
+        complaint: what it has missed, until it is told so.
     """
 
     model: HistoryModel
@@ -83,6 +84,7 @@ class ModelClient:
     heard: set[int] = field(default_factory=set)
     known: set[int] = field(default_factory=set)
     frames: list[RoomFrame | bytes] = field(default_factory=list)
+    complaint: str = ""
 
     def receive(self, number: int) -> None:
         """Receive the next frames."""
@@ -95,9 +97,11 @@ class ModelClient:
 
     def _take_state(self, frame: RoomFrame) -> None:
         if frame.recovered:
+            require(not self.complaint, self.complaint)
             require(frame.at == self.position, "a client is recovered from its own position")
         else:
             self.position = self.start = frame.at
+            self.complaint = ""
             self.heard.clear()
             if frame.at is not None:
                 self.known |= self.model.messages_up_to(frame.at)
@@ -110,7 +114,8 @@ class ModelClient:
         if at is not None and self.position is not None and at.epoch == self.position.epoch:
             require(at.offset > self.position.offset, f"message {message} came out of order")
             for offset in range(self.position.offset + 1, at.offset):
-                require(self.model.logged[at.epoch, offset] <= self.known, f"a message before {message} is missing")
+                if not self.model.logged[at.epoch, offset] <= self.known:
+                    self.complaint = f"a message before {message} is missing, and nothing was told"
             self.position = at
         if at is not None:
             require(message in self.model.logged[at], f"message {message} has the position of another one")
@@ -119,6 +124,7 @@ class ModelClient:
 
     def check(self) -> None:
         """Complain if anything is missing, now that nothing is under way."""
+        require(not self.complaint, self.complaint)
         if self.start is None:
             return
         for (epoch, offset), messages in self.model.logged.items():
@@ -362,6 +368,7 @@ class HistoryModel:
 
     def _apply(self, node: ModelNode, change: Change) -> None:
         for client in node.members:
+            client.frames += [each.message.json for each in change.before]
             if change.lost is not None:
                 client.frames.append(RoomFrame(change.at, False))
             client.frames += [each.message.json for each in change.ready]

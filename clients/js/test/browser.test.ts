@@ -4,6 +4,8 @@ import type { AddressInfo } from "node:net";
 import { readFileSync } from "node:fs";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { Client } from "../dist/esm/index.js";
 import type * as Crosswire from "../dist/esm/index.js";
 import { launch } from "./support/chromium.js";
 import { CrosswireServer } from "./support/server.js";
@@ -171,6 +173,44 @@ test("close and reconnect end an attempt", async () => {
     });
     expect(await page.evaluate(() => [window.log, window.client.reconnecting])).toEqual([["open", 1000], false]);
   });
+});
+
+test("a reload of the page loses nothing, with resume", async () => {
+  const enter = () =>
+    page.evaluate(async (url) => {
+      const heard = () => JSON.parse(sessionStorage.heard || "[]") as unknown[];
+      const note = (what: unknown) => (sessionStorage.heard = JSON.stringify([...heard(), what]));
+      const client = new window.Crosswire.Client(url, { params: { id: "21" }, resume: true });
+      client.onRoom(({ recovered, reason }) => note([recovered, reason]));
+      client.on("posted", note);
+      await client.connect();
+      await client.call("enter", "reloaded");
+    }, server.url);
+  const heard = () => page.evaluate(() => JSON.parse(sessionStorage.heard) as unknown[]);
+  const speaker = new Client(server.url, { WebSocket, params: { id: "22" } });
+  await speaker.connect();
+  const numbers = (first: number, last: number) =>
+    Array.from({ length: last - first + 1 }, (_, index) => first + index);
+  const post = async (first: number, last: number) => {
+    for (const text of numbers(first, last)) await speaker.call("post", { room: "reloaded", text });
+  };
+  await page.evaluate(() => window.client.close());
+  await enter();
+  await post(1, 10);
+  await expect.poll(heard).toEqual([[null, null], ...numbers(1, 10)]);
+  const posts = post(11, 60); // before, while and after the page is loaded anew
+  await page.reload();
+  await posts;
+  await enter();
+  await post(61, 70);
+  await expect.poll(async () => (await heard()).length).toBe(72);
+  const all = await heard();
+  expect(all.filter((each) => typeof each === "number")).toEqual(numbers(1, 70));
+  expect(all.filter((each) => typeof each !== "number")).toEqual([
+    [null, null],
+    [true, null],
+  ]);
+  await speaker.close();
 });
 
 async function whileStalled(act: () => Promise<void>): Promise<void> {

@@ -18,6 +18,8 @@ RECORD_VERSION = 3
 """The first byte of a record; other messages on a room's channel begin with 1, or with 2 if they are signed."""
 _RECORD = struct.Struct(f"<B{EPOCH_LENGTH}sQQ")
 _SENDER = struct.Struct("<8sQ")
+SENDER_SIZE = _SENDER.size
+"""Bytes of the sender's part of a record."""
 
 
 class LogRecord(NamedTuple):

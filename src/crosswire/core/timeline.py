@@ -54,6 +54,7 @@ class Change(NamedTuple):
         at: the position that the members have from ``lost`` on; None if the timeline has none.
         voids: whether messages are handed on that the log in use does not have. The timeline is void from now on; the
             other nodes are to be told, as after :meth:`Timeline.void`.
+        before: messages of an epoch that is over, to be handed on before ``lost`` is told.
     """
 
     ready: Sequence[Kept] = ()
@@ -61,6 +62,7 @@ class Change(NamedTuple):
     needs: int | None = None
     at: LogPosition | None = None
     voids: bool = False
+    before: Sequence[Kept] = ()
 
 
 NO_CHANGE = Change()
@@ -334,7 +336,7 @@ class Timeline:
         self._use(tail.epoch, min(tail.offset, *(offset - 1 for offset in records)) if records else tail.offset, kept)
         ready, _ = self._move_on(records, tail.offset)
         change = self._tell("epoch", ready)
-        return change._replace(ready=(*before, *ready)) if before else change
+        return change._replace(before=tuple(before)) if before else change
 
     def _begin(self, tail: LogPosition, kept: Sequence[Kept]) -> Change:
         """Begin with what is read first. Only messages that came live are new to those who are members already."""

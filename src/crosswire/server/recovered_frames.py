@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from crosswire.core.audience import Excluded
 from crosswire.core.formats import Encoded, Format
 from crosswire.core.timeline import Kept
 from crosswire.transport.message_outbox import held_size
@@ -35,13 +36,18 @@ class RecoveredFrames:
     """Frames of slices of rooms' histories, of which the last ones are kept.
 
     Args:
+        replaces: whether each user has one connection at a time: then it is excluded where a former one was.
         limit: bytes that are kept.
+
+    Attributes:
+        size: bytes that are kept now.
     """
 
-    __slots__ = ("_kept", "_limit", "size")
+    __slots__ = ("_kept", "_limit", "_replaces", "size")
 
-    def __init__(self, limit: int = SHARED_SIZE) -> None:
-        self._kept: dict[tuple[str, int, int, Format], RecoveredSlice] = {}
+    def __init__(self, *, replaces: bool, limit: int = SHARED_SIZE) -> None:
+        self._replaces = replaces
+        self._kept: dict[tuple[str | None, int, int, Format], RecoveredSlice] = {}
         self._limit = limit
         self.size = 0
 
@@ -57,37 +63,39 @@ class RecoveredFrames:
             user: of the connection.
             socket: id of the connection.
         """
-        shared = _slice_of(messages, form) if epoch is None or not messages else self._shared(epoch, messages, form)
+        known = epoch is not None and messages
+        shared = self._shared(epoch, messages, form) if known else self._slice_of(messages, form)
         if user not in shared.users and socket not in shared.sockets:
             return shared
-        return _slice_of([each for each in messages if not _excludes(each, user, socket)], form)
+        return self._slice_of([each for each in messages if not self._excludes(each, user, socket)], form)
 
-    def _shared(self, epoch: str, messages: Sequence[Kept], form: Format) -> RecoveredSlice:
+    def _shared(self, epoch: str | None, messages: Sequence[Kept], form: Format) -> RecoveredSlice:
         key = epoch, messages[0].offset, messages[-1].offset, form
         shared = self._kept.pop(key, None)
         if shared is None:
-            shared = _slice_of(messages, form)
+            shared = self._slice_of(messages, form)
             self.size += shared.size
         self._kept[key] = shared  # behind the others: it was used last
         while self.size > self._limit:
             self.size -= self._kept.pop(next(iter(self._kept))).size
         return shared
 
+    def _excludes(self, kept: Kept, user: str, socket: str) -> bool:
+        excluded = kept.excluded
+        return excluded is not None and (user in self._users(excluded) or socket in excluded.sockets)
 
-def _excludes(kept: Kept, user: str, socket: str) -> bool:
-    excluded = kept.excluded
-    return excluded is not None and (user in excluded.users or socket in excluded.sockets)
+    def _users(self, excluded: Excluded) -> tuple[str, ...]:
+        return (*excluded.users, *excluded.owners) if self._replaces else excluded.users
 
-
-def _slice_of(messages: Sequence[Kept], form: Format) -> RecoveredSlice:
-    if not messages:
-        return RecoveredSlice(None, 0, 0)
-    excluded = [each.excluded for each in messages if each.excluded is not None]
-    frames = form.join([form.wrap(each.message) for each in messages])
-    return RecoveredSlice(
-        frames,
-        len(frames) if isinstance(frames, bytes) else sum(map(held_size, frames)),
-        len(messages),
-        frozenset([user for each in excluded for user in each.users]),
-        frozenset([socket for each in excluded for socket in each.sockets]),
-    )
+    def _slice_of(self, messages: Sequence[Kept], form: Format) -> RecoveredSlice:
+        if not messages:
+            return RecoveredSlice(None, 0, 0)
+        excluded = [each.excluded for each in messages if each.excluded is not None]
+        frames = form.join([form.wrap(each.message) for each in messages])
+        return RecoveredSlice(
+            frames,
+            len(frames) if isinstance(frames, bytes) else sum(map(held_size, frames)),
+            len(messages),
+            frozenset([user for each in excluded for user in self._users(each)]),
+            frozenset([socket for each in excluded for socket in each.sockets]),
+        )

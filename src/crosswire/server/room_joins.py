@@ -13,7 +13,7 @@ from crosswire.core.formats import encode
 from crosswire.core.messages import LEFT, ROOM, RoomLeft, RoomPosition, event
 from crosswire.core.positions import LogPosition
 from crosswire.core.timeline import Kept, Timeline
-from crosswire.errors import UsageError
+from crosswire.errors import ConfigError
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime import environment
 from crosswire.server.connected_client import ConnectedClient
@@ -63,6 +63,7 @@ class RoomJoins:
         subscriptions: of this server, with the rooms' timelines.
         fanout: pushes messages to many.
         outbox: bytes that may wait for one connection; half of it may be filled with messages of the history.
+        replaces: whether a user has one connection at a time; see :class:`RecoveredFrames`.
 
     Attributes:
         recoveries: counts what clients got.
@@ -70,12 +71,20 @@ class RoomJoins:
 
     __slots__ = ("_fanout", "_frames", "_outbox", "_registry", "_subscriptions", "_turns", "recoveries")
 
-    def __init__(self, registry: Registry[Client], subscriptions: Subscriptions, fanout: FanOut, outbox: int) -> None:
+    def __init__(
+        self,
+        registry: Registry[Client],
+        subscriptions: Subscriptions,
+        fanout: FanOut,
+        outbox: int,
+        *,
+        replaces: bool,
+    ) -> None:
         self._registry = registry
         self._subscriptions = subscriptions
         self._fanout = fanout
         self._outbox = outbox
-        self._frames = RecoveredFrames()
+        self._frames = RecoveredFrames(replaces=replaces)
         self._turns = JoinTurns()
         self.recoveries = Recoveries()
 
@@ -89,13 +98,13 @@ class RoomJoins:
 
         Raises:
             EventError, BusUnavailable: as ``Socket.join``.
-            UsageError: the room keeps no history to rewind.
+            ConfigError: the room keeps no history to rewind.
         """
         if self._subscriptions.keeps_history(room.namespace):
             return await self._join_with_history(clients, room, rewind)
         if rewind:
-            raise UsageError(
-                f"join(rewind={rewind}): rooms of the namespace {room.namespace!r} keep no messages; declare it with "
+            raise ConfigError(
+                f"join(rewind={rewind}): rooms of the namespace {room.namespace!r} keep no history: declare it with "
                 f"server.history({room.namespace!r})"
             )
         joined: list[Client] = []
@@ -175,7 +184,6 @@ class RoomJoins:
             if join.is_over:  # the client is gone, was taken out meanwhile, or is in by another join
                 continue
             client = join.connection
-            self._fanout.flush()  # what is held is older, and in the timeline
             self._send(client, room, self._welcome(client, room, timeline, rewind))
             self._registry.finish_join(join)
             joined.append(client)

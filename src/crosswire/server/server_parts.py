@@ -109,7 +109,9 @@ class ServerParts:
         calls = ClientCalls(self._call_ids)
         self.authentication = Authentication()
         self.authorities = Authorities(self.authentication, calls, self.tasks, self.wheel, self.failures)
-        self.joins = RoomJoins(self.registry, self._subscriptions, self._fanout, limits.outbox)
+        self.joins = RoomJoins(
+            self.registry, self._subscriptions, self._fanout, limits.outbox, replaces=duplicates != "allow"
+        )
         self._client_factory = ClientFactory(
             self.registry,
             self._fanout,

@@ -11,15 +11,16 @@ from zlib import crc32
 
 from crosswire.cluster.interface import PortEvents, Receive
 from crosswire.cluster.log.interface import LogEvents
-from crosswire.cluster.log.memory import MemoryLog, new_epoch
-from crosswire.cluster.log.memory_rooms import MemoryRooms
 from crosswire.cluster.send_buffer import Budget, Overflow
 from crosswire.core.channel_names import Channels, text_of
 from crosswire.testing.partitions import Partitions
+from crosswire.testing.simulated_log import SimulatedLog, SimulatedLogs
 from crosswire.testing.trace import Trace
 
 OVERTAKEN_FOR = 0.1
 """Seconds by which a message that is overtaken comes later, at most; receivers wait that long for a missing one."""
+LOG_HOLDER = "log"
+"""The name of the holder of the logs in the trace, and for :meth:`SimulatedBus.between`."""
 _STEP = 1e-7
 """Seconds between two messages that must not overtake each other."""
 
@@ -55,6 +56,7 @@ class SimulatedBus:
         trace: takes what happens to messages; None for none.
 
     Attributes:
+        logs: the logs of rooms that keep history, with faults of their own.
         faults: between all nodes; ``loss``, ``duplicate``, ``reorder`` and ``delay`` are its fields.
 
     Example::
@@ -76,7 +78,7 @@ class SimulatedBus:
         self.partitions = partitions or Partitions(lambda: None)
         self.trace = trace
         self.ports: dict[bytes, dict[SimulatedPort, None]] = {}
-        self.rooms = MemoryRooms(new_epoch)
+        self.logs = SimulatedLogs(self.random, lambda: self.faults.delay, self.publish_record, self._note_text)
         self.routine = {Channels(self.prefix).nodes}
         self._attached: dict[str, tuple[SimulatedPort, ...]] = {}
         self._between: dict[frozenset[str], BusFaults] = {}
@@ -147,6 +149,12 @@ class SimulatedBus:
         """Remove the ports of a node that is dead."""
         for port in self._attached.pop(name, ()):
             port.die()
+        self.logs.close(name)
+
+    def publish_record(self, channel: bytes, record: bytes) -> None:
+        """Bring a record of a room's log to all ports that listen, or lose it."""
+        for port in list(self.ports.get(channel, ())):
+            self.carry(LOG_HOLDER, port, channel, record)
 
     def carry(self, sender: str, port: SimulatedPort, channel: bytes, message: bytes) -> None:
         """Bring a message to a port, or lose it."""
@@ -180,6 +188,10 @@ class SimulatedBus:
             self._late_until = max(self._late_until, when)
             self._note("late", sender, port.name, channel, message)
         loop.call_at(when, port.receive, channel, message, context=port.context)
+
+    def _note_text(self, text: str) -> None:
+        if self.trace is not None:
+            self.trace.add(text)
 
     def _note(self, what: str, sender: str, receiver: str, channel: bytes, message: bytes) -> None:
         if self.trace is not None:
@@ -280,9 +292,9 @@ class SimulatedPort:
         heard = (port for port in self._bus.ports.get(channel, ()) if not self._cut_off(port))
         return sum(1 for _ in heard)
 
-    def open_log(self, events: LogEvents) -> MemoryLog:
-        """Open the logs of rooms, which always answer; what they publish is carried as other messages are."""
-        return MemoryLog(self._bus.rooms, self.publish_plain, events)
+    def open_log(self, events: LogEvents) -> SimulatedLog:
+        """Open the logs of rooms; what they publish is carried as other messages are."""
+        return self._bus.logs.open(self.name, events)
 
     def _cut_off(self, port: SimulatedPort) -> bool:
         return self._bus.partitions.blocks(self.name, port.name)

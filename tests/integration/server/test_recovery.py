@@ -25,7 +25,7 @@ from tests.support.uvicorn_server import running_uvicorn
 
 def history_server(**options: Any) -> Server:
     """A server whose rooms of the namespace "chat" keep 100 messages, with events by which clients join and leave."""
-    server = make_server(duplicates="allow", **options)
+    server = make_server(**{"duplicates": "allow", **options})
     server.history("chat", size=100, ttl=300)
 
     @server.on("join")
@@ -241,6 +241,22 @@ async def test_excluded_users_are_left_out_of_what_is_recovered() -> None:
                 told, *missed = await join(other)
                 assert told == room_message(start, True)
                 assert [message["payload"] for message in missed] == expected
+
+
+@pytest.mark.parametrize(("duplicates", "expected"), [("replace", ["b"]), ("allow", ["a", "b"])])
+async def test_an_excluded_socket_stands_for_its_user_where_a_user_has_one(
+    duplicates: str, expected: list[str]
+) -> None:
+    server = history_server(duplicates=duplicates)
+    async with server:
+        async with ready(server) as peer:
+            (told,) = await join(peer)
+            await say(server, "a", exclude=[*server.sockets])
+            await say(server, "b")
+            assert (await peer.receive())["payload"] == "b"
+        async with ready(server, f"_cw=2&_cw_at={position_of(told)}") as peer:
+            _, *missed = await join(peer)
+            assert [message["payload"] for message in missed] == expected
 
 
 async def test_rewinding_and_a_position_of_no_use() -> None:

@@ -243,7 +243,8 @@ def test_an_epoch_whose_beginning_was_not_read_is_read_from_there() -> None:
     assert load(timeline, F, 8, [kept(6), kept(7), kept(8)]).needs == 0
     change = load(timeline, F, 8, [kept(offset, number=offset + 10) for offset in range(4, 9)])
     assert (change.lost, change.at) == ("epoch", LogPosition(F, 3))
-    assert [each.number for each in change.ready] == [7, 14, 15, 16, 17, 18]  # the first is the one that was held
+    assert [each.number for each in change.before] == [7]
+    assert [each.number for each in change.ready] == [14, 15, 16, 17, 18]
 
 
 def test_a_late_record_of_an_old_epoch_does_not_bring_it_back() -> None:
@@ -395,7 +396,7 @@ def test_what_was_held_of_an_epoch_that_is_over_is_handed_on_before_the_next() -
     timeline.take(F, None)
     load(timeline, E, 5)
     change = load(timeline, F, 1, [kept(1, number=9)])
-    assert [each.number for each in change.ready] == [7, 9]
+    assert ([each.number for each in change.before], [each.number for each in change.ready]) == ([7], [9])
     assert change.at == LogPosition(F, 0)
 
 

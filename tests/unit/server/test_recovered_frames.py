@@ -25,7 +25,7 @@ def kept(offset: int, text: str = "hello", excluded: Excluded | None = None) -> 
 @pytest.mark.parametrize("form", FORMATS)
 def test_a_slice_is_what_the_messages_are_one_by_one(form: Format) -> None:
     messages = [kept(1), kept(2, "x" * 500), kept(3, "ü")]
-    found = RecoveredFrames().slice("k3xQ9a2f", messages, form, "13", "socket")
+    found = RecoveredFrames(replaces=True).slice("k3xQ9a2f", messages, form, "13", "socket")
     assert found.frames == form.join([form.wrap(each.message) for each in messages])
     assert found.number == 3
     sizes = found.frames if isinstance(found.frames, tuple) else ()
@@ -33,7 +33,7 @@ def test_a_slice_is_what_the_messages_are_one_by_one(form: Format) -> None:
 
 
 def test_it_is_made_once_for_all_who_come_back_to_the_same_position() -> None:
-    frames, messages = RecoveredFrames(), [kept(1), kept(2)]
+    frames, messages = RecoveredFrames(replaces=True), [kept(1), kept(2)]
     first = frames.slice("k3xQ9a2f", messages, JSON_TEXT, "1", "a")
     assert frames.slice("k3xQ9a2f", list(messages), JSON_TEXT, "2", "b") is first
     assert frames.slice("k3xQ9a2f", messages[:1], JSON_TEXT, "2", "b") is not first
@@ -43,7 +43,7 @@ def test_it_is_made_once_for_all_who_come_back_to_the_same_position() -> None:
 
 
 def test_excluded_users_and_sockets_have_their_own() -> None:
-    frames = RecoveredFrames()
+    frames = RecoveredFrames(replaces=True)
     messages = [kept(1), kept(2, excluded=Excluded(("1",), ("b",))), kept(3, excluded=Excluded(("1",)))]
     for user, socket, number in (("1", "a", 1), ("2", "b", 2), ("2", "c", 3)):
         found = frames.slice("k3xQ9a2f", messages, JSON_TEXT, user, socket)
@@ -52,12 +52,19 @@ def test_excluded_users_and_sockets_have_their_own() -> None:
     assert (alone.frames, alone.size, alone.number) == (None, 0, 0)
 
 
+def test_who_replaces_an_excluded_connection_is_excluded_where_a_user_has_one() -> None:
+    messages = [kept(1), kept(2, excluded=Excluded((), ("gone",), ("1",)))]
+    for replaces, user, number in ((True, "1", 1), (True, "2", 2), (False, "1", 2)):
+        found = RecoveredFrames(replaces=replaces).slice("k3xQ9a2f", messages, JSON_TEXT, user, "a")
+        assert found.number == number
+
+
 def test_no_messages_are_no_frames() -> None:
-    assert RecoveredFrames().slice("k3xQ9a2f", [], JSON_TEXT, "1", "a").frames is None
+    assert RecoveredFrames(replaces=True).slice("k3xQ9a2f", [], JSON_TEXT, "1", "a").frames is None
 
 
 def test_what_is_kept_is_bounded_and_what_was_used_last_stays() -> None:
-    frames = RecoveredFrames(limit=2500)
+    frames = RecoveredFrames(replaces=False, limit=2500)
     slices = {number: [kept(number, "x" * 1000)] for number in range(1, 4)}
     one = frames.slice("k3xQ9a2f", slices[1], JSON_TEXT, "1", "a")
     two = frames.slice("k3xQ9a2f", slices[2], JSON_TEXT, "1", "a")

@@ -8,19 +8,22 @@ from contextlib import asynccontextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.event_policies import EventPolicies
+from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
 from crosswire.core.positions import LogPosition
-from crosswire.errors import BusUnavailable, EventError, NotConnected, UsageError
+from crosswire.errors import BusUnavailable, ConfigError, EventError, NotConnected, UsageError
 from crosswire.runtime import environment
 from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.server.authentication import Verdict
+from crosswire.server.session import Session
 from crosswire.server.socket import Socket
 from tests.support.aio import wait_until
-from tests.support.fakes import FakeConnection, FakeServer
+from tests.support.fakes import FakeConnection, FakeServer, payloads
 from tests.support.history import EPOCH, ROOM, HistoryChannels
 from tests.support.loops import on_instant_loop
 
@@ -43,16 +46,23 @@ async def history_server(**limits: Any) -> AsyncIterator[tuple[FakeServer, Histo
         await server.end()
 
 
-async def connected(server: FakeServer, target: str = "/?_cw=2", user: str = "13") -> tuple[Socket, FakeConnection]:
-    session, connection = server.connect(Verdict(user=user), target=target)
+async def until_let_in(session: Session, connection: FakeConnection) -> None:
     await wait_until(lambda: session.ready_wait is None)  # it is announced to other servers
     connection.frames.clear()
+
+
+async def connected(server: FakeServer, target: str = "/?_cw=2", user: str = "13") -> tuple[Socket, FakeConnection]:
+    session, connection = server.connect(Verdict(user=user), target=target)
+    await until_let_in(session, connection)
     return session.socket, connection
 
 
 def told(at: str | None, recovered: bool | None, reason: str | None = None, room: ToRoom = ROOM) -> dict[str, Any]:
     payload = {"room": [room.namespace, room.id], "at": at, "recovered": recovered, "reason": reason}
     return {"event": "$room", "payload": payload}
+
+
+PACKED = frame_format(msgpack=True, window_bits=0)
 
 
 def said(*offsets: int) -> list[dict[str, Any]]:
@@ -204,7 +214,7 @@ async def test_only_a_number_of_messages_can_be_rewound(rewind: Any) -> None:
 async def test_a_namespace_without_history_has_nothing_to_rewind() -> None:
     async with history_server() as (server, channels):
         socket, _ = await connected(server)
-        with pytest.raises(UsageError, match="history"):
+        with pytest.raises(ConfigError, match="history"):
             await socket.join("game", "1", rewind=1)
         assert channels.subscribed == {}
 
@@ -262,6 +272,26 @@ async def test_what_waits_already_counts() -> None:
         connection.buffered = 8000
         await socket.join("chat", "1")
         assert await messages(connection) == [told(f"{EPOCH}.4", False, "too-much")]
+
+
+@on_instant_loop
+async def test_messages_that_are_larger_as_messagepack_count_as_large_as_they_are() -> None:
+    async with history_server(outbox=8000) as (server, channels):
+        for _ in range(4):
+            channels.say([0.5] * 100)  # 400 bytes of JSON, 900 of MessagePack
+        for query, rewind, number in ((f"_cw_at={EPOCH}.0", 0, 4), (f"_cw_at={EPOCH}.1", 0, 4), ("", 4, 4)):
+            session, connection = server.connect(Verdict(user="13"), PACKED, f"/?_cw=2&{query}")
+            await until_let_in(session, connection)
+            connection.buffered = 1000
+            await session.socket.join("chat", "1", rewind=rewind)
+            texts = [msgspec.msgpack.decode(payload) for payload in payloads(connection)]
+            if query.endswith(".0"):
+                assert texts == [told(f"{EPOCH}.{number}", False, "too-much")]
+            elif query:
+                assert [text.get("at") for text in texts] == [None, f"{EPOCH}.2", f"{EPOCH}.3", f"{EPOCH}.4"]
+            else:
+                assert texts[0] == told(f"{EPOCH}.2", None)
+                assert [text.get("at") for text in texts[1:]] == [f"{EPOCH}.3", f"{EPOCH}.4"]
 
 
 @on_instant_loop

@@ -6,6 +6,35 @@ import { fileURLToPath } from "node:url";
 export const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 export const PYTHON = process.env.CROSSWIRE_PYTHON || `${ROOT}.venv/bin/python`;
 
+/** Start a program that prints a line when it is ready, and ends with its standard input. */
+async function run(module: string, args: string[] = []): Promise<{ child: ChildProcess; line: string }> {
+  const child = spawn(PYTHON, ["-m", module, ...args], { cwd: ROOT, stdio: ["pipe", "pipe", "inherit"] });
+  const line = await new Promise<string>((resolve, reject) => {
+    createInterface(child.stdout).once("line", resolve);
+    child.once("error", reject).once("exit", (code) => reject(new Error(`${module} ended with ${code}`)));
+  });
+  return { child, line };
+}
+
+/** A Redis in a process of its own. */
+export class Redis {
+  private _process?: ChildProcess;
+  url = "";
+
+  async open(): Promise<void> {
+    const { child, line } = await run("tests.browser.redis_program");
+    this._process = child;
+    this.url = line;
+  }
+
+  async close(): Promise<void> {
+    const child = this._process!;
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    child.stdin!.end();
+    await ended;
+  }
+}
+
 /**
  * A Crosswire server in a process of its own, behind a port that stays the same when it is killed and started again. It
  * ends with its standard input, so it never outlives the tests.
@@ -18,6 +47,9 @@ export class CrosswireServer {
   pace?: number | undefined;
   private readonly _front: Server = createServer((client) => this._join(client));
 
+  /** @param _redis the URL of the Redis that it shares with others, if there are any */
+  constructor(private readonly _redis?: string) {}
+
   get url(): string {
     return `ws://127.0.0.1:${(this._front.address() as AddressInfo).port}`;
   }
@@ -28,15 +60,9 @@ export class CrosswireServer {
   }
 
   async start(): Promise<void> {
-    const child = spawn(PYTHON, ["-m", "tests.browser.server_program"], {
-      cwd: ROOT,
-      stdio: ["pipe", "pipe", "inherit"],
-    });
+    const { child, line } = await run("tests.browser.server_program", this._redis ? [this._redis] : []);
     this._process = child;
-    this._port = await new Promise<number>((resolve, reject) => {
-      createInterface(child.stdout).once("line", (line) => resolve(Number(line)));
-      child.once("error", reject).once("exit", (code) => reject(new Error(`the server ended with ${code}`)));
-    });
+    this._port = Number(line);
   }
 
   async kill(): Promise<void> {

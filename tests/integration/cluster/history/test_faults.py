@@ -18,7 +18,9 @@ from tests.support.aio import wait_until
 
 
 @asynccontextmanager
-async def proxied_nodes(redis: RedisProcess, *names: str) -> AsyncIterator[tuple[list[HistoryNode], list[TcpProxy]]]:
+async def proxied_nodes(
+    redis: RedisProcess, *names: str, size: int = 5000
+) -> AsyncIterator[tuple[list[HistoryNode], list[TcpProxy]]]:
     """Run nodes, each behind a proxy of its own; all keep the history of the namespace "chat"."""
     async with AsyncExitStack() as stack:
         proxies = [await stack.enter_async_context(TcpProxy("127.0.0.1", redis.port)) for _ in names]
@@ -26,7 +28,7 @@ async def proxied_nodes(redis: RedisProcess, *names: str) -> AsyncIterator[tuple
         nodes: list[HistoryNode] = []
         for name, proxy in zip(names, proxies, strict=True):
             node = HistoryNode(name, Redis(f"redis://127.0.0.1:{proxy.port}", prefix=prefix))
-            node.history("chat", size=5000, ttl=60)
+            node.history("chat", size=size, ttl=60)
             await stack.enter_async_context(node)
             nodes.append(node)
         yield nodes, proxies
@@ -64,6 +66,23 @@ async def test_a_subscriber_link_that_is_cut_leaves_no_hole(redis_process: Redis
         assert b.data("chat", "1") == list(range(300))
         assert b.told("chat", "1") == []
         assert [gap.room for gap in gaps if gap.room is not None] == []
+
+
+async def test_what_was_said_while_a_subscriber_link_was_away_is_read_when_it_is_back(
+    redis_process: RedisProcess,
+) -> None:
+    async with proxied_nodes(redis_process, "a", "b") as ((a, b), (_, proxy)):
+        await b.join("chat", "1")
+        proxy.refuse()
+        proxy.cut()
+        await wait_until(lambda: not b.bus_available, LONG)
+        for number in range(10):
+            await a.room("chat", "1").publish("said", number)
+        proxy.refuse(refusing=False)
+
+        await b.wait_for("chat", "1", 10)  # nothing more is said, which would show that something is missing
+        assert b.data("chat", "1") == list(range(10))
+        assert b.told("chat", "1") == []
 
 
 async def test_what_a_cut_link_to_the_log_swallows_is_neither_lost_nor_heard_twice(redis_process: RedisProcess) -> None:
@@ -181,6 +200,8 @@ async def test_a_redis_that_dies_loses_nothing_with_redundant_delivery() -> None
                 await asyncio.sleep(0.002)
             for node in (a, b):
                 await node.wait_for("chat", room, 400)
+                held = node._connection().histories.of_rooms._held
+                await wait_until(lambda held=held: len(held) == 0, LONG)  # type: ignore[misc]
                 assert sorted(node.data("chat", room)) == list(range(400))
 
 
@@ -203,6 +224,25 @@ async def test_a_publish_that_is_not_kept_in_time_raises(monkeypatch: pytest.Mon
             await a.wait_for("chat", "1", 2)
             assert a.data("chat", "1") == [0, 1]
             assert a.positions("chat", "1")[-1] == position
+
+
+async def test_a_hole_that_can_not_be_filled_is_told_with_its_room(redis_process: RedisProcess) -> None:
+    async with proxied_nodes(redis_process, "a", "b", size=3) as ((a, b), (_, proxy)):
+        gaps: list[GapInfo] = []
+        b.on_gap(gaps.append)
+        await b.join("chat", "1")
+        proxy.refuse()
+        proxy.cut()
+        await wait_until(lambda: not b.bus_available, LONG)
+        for number in range(10):
+            await a.room("chat", "1").publish("said", number)
+        proxy.refuse(refusing=False)
+
+        await b.wait_for("chat", "1", 3)
+        assert b.data("chat", "1") == [7, 8, 9]
+        (told,) = b.told("chat", "1")
+        assert told.reason == "trimmed"
+        await wait_until(lambda: [gap.room for gap in gaps if gap.room] == [("chat", "1")], LONG)
 
 
 async def test_what_waits_when_a_node_dies_is_taken_over() -> None:

@@ -228,9 +228,9 @@ async def test_a_node_that_missed_a_change_of_the_run_does_not_end_the_epoch_of_
         room = a.room("1")
         (position,) = await a.append(room, b"1")
         holder = b.log._holder(room)  # type: ignore[attr-defined]
-        holder.commands.run = b"an earlier one"
+        holder.commands.use_run(b"an earlier one")
         assert (await b.append(room, b"2"))[0] == LogPosition(position.epoch, 2)
-        holder.commands.run = b"an earlier one"
+        holder.commands.use_run(b"an earlier one")
         assert await b.bodies(room) == [b"1", b"2"]
 
 
@@ -243,6 +243,18 @@ async def test_a_redis_that_hangs_is_noticed_and_nothing_is_lost_or_doubled(redi
         redis.pause()
         await wait_until(lambda: not a.log.is_available(room), 20)
         redis.resume()
+        await sending
+        await require_once_and_in_order(a, room, of_a, of_b)
+
+
+async def test_a_redis_that_pauses_its_clients_loses_and_doubles_nothing(redis: RedisProcess) -> None:
+    async with members(redis.url, 2) as (a, b):
+        room = a.room("1", size=5000)
+        of_a, of_b = numbered("a", 200), numbered("b", 200)
+        sending = asyncio.gather(send_all(a, room, of_a), send_all(b, room, of_b))
+        await asyncio.sleep(0)  # they begin
+        redis.command("CLIENT", "PAUSE", "1500", "WRITE")
+        await wait_until(lambda: not a.log.is_available(room), 20)
         await sending
         await require_once_and_in_order(a, room, of_a, of_b)
 

@@ -15,6 +15,7 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.errors import ConfigError
 from crosswire.testing.redis_process import RedisProcess, TlsFiles, servers_here
 from tests.integration.cluster.redis.support import Stopwatch, started_members
+from tests.integration.cluster.redis.test_log_faults import members
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 
@@ -163,6 +164,12 @@ class TestTls:
     )
     async def test_login_over_tls(self, how: str) -> None:
         await converse(f"{self.url}?{how.format(self.certificate)}")
+
+    async def test_the_logs_of_rooms_over_tls(self) -> None:
+        async with members(f"{self.url}?ssl_ca_certs={self.certificate}") as (member,):
+            room = member.room("1")
+            await member.append(room, b"1")
+            assert await member.bodies(room) == [b"1"]
 
     async def test_a_certificate_that_is_not_trusted_is_not_accepted(self) -> None:
         async with started_members(Redis(self.url)) as (a,):

@@ -108,6 +108,7 @@ async def _run_client(page: Page, server: Server) -> None:
     page.names["token"] = "token-of-13"
     async with started(server), tls_proxy(page.directory, page.environment):
         await page.run("The client")
+        await page.run("Rooms that keep history")
     assert page["answer"] == {"heard": "hi"}
     page["room_changed"](RoomState("lobby", "main", True))
     page["room_changed"](RoomState("lobby", "main", False, "expired"))

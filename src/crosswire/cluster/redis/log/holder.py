@@ -14,7 +14,7 @@ from crosswire.cluster.redis.link import Denied, Link, Unreachable
 from crosswire.cluster.redis.log.run import ASK_REPLICATION, ASK_SERVER, Run, require_no_error
 from crosswire.cluster.redis.log.scripts import ALL, Commands
 from crosswire.core.backoff import Backoff
-from crosswire.core.positions import LogPosition, parse_position
+from crosswire.core.positions import EPOCH_LENGTH, LogPosition, parse_position
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
@@ -32,8 +32,9 @@ _CHECKS = 3
 _BACKOFF = Backoff(fast_retries=1, fast_interval=0.05, max_interval=1)
 _STABLE_TIME = 1.0
 """Seconds for which a connection must have worked to be opened again without a delay."""
-_UNUSABLE = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|NOREPLICAS|BUSY|UNBLOCKED)\b")
-"""Errors of a Redis that can't be used now for any command; within a script, their name may stand in the text."""
+_UNUSABLE = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY|UNBLOCKED)\b")
+"""Errors of a Redis that can't be used now for any command; within a script, their name may stand in the text.
+NOREPLICAS is none of them: the next attempt would be refused too, and the messages would wait for long."""
 
 logger = get_logger("crosswire.redis")
 
@@ -194,7 +195,7 @@ class Holder:
                 raise Unreachable(self._lost.result() if self._lost.done() else "it does not answer")
             if (reply := answer.result()) is not None:
                 self._run.take_replication(reply)
-                self.commands.run = self._run.name
+                self.commands.use_run(self._run.name)
 
     async def _wait_while_alive(self, awaited: asyncio.Future[Any]) -> bool:
         """Wait for an answer while replies arrive; return whether it came. A task is cancelled if it did not."""
@@ -274,7 +275,7 @@ class Holder:
         try:
             positions = read_positions(reply, len(append.messages))
         except ValueError:
-            append.failed(AppendFailure.REFUSED, f"its answer can't be read: {reply!r:.200}")
+            self._give_up(append, f"its answer can't be read: {reply!r:.200}")
         else:
             append.kept(positions)
 
@@ -287,12 +288,18 @@ class Holder:
                 self._again.append(append)  # the message before it is to be sent again too
             else:
                 append.failed(AppendFailure.REFUSED, "the message before it is not kept")
+        elif not isinstance(reply, Exception):
+            self._give_up(append, f"its answer can't be read: {text:.200}")
         elif _UNUSABLE.search(text):
-            self._waiting.appendleft(append)  # to be lost with the connection
-            self._on_their_way += 1
-            self._drop(text)
+            self._give_up(append, text)
         else:
             append.failed(AppendFailure.REFUSED, text)
+
+    def _give_up(self, append: Append, reason: str) -> None:
+        """Drop the connection, with an append of which it is not known whether it is kept."""
+        self._waiting.appendleft(append)
+        self._on_their_way += 1
+        self._drop(reason)
 
     def _send_again(self) -> None:
         """Load the scripts and ask for the run; then send again what had failed, and what waits."""
@@ -340,7 +347,7 @@ class Holder:
 
         def finish(reply: Any) -> None:
             last(reply)
-            self.commands.run = self._run.name
+            self.commands.use_run(self._run.name)
             done(failures[0] if failures else None)
 
         self._ask(ASK_REPLICATION, finish)
@@ -364,8 +371,8 @@ def read_positions(reply: bytes | list[Any], count: int) -> Sequence[LogPosition
         ValueError: there are no such positions.
     """
     if isinstance(reply, bytes):
-        first = _position(reply)
-        return (first,) if count == 1 else [LogPosition(first.epoch, first.offset + more) for more in range(count)]
+        epoch_of_all, first = reply[:EPOCH_LENGTH].decode(), int(reply[EPOCH_LENGTH + 1 :])
+        return [LogPosition(epoch_of_all, offset) for offset in range(first, first + count)]
     epoch, *places = reply
     if len(places) != count or not isinstance(epoch, bytes):
         raise ValueError("there is not a position for each message")

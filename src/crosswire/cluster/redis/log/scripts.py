@@ -14,7 +14,7 @@ from typing import NamedTuple
 from crosswire.cluster.log.interface import Append, RoomLog
 from crosswire.cluster.log.lifetimes import log_life, milliseconds
 from crosswire.cluster.redis.commands import command
-from crosswire.core.log_records import pack_sender
+from crosswire.core.log_records import SENDER_SIZE, pack_sender
 
 MAX_READ = 256 * 1024
 """Bytes of messages after which a read ends; the rest is read with another command."""
@@ -53,6 +53,7 @@ LAST_POSITIONS = _script("last_positions")
 ALL = (APPEND, READ, LAST_POSITIONS)
 _COMMON_PARTS = 11
 """Parts of the command of an append or read up to the seed."""
+_ZERO = b"$1\r\n0\r\n"
 _APPEND_START = b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % APPEND.name
 _READ_START = b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % READ.name
 
@@ -65,32 +66,40 @@ class Commands:
         seed: random bytes, of which the scripts make the names of epochs.
 
     Attributes:
-        run: the run of the Redis.
+        run: the run of the Redis; see :meth:`use_run`.
     """
 
     def __init__(self, prefix: bytes, seed: bytes) -> None:
-        self.run = b""
         self._prefix = prefix
         self._seed = seed
         self._logs: dict[RoomLog, bytes] = {}
+        self.use_run(b"")
+
+    def use_run(self, run: bytes) -> None:
+        """Name another run of the Redis in commands from now on."""
+        self.run = run
+        self._run_parts = part(run) + part(self._seed)
 
     def append(self, append: Append, *, is_fresh: bool = False) -> bytes:
         """Encode an append; ``is_fresh`` as for :meth:`read`."""
-        messages, flags = append.messages, is_fresh * _FRESH + append.new_epoch * _NEW_EPOCH
-        parts = [part(pack_sender(append.origin, number) + body) for number, body, _ in messages]
-        if any(id is not None for _, _, id in messages):
+        log, origin, previous, messages, new_epoch, settling, _, _ = append
+        flags, has_ids, parts = is_fresh * _FRESH + new_epoch * _NEW_EPOCH, False, list[bytes]()
+        for number, body, id in messages:
+            parts.append(b"$%d\r\n%b%b\r\n" % (SENDER_SIZE + len(body), pack_sender(origin, number), body))
+            has_ids = has_ids or id is not None
+        if has_ids:
             flags += _IDS
             parts += [part(b"" if id is None else id.encode()) for _, _, id in messages]
         return b"*%d\r\n%b%b%b$8\r\n%b\r\n%b%b$1\r\n%d\r\n%b" % (
             _COMMON_PARTS + 4 + len(parts),
             _APPEND_START,
-            self._parts_of(append.log),
-            self._run_parts(),
-            append.origin,
-            part(b"%d" % append.previous),
-            part(b"%d" % milliseconds(append.settling) if append.settling else b"0"),
+            self._logs.get(log) or self._parts_of(log),
+            self._run_parts,
+            origin,
+            part(b"%d" % previous) if previous else _ZERO,
+            part(b"%d" % milliseconds(settling)) if settling else _ZERO,
             flags,
-            b"".join(parts),
+            parts[0] if len(parts) == 1 else b"".join(parts),
         )
 
     def read(self, log: RoomLog, direction: bytes, offset: int, limit: int, *, is_fresh: bool = False) -> bytes:
@@ -108,7 +117,7 @@ class Commands:
             _COMMON_PARTS + len(last),
             _READ_START,
             self._parts_of(log),
-            self._run_parts(),
+            self._run_parts,
             b"".join(map(part, last)),
         )
 
@@ -117,9 +126,6 @@ class Commands:
         keys = [self.keys(log)[0] for log in logs]
         lives = [b"%d" % log_life(milliseconds(log.ttl)) for log in logs]
         return command(b"EVALSHA", LAST_POSITIONS.name, b"%d" % len(keys), *keys, self.run, *lives)
-
-    def _run_parts(self) -> bytes:
-        return b"$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(self.run), self.run, len(self._seed), self._seed)
 
     def _parts_of(self, log: RoomLog) -> bytes:
         """Return the parts of a command that a log always has: its keys, channel, size and time to live."""
