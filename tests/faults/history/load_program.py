@@ -122,9 +122,9 @@ class Crowd:
 
     async def _until_joined(self) -> int:
         deadline = asyncio.get_running_loop().time() + SETTLE_TIMEOUT
-        while (outside := sum(not client.has_joined for client in self.clients)) and (
-            asyncio.get_running_loop().time() < deadline
-        ):
+        while outside := sum(not client.has_joined for client in self.clients):
+            if asyncio.get_running_loop().time() > deadline:
+                break
             await asyncio.sleep(_POLL_INTERVAL)
         return outside
 

@@ -1,7 +1,7 @@
 """A server whose rooms keep history, as a process: ``python -m tests.faults.history.node_program JSON``.
 
-It obeys ``publish``, ``pause``, ``last`` (one more message of each stream) and ``report`` on stdin. SIGTERM lets it stop
-as a deploy does; it also ends when stdin is closed.
+It obeys ``publish``, ``pause``, ``last`` (one more message of each stream) and ``report`` on stdin. SIGTERM lets it
+stop as a deploy does; it also ends when stdin is closed.
 """
 
 from __future__ import annotations

@@ -176,4 +176,3 @@ class RoomJudge:
             yield "nobody was recovered"
         if outcome.drops < drops:
             yield f"{outcome.drops} connections were dropped, not {drops}"
-

@@ -7,7 +7,6 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
-from crosswire.errors import CrosswireError
 from tests.faults.history.cluster import RoomCluster
 from tests.faults.history.workload import NODES, RoomWorkload
 
@@ -76,8 +75,7 @@ class RoomScenario(NamedTuple):
 
 async def _restart_all_servers(cluster: RoomCluster, _seconds: float) -> None:
     for life in cluster.living:
-        replacement = asyncio.create_task(cluster.terminate(life))
-        await replacement
+        await cluster.terminate(life)
         new = await cluster.start_server()
         new.program.command("publish")
         await asyncio.sleep(_BETWEEN_NODES)
@@ -192,7 +190,7 @@ SCENARIOS = (
     ),
     RoomScenario(
         "rooms-flush-and-fill",
-        "Redis forgets its scripts five times a second (SCRIPT FLUSH), and for a third of the time it is full (maxmemory)",
+        "Redis forgets its scripts (SCRIPT FLUSH) five times a second, and is full (maxmemory) for a third of the time",
         _flush_and_fill,
         short=3,
         long=15,

@@ -21,7 +21,7 @@ PUBLISHED = {STREAM: [float(number) for number in range(10)]}
 FIRST = Told(-1, None, None, ("e", 0))
 
 
-def heard(number: int, *, at: float | None = None, position: Place | None | str = "") -> Heard:
+def heard(number: int, *, at: float | None = None, position: Place | str | None = "") -> Heard:
     """Return the arrival of a message half a second after it was said; its offset is its number plus one."""
     place = ("e", number + 1) if isinstance(position, str) else position
     return Heard(number + 0.5 if at is None else at, STREAM, number, place)
