@@ -68,8 +68,9 @@ def read_diary(path: Path, rooms_of: dict[int, list[int]]) -> dict[tuple[int, in
 def _event(kind: str, fields: list[Any]) -> Event:
     if kind == _ENDED:
         return Ended(*fields)
-    place = _place(fields.pop())
-    return Heard(*fields, place) if kind == _HEARD else Told(*fields, place)
+    at, first, second, position = fields
+    place = _place(position)
+    return Heard(at, first, second, place) if kind == _HEARD else Told(at, first, second, place)
 
 
 def _place(at: str | None) -> Place | None:

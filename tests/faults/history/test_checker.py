@@ -94,7 +94,7 @@ def test_a_recovery_from_a_position_that_the_client_did_not_have_is_a_lie() -> N
 
 
 def test_the_hole_of_a_told_loss_ends_when_it_is_told() -> None:
-    until_now = [*map(heard, range(3)), Ended(3), broken(6.2, 7)]
+    until_now: list[Event] = [*map(heard, range(3)), Ended(3), broken(6.2, 7)]
     assert figures(checked(*until_now, *map(heard, range(7, 10)))) == FAULTLESS
     finding = checked(*until_now, *map(heard, range(8, 10)))
     assert finding.missing == {(STREAM, 7)}
@@ -112,7 +112,8 @@ def test_reasons_of_losses_are_counted() -> None:
 
 
 def test_a_new_epoch_must_be_told() -> None:
-    before, after = [heard(n) for n in range(5)], [heard(n, position=("f", n - 4)) for n in range(5, 10)]
+    before: list[Event] = [heard(n) for n in range(5)]
+    after: list[Event] = [heard(n, position=("f", n - 4)) for n in range(5, 10)]
     assert figures(checked(*before, broken(4.9, 0, "f", "epoch"), *after)) == FAULTLESS
     assert any("another epoch" in lie for lie in checked(*before, *after).lies)
 
@@ -127,7 +128,7 @@ def test_a_last_message_of_an_epoch_that_is_over_may_come_before_its_end_is_told
 
 def test_what_comes_again_came_twice() -> None:
     assert figures(checked(*map(heard, [0, 1, 1, *range(2, 10)]))) == (0, 0, 1, 0, 0, 0)
-    back = [Ended(2), recovered(2.1, 2), heard(1, at=2.2), *map(heard, range(2, 10))]
+    back: list[Event] = [Ended(2), recovered(2.1, 2), heard(1, at=2.2), *map(heard, range(2, 10))]
     assert checked(heard(0), heard(1), *back).twice == 1
 
 
@@ -185,7 +186,8 @@ def test_nothing_comes_before_the_client_is_told_of_the_room() -> None:
 
 
 def test_one_position_has_one_message() -> None:
-    one, other = [FIRST, heard(0)], [Heard(1, STREAM, 1, ("e", 1)), Heard(2, STREAM, 2, None)]
+    one: list[Event] = [FIRST, heard(0)]
+    other: list[Event] = [Heard(1, STREAM, 1, ("e", 1)), Heard(2, STREAM, 2, None)]
     assert two_messages_at_one_place([one, other]) == [("e", 1)]
     assert two_messages_at_one_place([one, one]) == []
     assert heard_by_anybody([one, other]) == {(STREAM, 0), (STREAM, 1), (STREAM, 2)}
