@@ -13,8 +13,12 @@ from crosswire import CallTimeout, Client, EventError, NotConnected, RoomState
 parser = argparse.ArgumentParser(description="A client that is told whether it has missed something.")
 parser.add_argument("name", help="your name")
 parser.add_argument("--port", type=int, default=9000, help="port of the server (default: %(default)s)")
-parser.add_argument("--talk", type=float, nargs="?", const=0.5, metavar="SECONDS", help="say something, each 0.5 seconds")
-parser.add_argument("--away-for", type=float, default=0, metavar="SECONDS", help="be away after the first message, once")
+parser.add_argument(
+    "--talk", type=float, nargs="?", const=0.5, metavar="SECONDS", help="say something, each 0.5 seconds"
+)
+parser.add_argument(
+    "--away-for", type=float, default=0, metavar="SECONDS", help="be away after the first message, once"
+)
 options = parser.parse_args()
 
 client = Client(f"ws://127.0.0.1:{options.port}", params={"name": options.name}, fast_interval=0.5)
@@ -42,7 +46,7 @@ async def opened() -> None:
 
 @client.on_room
 async def room_changed(room: RoomState) -> None:
-    global is_stale  # noqa: PLW0603 - a small program
+    global is_stale
     if room.recovered is None:
         print("In the room for the first time", flush=True)
     elif room.recovered:
