@@ -13,7 +13,7 @@ from crosswire.core.formats import encode
 from crosswire.core.messages import LEFT, ROOM, RoomLeft, RoomPosition, event
 from crosswire.core.positions import LogPosition
 from crosswire.core.timeline import Kept, Timeline
-from crosswire.errors import UsageError
+from crosswire.errors import ConfigError
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime import environment
 from crosswire.server.connected_client import ConnectedClient
@@ -98,13 +98,13 @@ class RoomJoins:
 
         Raises:
             EventError, BusUnavailable: as ``Socket.join``.
-            UsageError: the room keeps no history to rewind.
+            ConfigError: the room keeps no history to rewind.
         """
         if self._subscriptions.keeps_history(room.namespace):
             return await self._join_with_history(clients, room, rewind)
         if rewind:
-            raise UsageError(
-                f"join(rewind={rewind}): rooms of the namespace {room.namespace!r} keep no messages; declare it with "
+            raise ConfigError(
+                f"join(rewind={rewind}): rooms of the namespace {room.namespace!r} keep no history: declare it with "
                 f"server.history({room.namespace!r})"
             )
         joined: list[Client] = []

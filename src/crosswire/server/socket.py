@@ -241,8 +241,8 @@ class Socket:
                 joined as many rooms lately. ``NAME_TOO_LONG``: a name is longer than ``Limits.name``.
             BusUnavailable: the bus refuses the subscription; the socket is not in it.
             NotConnected: the connection is closed.
-            UsageError: a name is empty or not a string; ``rewind`` is not a whole number, or the namespace keeps no
-                history.
+            ConfigError: something is to be rewound, and the namespace keeps no history.
+            UsageError: a name is empty or not a string; ``rewind`` is not a whole number, 0 or more.
         """
         self._require_thread()
         room, client = room_of(namespace, id), self._client

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -51,6 +52,22 @@ async def test_each_attempt_calls_the_functions_for_params_and_headers(is_async:
     await connecting
     assert [each.url for each in fake.targets] == [f"ws://test/?token=t{number}&_cw=2&_cw_renew=1" for number in (1, 2)]
     assert [each.headers for each in fake.targets] == [{"token": "t1"}, {"token": "t2"}]
+    await fake.client.close()
+
+
+async def test_positions_stand_behind_the_query_as_they_are() -> None:
+    fake = FakeClient(params=numbered())
+    connecting = asyncio.create_task(fake.client.connect())
+    await asyncio.sleep(1)
+    fake.last.open()
+    fake.last.receive(READY)
+    await connecting
+    for number in (1, 2):
+        room = {"room": ["chat", str(number)], "at": f"AAAAAAA{number}.7"}
+        fake.last.receive(json.dumps({"event": "$room", "payload": room}))
+    fake.client.reconnect()
+    await asyncio.sleep(1)
+    assert fake.targets[-1].url == "ws://test/?token=t2&_cw=2&_cw_renew=1&_cw_at=AAAAAAA2.7,AAAAAAA1.7"
     await fake.client.close()
 
 

@@ -16,7 +16,7 @@ from crosswire.core.event_policies import EventPolicies
 from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
 from crosswire.core.positions import LogPosition
-from crosswire.errors import BusUnavailable, EventError, NotConnected, UsageError
+from crosswire.errors import BusUnavailable, ConfigError, EventError, NotConnected, UsageError
 from crosswire.runtime import environment
 from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.server.authentication import Verdict
@@ -214,7 +214,7 @@ async def test_only_a_number_of_messages_can_be_rewound(rewind: Any) -> None:
 async def test_a_namespace_without_history_has_nothing_to_rewind() -> None:
     async with history_server() as (server, channels):
         socket, _ = await connected(server)
-        with pytest.raises(UsageError, match="history"):
+        with pytest.raises(ConfigError, match="history"):
             await socket.join("game", "1", rewind=1)
         assert channels.subscribed == {}
 
