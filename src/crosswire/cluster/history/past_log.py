@@ -18,8 +18,8 @@ from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 
 RETURN_TIME = 3.0
-"""Seconds after an outage of the bus in which messages still wait for the log: other nodes may not listen again yet, but
-they read what the log has."""
+"""Seconds after an outage of the bus in which messages still wait for the log: other nodes may not listen again yet,
+but they read what the log has."""
 
 
 class PastLog:
@@ -35,10 +35,11 @@ class PastLog:
         voids: the rooms that are void.
         notices: tells other nodes of them.
         living: returns the names of the other nodes.
-        ask_for_epoch: as of :class:`~crosswire.cluster.history.appends.Fallback`.
+        ask_for_epoch: finds out whether another node has just begun a new epoch.
     """
 
     __slots__ = (
+        "_ask_for_epoch",
         "_bodies",
         "_bus_back",
         "_clients",
@@ -49,7 +50,6 @@ class PastLog:
         "_port",
         "_rooms",
         "_voids",
-        "ask_for_epoch",
     )
 
     def __init__(
@@ -65,7 +65,7 @@ class PastLog:
         living: Callable[[], Collection[str]],
         ask_for_epoch: Callable[[ToRoom, Callable[[bool], None]], None],
     ) -> None:
-        self.ask_for_epoch = ask_for_epoch
+        self._ask_for_epoch = ask_for_epoch
         self._origin = origin
         self._port = port
         self._native = native
@@ -103,6 +103,10 @@ class PastLog:
         if self._bus_back == inf:
             self._bus_back = now + RETURN_TIME
         return now >= self._bus_back
+
+    def ask_for_epoch(self, room: ToRoom, answer: Callable[[bool], None], /) -> None:
+        """Find out whether another node has just begun a new epoch, none of whose positions is good yet."""
+        self._ask_for_epoch(room, answer)
 
     def void(self, room: ToRoom) -> None:
         """Take note, and tell all nodes, that messages of a room were delivered that its log does not have."""
