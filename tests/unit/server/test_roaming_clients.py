@@ -102,10 +102,11 @@ STEPS = st.lists(
         st.sampled_from(
             ["say", "say", "say", "connect", "connect", "disconnect", "lose", "join", "join", "leave", "rewind", "hold"]
         ),
-        st.sampled_from(["1", "2"]),
+        st.sampled_from(["1", "1", "1", "2"]),
         st.lists(st.sampled_from(USERS), max_size=1),
     ),
-    max_size=40,
+    min_size=15,
+    max_size=60,
 )
 
 
@@ -153,7 +154,7 @@ async def take_step(
         await session.socket.leave(ROOM.namespace, ROOM.id)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(STEPS)
 def test_what_a_roaming_client_is_told_is_true(steps: list[tuple[str, str, list[str]]]) -> None:
     run(roam(steps), VirtualClockLoop)
