@@ -154,7 +154,7 @@ async def take_step(
         await session.socket.leave(ROOM.namespace, ROOM.id)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(STEPS)
 def test_what_a_roaming_client_is_told_is_true(steps: list[tuple[str, str, list[str]]]) -> None:
     run(roam(steps), VirtualClockLoop)
