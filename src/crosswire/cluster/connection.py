@@ -219,10 +219,10 @@ class ClusterConnection:
     async def leave(self) -> None:
         """Leave the cluster, and disconnect from the bus."""
         self._leaving = True
-        self._requests.end_all()
-        self.owners.unwatch_all()
         self._declarations.end()
         await self.histories.stop()
+        self._requests.end_all()
+        self.owners.unwatch_all()
         self._responders.alive = False
         self.native.flush()
         self.members.announce_leave()

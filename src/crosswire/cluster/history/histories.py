@@ -166,8 +166,10 @@ class Histories:
 
     async def stop(self) -> None:
         """Let messages get into the logs for a short while, deliver the rest past them, and disconnect."""
+        self._notices.hold()
         if self._history is not None:
             await self._history.stop()
+        await self._notices.flush()
 
     # Rooms
 

@@ -29,9 +29,21 @@ class PastLog:
         voids: the rooms that are void.
         notices: tells other nodes of them.
         living: returns the names of the other nodes.
+        ask_for_epoch: as of :class:`~crosswire.cluster.history.appends.Fallback`.
     """
 
-    __slots__ = ("_bodies", "_clients", "_living", "_native", "_notices", "_origin", "_port", "_rooms", "_voids")
+    __slots__ = (
+        "_bodies",
+        "_clients",
+        "_living",
+        "_native",
+        "_notices",
+        "_origin",
+        "_port",
+        "_rooms",
+        "_voids",
+        "ask_for_epoch",
+    )
 
     def __init__(
         self,
@@ -44,7 +56,9 @@ class PastLog:
         voids: VoidRooms,
         notices: VoidNotices,
         living: Callable[[], Collection[str]],
+        ask_for_epoch: Callable[[ToRoom, Callable[[bool], None]], None],
     ) -> None:
+        self.ask_for_epoch = ask_for_epoch
         self._origin = origin
         self._port = port
         self._native = native

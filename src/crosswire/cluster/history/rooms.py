@@ -112,7 +112,7 @@ class OpenRooms:
         self.unplaced = unplaced
         self._rooms: dict[tuple[str, str], OpenRoom] = {}
         self._reads = asyncio.Semaphore(MAX_READS)
-        self._comparing = False
+        self._comparing = self._compares_again = False
         self._warnings = ThrottledWarnings(logger)
 
     def __len__(self) -> int:
@@ -203,13 +203,16 @@ class OpenRooms:
     # Reading
 
     def holder_changed(self, holder: str) -> None:
-        """Read what is to be read of logs that can be reached again."""
+        """Read what is to be read of logs that can be reached again; while they could not, something may have come."""
+        self.compare()
         for opened in self._rooms.values():
             if opened.wants is not None and self._log.holder(self._log_of(opened.room)) == holder:
                 self._read_soon(opened)
 
     def read_pending(self) -> None:
-        """Read again where that has failed."""
+        """Read and compare again where that has failed."""
+        if self._compares_again:
+            self.compare()
         for opened in self._rooms.values():
             if opened.wants is not None:
                 self._read_soon(opened)
@@ -280,6 +283,7 @@ class OpenRooms:
 
     def compare(self) -> None:
         """Compare the last positions of all rooms with those of their logs, and read where something is missing."""
+        self._compares_again = self._comparing
         if not self._comparing and self._rooms:
             self._comparing = True
             self._tasks.start(self._compare(), "crosswire comparison with rooms' logs")
@@ -301,6 +305,7 @@ class OpenRooms:
         try:
             positions = await self._log.last_positions([self._log_of(opened.room) for opened in rooms])
         except BusUnavailable as error:
+            self._compares_again = True
             self._warnings.warn("compare", "the logs of rooms can't be compared, and are compared later: %s", error)
             return
         for opened, last in zip(rooms, positions, strict=True):

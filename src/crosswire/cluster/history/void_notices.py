@@ -17,6 +17,8 @@ SERVICE_NAME = "history"
 """The service that takes such notices."""
 ANSWER_TIMEOUT = 3.0
 """Seconds to wait until the other nodes have taken a notice."""
+STOP_TIMEOUT = 0.5
+"""Seconds to wait for the answers when this node stops."""
 PAUSE = 0.5
 """Seconds after which a notice is sent again to nodes that have not answered, until they have, or are gone."""
 
@@ -60,7 +62,7 @@ class VoidNotices:
         tasks: where that is done.
     """
 
-    __slots__ = ("_ask", "_name", "_pending", "_sending", "_tasks", "_voids")
+    __slots__ = ("_ask", "_is_held", "_name", "_pending", "_sending", "_tasks", "_voids")
 
     def __init__(self, name: str, voids: VoidRooms, ask: Callable[[], AskNodes], tasks: BackgroundTasks) -> None:
         self._name = name
@@ -68,7 +70,7 @@ class VoidNotices:
         self._ask = ask
         self._tasks = tasks
         self._pending = VoidNotice([], [])
-        self._sending = False
+        self._sending = self._is_held = False
 
     def void(self, room: ToRoom) -> None:
         """Tell all nodes that this one has delivered messages which the log of a room does not have."""
@@ -88,8 +90,18 @@ class VoidNotices:
         if rooms:
             self._tasks.start(self._tell(VoidNotice(rooms, []), {name}), "crosswire notice of void rooms")
 
+    def hold(self) -> None:
+        """Keep notices for :meth:`flush`, as the node stops, and nothing may run in the background any more."""
+        self._is_held = True
+
+    async def flush(self) -> None:
+        """Send what was kept, and wait for the answers for a short while. Nodes that miss it take over all the same."""
+        notice, self._pending = self._pending, VoidNotice([], [])
+        if notice.void or notice.began:
+            await self._ask()(SERVICE_NAME, notice, STOP_TIMEOUT, servers=False)
+
     def _send_soon(self) -> None:
-        if not self._sending:
+        if not self._sending and not self._is_held:
             self._sending = True
             self._tasks.start(self._send(), "crosswire notices of void rooms")
 
@@ -98,7 +110,13 @@ class VoidNotices:
             while self._pending.void or self._pending.began:
                 await asyncio.sleep(0)  # those of one turn are sent together
                 notice, self._pending = self._pending, VoidNotice([], [])
-                await self._tell(notice, None)
+                try:
+                    await self._tell(notice, None)
+                except asyncio.CancelledError:
+                    self._pending = VoidNotice(
+                        [*notice.void, *self._pending.void], [*notice.began, *self._pending.began]
+                    )
+                    raise
         finally:
             self._sending = False
 

@@ -18,7 +18,9 @@ from tests.support.aio import wait_until
 
 
 @asynccontextmanager
-async def proxied_nodes(redis: RedisProcess, *names: str) -> AsyncIterator[tuple[list[HistoryNode], list[TcpProxy]]]:
+async def proxied_nodes(
+    redis: RedisProcess, *names: str, size: int = 5000
+) -> AsyncIterator[tuple[list[HistoryNode], list[TcpProxy]]]:
     """Run nodes, each behind a proxy of its own; all keep the history of the namespace "chat"."""
     async with AsyncExitStack() as stack:
         proxies = [await stack.enter_async_context(TcpProxy("127.0.0.1", redis.port)) for _ in names]
@@ -26,7 +28,7 @@ async def proxied_nodes(redis: RedisProcess, *names: str) -> AsyncIterator[tuple
         nodes: list[HistoryNode] = []
         for name, proxy in zip(names, proxies, strict=True):
             node = HistoryNode(name, Redis(f"redis://127.0.0.1:{proxy.port}", prefix=prefix))
-            node.history("chat", size=5000, ttl=60)
+            node.history("chat", size=size, ttl=60)
             await stack.enter_async_context(node)
             nodes.append(node)
         yield nodes, proxies
@@ -225,9 +227,7 @@ async def test_a_publish_that_is_not_kept_in_time_raises(monkeypatch: pytest.Mon
 
 
 async def test_a_hole_that_can_not_be_filled_is_told_with_its_room(redis_process: RedisProcess) -> None:
-    async with proxied_nodes(redis_process, "a", "b") as ((a, b), (_, proxy)):
-        for node in (a, b):
-            node.history("chat", size=3)
+    async with proxied_nodes(redis_process, "a", "b", size=3) as ((a, b), (_, proxy)):
         gaps: list[GapInfo] = []
         b.on_gap(gaps.append)
         await b.join("chat", "1")

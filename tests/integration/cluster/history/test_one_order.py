@@ -9,10 +9,11 @@ from crosswire import ConfigError, MemoryBus, Node, Redis, UsageError
 from crosswire.cluster.interface import Bus, PortEvents
 from crosswire.cluster.memory import MemoryPort
 from crosswire.cluster.send_buffer import Budget
-from crosswire.core.audience import ToRoom
+from crosswire.core.audience import Excluded, ToRoom
 from crosswire.types import Position
 from tests.integration.cluster.history.support import Heard, HistoryNode, Told, history_nodes
 from tests.support.aio import wait_until
+from tests.support.members import FakeMember
 
 
 async def test_all_nodes_hear_several_senders_in_the_same_order(bus: Bus) -> None:
@@ -108,6 +109,58 @@ async def test_what_is_no_page_is_refused(bus: Bus) -> None:
             await a.room("other", "1").publish("said")
         with pytest.raises(ConfigError, match="history"):
             await a.room("other", "1").history()
+
+
+async def test_a_node_knows_what_others_declare_before_its_start_returns(bus: Bus) -> None:
+    async with history_nodes(bus, "a", "b") as (a, _):
+        relayed = HistoryNode("c", bus)
+        await a.stop()  # b knows it all the same
+        async with relayed as c:
+            assert (await c.room("chat", "1").history()).complete
+
+
+async def test_other_threads_send_to_rooms_that_keep_history(bus: Bus) -> None:
+    async with history_nodes(bus, "a", "b") as (a, b):
+        await b.join("chat", "1")
+
+        def send() -> None:
+            for number in range(20):
+                a.room("chat", "1").send("said", number)
+
+        await asyncio.to_thread(send)
+        await b.wait_for("chat", "1", 20)
+        assert b.data("chat", "1") == list(range(20))
+        assert None not in b.positions("chat", "1")
+
+
+async def test_a_server_of_a_version_without_history_gets_copies_and_others_hear_each_message_once(bus: Bus) -> None:
+    async with history_nodes(bus, "a", "b", "old") as (a, b, old):
+        await b.join("chat", "1")
+        old._connection().histories.kept = {}
+        old._connection().port.take_stray_record = lambda channel, message: True  # it can read none
+        await old.join("chat", "1")
+        a._connection().members.lack_history = True
+
+        for number in range(5):
+            a.room("chat", "1").send("said", number)
+        for node in (b, old):
+            await node.wait_for("chat", "1", 5)
+        held = b._connection().histories.of_rooms._held
+        await wait_until(lambda: len(held) == 0)
+
+        assert b.data("chat", "1") == old.data("chat", "1") == list(range(5))
+        assert None not in b.positions("chat", "1")
+        assert b.told("chat", "1") == []
+
+
+async def test_excluded_users_and_sockets_stay_with_a_kept_message(bus: Bus) -> None:
+    async with history_nodes(bus, "a", "b") as (a, b):
+        timeline = await b.join("chat", "1")
+        assert timeline is not None
+        a.room("chat", "1").send("said", 1, exclude=["13", FakeMember("14")])
+        await b.wait_for("chat", "1", 1)
+        recovery = timeline.recover(None, rewind=1, now=0, max_bytes=1000)
+        assert [kept.excluded for kept in recovery.messages] == [Excluded(("13",), ("socket of 14",), ("14",))]
 
 
 async def test_rooms_of_other_namespaces_keep_nothing(bus: Bus) -> None:
@@ -208,6 +261,20 @@ async def test_history_over_a_bus_without_logs_is_refused() -> None:
     async with Node("b", bus=BusWithoutLog()) as running:
         with pytest.raises(ConfigError, match="open_log"):
             running.history("chat")
+
+
+async def test_rooms_are_compared_with_a_log_that_can_be_reached_again() -> None:
+    bus = MemoryBus()
+    async with history_nodes(bus, "a", "b") as (a, b):
+        await b.join("chat", "1")
+        (channel,) = (each for each in bus.ports if each.endswith(b"chat1"))
+        listeners, bus.ports[channel] = bus.ports[channel], {}
+        await a.room("chat", "1").publish("said", 1)
+        bus.ports[channel] = listeners
+
+        b._connection().histories.of_rooms.holder_changed("memory")
+        await b.wait_for("chat", "1", 1)
+        assert b.data("chat", "1") == [1]
 
 
 async def test_what_waits_at_a_stop_is_kept(bus: Bus) -> None:
