@@ -112,8 +112,9 @@ class ModelClient:
         at = parse_position(fields["at"]) if "at" in fields else None
         if message in self.heard:
             self.complaint = f"message {message} came twice"
-            is_of_another_epoch = at is not None and self.position is not None and at.epoch != self.position.epoch
-            require(is_of_another_epoch, self.complaint)  # that epoch is over: so a loss is told next
+            # A client may roam and meet a copy again; then a loss is told, as with a message of an old epoch.
+            is_placed = at is not None and self.position is not None and at.epoch == self.position.epoch
+            require(not is_placed, self.complaint)
         if at is not None and self.position is not None and at.epoch == self.position.epoch:
             require(at.offset > self.position.offset, f"message {message} came out of order")
             for offset in range(self.position.offset + 1, at.offset):
