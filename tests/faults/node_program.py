@@ -12,6 +12,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from itertools import cycle
 from pathlib import Path
 from typing import Any
@@ -38,23 +39,22 @@ class Publisher:
     """Publishes numbered messages at a steady rate.
 
     Args:
-        server: that publishes.
-        node: its number.
-        workload: says how much, and to whom.
+        streams: the number of each stream, and the audience that it goes to.
+        order: in which something is said to them, over and over: indexes of ``streams``.
+        rate: messages a second.
         log: where each message is written down.
     """
 
-    def __init__(self, server: Server, node: int, workload: Workload, log: Path) -> None:
-        self._targets = self._make_targets(server, workload)
-        self._order = cycle(workload.cycle())
-        self._streams = [workload.stream(node, target) for target in range(workload.targets)]
-        self._numbers = [0] * workload.targets
-        self._rate = workload.rate / NODES
+    def __init__(self, streams: Sequence[tuple[int, Any]], order: Sequence[int], rate: float, log: Path) -> None:
+        self._streams = streams
+        self._order = cycle(order)
+        self._numbers = [0] * len(streams)
+        self._rate = rate
         self._log = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Start publishing the streams of this node."""
+        """Start publishing."""
         self._task = asyncio.create_task(self._run())
 
     async def stop(self) -> None:
@@ -75,31 +75,45 @@ class Publisher:
             if due - said > _STALL_TIME * self._rate:
                 began, said = loop.time(), 0
                 continue
-            self._say(due - said)
+            self._say([next(self._order) for _ in range(due - said)])
             said = due
 
-    def _say(self, count: int) -> None:
-        chosen = [next(self._order) for _ in range(count)]
+    def say_last(self) -> list[tuple[int, int]]:
+        """Say one more message of each stream; return the streams and the numbers of these messages."""
+        last = [(stream, number) for (stream, _), number in zip(self._streams, self._numbers, strict=True)]
+        self._say(range(len(self._streams)))
+        return last
+
+    def _say(self, chosen: Sequence[int]) -> None:
         messages: list[tuple[int, int]] = []
-        for target in chosen:
-            messages.append((self._streams[target], self._numbers[target]))
-            self._numbers[target] += 1
+        for index in chosen:
+            messages.append((self._streams[index][0], self._numbers[index]))
+            self._numbers[index] += 1
         now = time.time()
         # Logged before they are published: a process that is killed in between has sent less than it logged, not more.
         os.write(self._log, b"".join([PUBLISHED.pack(*message, now) for message in messages]))
-        for target, message in zip(chosen, messages, strict=True):
-            self._targets[target].send("n", message)
+        for index, message in zip(chosen, messages, strict=True):
+            self._streams[index][1].send("n", message)
 
-    @staticmethod
-    def _make_targets(server: Server, workload: Workload) -> list[Any]:
-        rooms = [server.room(ROOM, str(room)) for room in range(workload.rooms)]
-        users = map(workload.user_of, range(workload.rooms, workload.targets - 1))
-        return [*rooms, *[server.user(user(client)) for client in users if client is not None], server.everyone]
+
+def make_publisher(server: Server, node: int, workload: Workload, log: Path) -> Publisher:
+    """Make the publisher of a node's streams."""
+    rooms = [server.room(ROOM, str(room)) for room in range(workload.rooms)]
+    users = map(workload.user_of, range(workload.rooms, workload.targets - 1))
+    targets = [*rooms, *[server.user(user(client)) for client in users if client is not None], server.everyone]
+    streams = [(workload.stream(node, target), audience) for target, audience in enumerate(targets)]
+    return Publisher(streams, workload.cycle(), workload.rate / NODES, log)
 
 
 def make_server(node: int, redis: Redis) -> Server:
     """Make the server, which tells of all that an application is told of."""
     server = Server(node_name(node), port=0, redis=redis)
+    add_handlers(server)
+    return server
+
+
+def add_handlers(server: Server) -> None:
+    """Let the server know its clients, let them into rooms, and tell of what its node is told."""
 
     @server.authenticate
     def who(handshake: Handshake) -> str:
@@ -126,13 +140,11 @@ def make_server(node: int, redis: Redis) -> Server:
     def health(status: LinkStatus) -> None:
         print_line("health", **status._asdict())
 
-    return server
-
 
 async def main(options: dict[str, Any]) -> None:
     """Serve until stdin is closed."""
     server = make_server(options["node"], Redis(options["urls"], delivery=options["delivery"]))
-    speaker = Publisher(server, options["node"], Workload(**options["workload"]), Path(options["log"]))
+    speaker = make_publisher(server, options["node"], Workload(**options["workload"]), Path(options["log"]))
     async with server:
         print_line("ready", port=server.port)
         async for command in stdin_lines():

@@ -107,6 +107,14 @@ class Program:
         """
         assert self._process.stdin is not None
         self._process.stdin.close()
+        await self.wait_ended()
+
+    async def wait_ended(self) -> None:
+        """Wait until it has ended, as it was asked to.
+
+        Raises:
+            ProgramError: as :meth:`finish`.
+        """
         try:
             code = await asyncio.wait_for(self._process.wait(), WAIT_TIMEOUT)
         except TimeoutError:

@@ -49,6 +49,9 @@ class Fallback(Protocol):
         """Send a message to the other nodes past the log; return False if none can be reached."""
         ...
 
+    def ask_for_epoch(self, room: ToRoom, answer: Callable[[bool], None], /) -> None:
+        """Find out whether another node has just begun a new epoch, none of whose positions is good yet."""
+
     def void(self, room: ToRoom) -> None:
         """Take note, and tell all nodes, that messages of a room were delivered that its log does not have."""
 
@@ -114,11 +117,11 @@ class Appends:
         self._queue(room).waiting.append(message)
         self._schedule(room)
 
-    def begin_epoch(self, room: ToRoom, settling: float = 0.0) -> None:
+    def begin_epoch(self, room: ToRoom) -> None:
         """Begin a new epoch as soon as the log can be reached: messages were delivered that it does not have."""
         queue = self._queue(room)
         queue.new_epoch = True
-        queue.settling = max(queue.settling, settling)
+        queue.settling = SETTLING
         self._schedule(room)
 
     def withdraw(self, room: ToRoom, message: Outgoing) -> None:
@@ -165,9 +168,26 @@ class Appends:
             self._wait(queue, now)
             return
         self._waiting.pop(queue.room, None)
+        if queue.new_epoch and not queue.has_asked and self._all_done is None:  # not while the node stops
+            self._ask_for_epoch(queue)
+            return
         batch = queue.take_batch(self.settling)
         if batch is not None:
             self._log.append(self._append(log, queue, batch))
+
+    def _ask_for_epoch(self, queue: RoomQueue) -> None:
+        """Begin no epoch right after another node: what it has kept would be gone before all have heard it."""
+        if not (queue.is_asking or queue.is_in_flight):
+            queue.is_asking = True
+            self._fallback.ask_for_epoch(queue.room, partial(self._take_epoch_answer, queue))
+
+    def _take_epoch_answer(self, queue: RoomQueue, has_begun: bool) -> None:
+        queue.is_asking = False
+        queue.has_asked = not has_begun
+        if has_begun:
+            queue.need_no_epoch()
+            self._fallback.began(queue.room)
+        self._go_on(queue)
 
     def _append(self, log: RoomLog, queue: RoomQueue, batch: Batch) -> Append:
         return Append(
@@ -292,15 +312,13 @@ class Appends:
         if not message.delivered:
             message.delivered = True
             self._fallback.deliver(queue.room, message)
-        if not self._fallback.publish(queue.room, message):
-            return False
-        queue.settling = SETTLING
-        return True
+        return self._fallback.publish(queue.room, message)
 
     def note_void(self, room: ToRoom) -> None:
         """Take note that messages of a room are not in its log, and were delivered or are lost: a new epoch is due."""
         queue = self._queue(room)
         queue.new_epoch = True
+        queue.settling = SETTLING
         if not queue.is_void_known:
             queue.is_void_known = True
             self._fallback.void(room)

@@ -37,6 +37,9 @@ DRAIN_TIME = 0.5
 """Seconds for which a node that stops waits until its messages are kept."""
 TICK = 0.5
 """Seconds between two looks at what is to be done again."""
+YOUNG_EPOCH = SETTLING / 2
+"""Seconds for which a new epoch that settles serves other nodes too: what they have sent past the log arrives before it
+has settled."""
 COMPARE_INTERVAL = 30.0
 """Seconds between two comparisons of all rooms with their logs."""
 
@@ -85,6 +88,7 @@ class NodeHistory:
         self._voids = voids
         self._living = living
         self._sends_copies = sends_copies
+        self._tasks = tasks
         self._held = HeldCopies(lambda: port.bus_port.hold_time, self._look_at_copy)
         self._number = self._publishes = 0
         self._compared = environment.monotonic()
@@ -104,7 +108,9 @@ class NodeHistory:
             voids.__contains__,
             self._unplaced,
         )
-        fallback = PastLog(port.origin, port, native, clients, self.rooms, bodies, voids, notices, living)
+        fallback = PastLog(
+            port.origin, port, native, clients, self.rooms, bodies, voids, notices, living, self._ask_for_epoch
+        )
         self.appends = Appends(port.origin, self.log, self.log_of, fallback, port.release)
 
     def log_of(self, room: ToRoom) -> RoomLog:
@@ -223,6 +229,26 @@ class NodeHistory:
             self.log.append(
                 Append(self.log_of(room), origin, 0, (), False, settling, _ignore_positions, _ignore_failure)
             )
+
+    def _ask_for_epoch(self, room: ToRoom, answer: Callable[[bool], None]) -> None:
+        self._tasks.start(self._find_new_epoch(room, answer), "crosswire search for a new epoch")
+
+    async def _find_new_epoch(self, room: ToRoom, answer: Callable[[bool], None]) -> None:
+        """Find out whether an epoch has just begun: then positions of the next moments are not good either."""
+        has_begun = False
+        try:
+            log = self.log_of(room)
+            (last,) = await self.log.last_positions([log])
+            if last is not None:  # else a read would begin an epoch by itself
+                tail = await self.log.read(log, limit=1)
+                age = tail.now - tail.records[0].time if tail.records else 0
+                has_begun = tail.settled > tail.last.offset and age < YOUNG_EPOCH * 1000
+            if last is not None and not has_begun:
+                await self.rooms.catch_up(room)
+        except BusUnavailable:
+            pass  # it is asked again, as soon as the log can be reached
+        finally:
+            answer(has_begun)
 
     # In the background
 

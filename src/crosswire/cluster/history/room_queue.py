@@ -88,6 +88,8 @@ class RoomQueue:
         not_before: time of the monotonic clock, in seconds, before which nothing is appended, after a failure.
         new_epoch: whether the next append begins a new epoch, as messages were delivered that the log does not have.
         settling: seconds of that epoch whose positions are not good for a recovery.
+        is_asking: whether the log is asked if another node has just begun an epoch, so that this one need not.
+        has_asked: whether it was asked, and none has.
         is_void_known: whether other nodes were told that messages were delivered that the log does not have.
     """
 
@@ -95,6 +97,8 @@ class RoomQueue:
         "_in_flight",
         "_lost",
         "_release",
+        "has_asked",
+        "is_asking",
         "is_void_known",
         "new_epoch",
         "not_before",
@@ -110,7 +114,7 @@ class RoomQueue:
         self._in_flight: deque[Batch] = deque()
         self._lost: list[Outgoing] = []  # those that failed while others had no answer yet
         self.not_before = 0.0
-        self.new_epoch = self.is_void_known = False
+        self.new_epoch = self.is_void_known = self.is_asking = self.has_asked = False
         self.settling = 0.0
 
     @property
@@ -141,7 +145,7 @@ class RoomQueue:
             return None
         messages = self.take_waiting()
         batch = Batch(messages, self._last_in_flight(), self.new_epoch, max(settling, self.settling))
-        self.new_epoch = False
+        self.new_epoch = self.has_asked = False
         for each in messages:
             each.tried = True
         self._in_flight.append(batch)
@@ -153,12 +157,16 @@ class RoomQueue:
         self.waiting.clear()
         return messages
 
+    def need_no_epoch(self) -> None:
+        """Take note that another node has just begun an epoch, which serves this one too."""
+        self.new_epoch = self.is_void_known = False
+        self.settling = 0.0
+
     def kept(self, batch: Batch, positions: Iterator[LogPosition]) -> None:
         """Take note that a batch is kept."""
         self._in_flight.remove(batch)
         if batch.new_epoch and not self.new_epoch:
-            self.is_void_known = False
-            self.settling = 0.0
+            self.need_no_epoch()
         for each, position in zip(batch.messages, positions, strict=True):
             self._done(each)
             if each.position is not None and not each.position.done():

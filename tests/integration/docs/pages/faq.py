@@ -54,6 +54,7 @@ async def run(page: Page) -> None:
         server: Server = page["server"]
         await page.run("Can the server wait for an answer from clients?")
         await page.run("Does a client leave its rooms when it disconnects?")
+        await page.run("Does a client get what it missed?")
         await page.run("How should room namespaces be chosen?")
         await _answer_clients(server, page["game"], database)
         async with started(server):

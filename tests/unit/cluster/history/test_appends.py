@@ -106,6 +106,7 @@ class Bench:
         self.void_rooms: list[ToRoom] = []
         self.begun: list[ToRoom] = []
         self.bus_works = True
+        self.has_begun = False  # whether another node has just begun an epoch
         self.sent = 0
         self.appends = Appends(
             ORIGIN, self.log, lambda room: RoomLog(room, room.id.encode(), 1000, 60.0), self, self._release
@@ -121,6 +122,9 @@ class Bench:
         if self.bus_works:
             self.published.append(message.number)
         return self.bus_works
+
+    def ask_for_epoch(self, room: ToRoom, answer: Callable[[bool], None]) -> None:
+        answer(self.has_begun)
 
     def void(self, room: ToRoom) -> None:
         self.void_rooms.append(room)
@@ -144,8 +148,9 @@ class Bench:
 
 
 async def turn() -> None:
-    """Let the end of the present turn of the event loop come."""
-    await asyncio.sleep(0)
+    """Let the end of the present turn of the event loop come, and what follows from it."""
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 async def test_what_is_sent_in_one_turn_is_one_append() -> None:
@@ -236,7 +241,7 @@ async def test_without_another_path_messages_are_heard_here_and_kept_for_the_log
     bench.appends.holder_changed("holder")
     await turn()
     (append,) = bench.log.unanswered
-    assert (append.new_epoch, append.settling) == (True, 0.0)
+    assert (append.new_epoch, append.settling) == (True, SETTLING)
     bench.log.answer()
 
     assert await bench.kept() == [1, 2]
@@ -369,10 +374,27 @@ async def test_after_a_change_of_the_holders_an_epoch_is_unsettled() -> None:
     assert append.settling == SETTLING
     bench.log.answer()
     await asyncio.sleep(20)
-    bench.appends.begin_epoch(ROOM)
+    bench.send()
     await turn()
     assert bench.log.unanswered[0].settling == 0
     bench.log.answer()
+
+
+async def test_an_epoch_that_another_node_has_just_begun_serves_this_one_too() -> None:
+    bench = Bench()
+    bench.log.available = False
+    bench.send()
+    await asyncio.sleep(2 * PATIENCE)
+    bench.has_begun = True
+    bench.log.available = True
+    bench.send()
+    bench.appends.holder_changed("holder")
+    await asyncio.sleep(1)
+    (append,) = bench.log.unanswered
+    assert not append.new_epoch
+    assert bench.begun == [ROOM]
+    bench.log.answer()
+    assert bench.appends.pending == 0
 
 
 def step_functions(bench: Bench) -> dict[str, Callable[[], object]]:

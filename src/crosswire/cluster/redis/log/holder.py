@@ -30,8 +30,8 @@ _ATTEMPTS = 5
 _CHECKS = 3
 """Number of checks for a sign of life within the timeout of a heartbeat: see ``cluster/redis/endpoint.py``."""
 _BACKOFF = Backoff(fast_retries=1, fast_interval=0.05, max_interval=1)
-_STABLE_TIME = 1.0
-"""Seconds for which a connection must have worked to be opened again without a delay."""
+_STABLE_TIME = 0.2
+"""Seconds for which a connection must have worked to be opened again without a delay: messages wait for it."""
 _UNUSABLE = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY|UNBLOCKED)\b")
 """Errors of a Redis that can't be used now for any command; within a script, their name may stand in the text.
 NOREPLICAS is none of them: the next attempt would be refused too, and the messages would wait for long."""
@@ -201,26 +201,29 @@ class Holder:
         """Wait for an answer while replies arrive; return whether it came. A task is cancelled if it did not."""
         link, quiet = self._link, 0
         heard = 0 if link is None else link.heard
-        while quiet < _CHECKS:
-            await asyncio.wait((awaited, self._lost), timeout=self._timeout / _CHECKS, return_when="FIRST_COMPLETED")
-            if awaited.done():
-                awaited.result()
-                return True
-            if self._lost.done() or link is None:
-                break
-            quiet, heard = (0 if link.heard != heard else quiet + 1), link.heard
-        awaited.cancel()
-        return False
+        wait = self._timeout / _CHECKS
+        try:
+            while quiet < _CHECKS:
+                await asyncio.wait((awaited, self._lost), timeout=wait, return_when="FIRST_COMPLETED")
+                if awaited.done():
+                    awaited.result()
+                    return True
+                if self._lost.done() or link is None:
+                    return False
+                quiet, heard = (0 if link.heard != heard else quiet + 1), link.heard
+            return False
+        finally:
+            awaited.cancel()
 
     def _fail(self, reason: str, *, is_denied: bool = False) -> None:
-        if is_denied:
-            self.denied = reason
         if self._link is not None:
             self._link.close(reason)
         if not self._failure_logged:
             self._failure_logged = True
             logger.warning("%s can't keep the history of rooms now: %s", self._shown, reason)
-        self._changed(self.id)
+        if is_denied and self.denied != reason:
+            self.denied = reason
+            self._changed(self.id)
 
     def _lose(self, reason: str) -> None:
         """Let everything fail that waits; the owner of an append sends it again."""
