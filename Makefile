@@ -79,7 +79,9 @@ fuzz: $(VENV)/.fuzz-stamp ## Fuzz what reads from the network, the bus, Redis an
 soak: $(DEV) ## Long runs: floods, faults, churn and a million connections, for a quarter of an hour; writes docs/soak.md
 	@$(RUN) -m tests.soak --write docs/soak.md $(ARGS)
 
-faults: $(DEV) ## Break Redis, connections and servers under load, for six minutes; writes docs/reliability.md
+faults: $(DEV) ## Break Redis, connections and servers under load, for ten minutes; writes docs/reliability.md
+	@CROSSWIRE_MACHINE_EXAMPLES=3000 CROSSWIRE_HISTORY_SEEDS=400 $(RUN) -m pytest -q -n 2 -p no:cacheprovider \
+		tests/unit/core/test_timeline_machine.py tests/integration/cluster/test_simulated_history.py
 	@$(RUN) -m tests.faults --write docs/reliability.md $(ARGS)
 
 # What is installed for development is written down, with hashes, so that nothing else can take its place.

@@ -109,8 +109,11 @@ class ModelClient:
     def _take_message(self, frame: bytes) -> None:
         fields = msgspec.json.decode(frame)
         message = fields["payload"]
-        require(message not in self.heard, f"message {message} came twice")
         at = parse_position(fields["at"]) if "at" in fields else None
+        if message in self.heard:
+            self.complaint = f"message {message} came twice"
+            is_of_another_epoch = at is not None and self.position is not None and at.epoch != self.position.epoch
+            require(is_of_another_epoch, self.complaint)  # that epoch is over: so a loss is told next
         if at is not None and self.position is not None and at.epoch == self.position.epoch:
             require(at.offset > self.position.offset, f"message {message} came out of order")
             for offset in range(self.position.offset + 1, at.offset):

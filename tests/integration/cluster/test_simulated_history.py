@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from functools import partial
 from typing import Any, NamedTuple
@@ -16,6 +17,8 @@ from crosswire.testing import Simulation
 SERVERS = 3
 CLIENTS = 4
 ROUNDS = 15
+SEEDS = int(os.environ.get("CROSSWIRE_HISTORY_SEEDS", "24"))
+"""Simulations that are run; ``make faults`` runs more."""
 COMPARISON = 35.0
 """Seconds in which every node has compared what it knows with the logs."""
 
@@ -150,7 +153,7 @@ def check(story: Story, heard: list[Said | RoomState]) -> None:
             assert numbers[-1] == number, (by, run)
 
 
-@pytest.mark.parametrize("first", range(0, 24, 8))
+@pytest.mark.parametrize("first", range(0, SEEDS, 8))
 def test_what_clients_are_told_is_true(first: int) -> None:
     recovered: Counter[Any] = Counter()
     for seed in range(first, first + 8):

@@ -49,7 +49,7 @@ class Fallback(Protocol):
         """Send a message to the other nodes past the log; return False if none can be reached."""
         ...
 
-    def ask_for_epoch(self, room: ToRoom, answer: Callable[[bool], None]) -> None:
+    def ask_for_epoch(self, room: ToRoom, answer: Callable[[bool], None], /) -> None:
         """Find out whether another node has just begun a new epoch, none of whose positions is good yet."""
 
     def void(self, room: ToRoom) -> None:

@@ -243,9 +243,14 @@ class NodeHistory:
         """Find out whether an epoch has just begun: then positions of the next moments are not good either."""
         has_begun = False
         try:
-            tail = await self.log.read(self.log_of(room), limit=1)
-            age = tail.now - tail.records[0].time if tail.records else 0
-            has_begun = tail.settled > tail.last.offset and age < YOUNG_EPOCH * 1000
+            log = self.log_of(room)
+            (last,) = await self.log.last_positions([log])
+            if last is not None:  # else a read would begin an epoch by itself
+                tail = await self.log.read(log, limit=1)
+                age = tail.now - tail.records[0].time if tail.records else 0
+                has_begun = tail.settled > tail.last.offset and age < YOUNG_EPOCH * 1000
+            if last is not None and not has_begun:
+                await self.rooms.catch_up(room)
         except BusUnavailable:
             pass  # it is asked again, as soon as the log can be reached
         finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
+from math import inf
 
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.history.bodies import Bodies
@@ -14,6 +15,11 @@ from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.audience import ToRoom
 from crosswire.errors import BusUnavailable
+from crosswire.runtime import environment
+
+RETURN_TIME = 3.0
+"""Seconds after an outage of the bus in which messages still wait for the log: other nodes may not listen again yet,
+but they read what the log has."""
 
 
 class PastLog:
@@ -29,11 +35,13 @@ class PastLog:
         voids: the rooms that are void.
         notices: tells other nodes of them.
         living: returns the names of the other nodes.
-        ask_for_epoch: as of :class:`~crosswire.cluster.history.appends.Fallback`.
+        ask_for_epoch: finds out whether another node has just begun a new epoch.
     """
 
     __slots__ = (
+        "_ask_for_epoch",
         "_bodies",
+        "_bus_back",
         "_clients",
         "_living",
         "_native",
@@ -42,7 +50,6 @@ class PastLog:
         "_port",
         "_rooms",
         "_voids",
-        "ask_for_epoch",
     )
 
     def __init__(
@@ -58,7 +65,7 @@ class PastLog:
         living: Callable[[], Collection[str]],
         ask_for_epoch: Callable[[ToRoom, Callable[[bool], None]], None],
     ) -> None:
-        self.ask_for_epoch = ask_for_epoch
+        self._ask_for_epoch = ask_for_epoch
         self._origin = origin
         self._port = port
         self._native = native
@@ -68,6 +75,7 @@ class PastLog:
         self._voids = voids
         self._notices = notices
         self._living = living
+        self._bus_back = -inf  # time from which messages are sent over the bus
 
     def deliver(self, room: ToRoom, message: Outgoing) -> None:
         """Deliver a message to the clients of this node that have not got it yet, without a position."""
@@ -77,7 +85,7 @@ class PastLog:
 
     def publish(self, room: ToRoom, message: Outgoing) -> bool:
         """Send a message to the other nodes past the log; return False if none can be reached."""
-        if not self._port.available:
+        if not self._is_bus_back():
             return False
         copy = self._bodies.copy(message.number, message.message, message.excluded, waits=False)
         try:
@@ -85,6 +93,20 @@ class PastLog:
         except BusUnavailable:
             return False  # it is kept, and counts as one that waits
         return True
+
+    def _is_bus_back(self) -> bool:
+        """Return whether other nodes can be reached, and have had time to listen again if they could not be."""
+        if not self._port.available:
+            self._bus_back = inf
+            return False
+        now = environment.monotonic()
+        if self._bus_back == inf:
+            self._bus_back = now + RETURN_TIME
+        return now >= self._bus_back
+
+    def ask_for_epoch(self, room: ToRoom, answer: Callable[[bool], None], /) -> None:
+        """Find out whether another node has just begun a new epoch, none of whose positions is good yet."""
+        self._ask_for_epoch(room, answer)
 
     def void(self, room: ToRoom) -> None:
         """Take note, and tell all nodes, that messages of a room were delivered that its log does not have."""

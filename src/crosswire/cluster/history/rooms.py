@@ -46,12 +46,13 @@ class OpenRoom:
         timeline: its last messages, in order.
         wants: offset after which the log is to be read; None if nothing has to be read.
         reading: whether a task reads the log.
+        task: the one that has read it last.
         since: time of the monotonic clock, in seconds, at which nothing was missing.
         had_members: whether it had members when it began to keep history, who have no position.
         settled: where joins wait until the log was read, or can't be; None if they need not wait.
     """
 
-    __slots__ = ("channel", "had_members", "reading", "room", "settled", "since", "timeline", "wants")
+    __slots__ = ("channel", "had_members", "reading", "room", "settled", "since", "task", "timeline", "wants")
 
     def __init__(self, room: ToRoom, channel: bytes, log: RoomLog, *, had_members: bool) -> None:
         self.room = room
@@ -59,6 +60,7 @@ class OpenRoom:
         self.timeline = Timeline(log.size, log.ttl)
         self.wants: int | None = 0
         self.reading = False
+        self.task: asyncio.Task[None] | None = None
         self.since = environment.monotonic()
         self.had_members = had_members
         self.settled: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
@@ -252,12 +254,23 @@ class OpenRooms:
             if opened.wants is not None:
                 self._read_soon(opened)
 
+    async def catch_up(self, room: ToRoom) -> None:
+        """Read the log of a room, if it is open, so that its members miss nothing when another epoch begins."""
+        opened = self._rooms.get((room.namespace, room.id))
+        if opened is None:
+            return
+        if opened.wants is None:
+            position = opened.timeline.position
+            self._expect(opened, 0 if position is None else position.offset)
+        if opened.reading and opened.task is not None:
+            await asyncio.wait({opened.task})
+
     def _read_soon(self, opened: OpenRoom) -> None:
         if not self._log.is_available(self._log_of(opened.room)):
             opened.settle()
         elif not opened.reading:
             opened.reading = True
-            self._tasks.start(self._read(opened), "crosswire read of a room's log")
+            opened.task = self._tasks.start(self._read(opened), "crosswire read of a room's log")
 
     async def _read(self, opened: OpenRoom) -> None:
         try:

@@ -201,16 +201,19 @@ class Holder:
         """Wait for an answer while replies arrive; return whether it came. A task is cancelled if it did not."""
         link, quiet = self._link, 0
         heard = 0 if link is None else link.heard
-        while quiet < _CHECKS:
-            await asyncio.wait((awaited, self._lost), timeout=self._timeout / _CHECKS, return_when="FIRST_COMPLETED")
-            if awaited.done():
-                awaited.result()
-                return True
-            if self._lost.done() or link is None:
-                break
-            quiet, heard = (0 if link.heard != heard else quiet + 1), link.heard
-        awaited.cancel()
-        return False
+        wait = self._timeout / _CHECKS
+        try:
+            while quiet < _CHECKS:
+                await asyncio.wait((awaited, self._lost), timeout=wait, return_when="FIRST_COMPLETED")
+                if awaited.done():
+                    awaited.result()
+                    return True
+                if self._lost.done() or link is None:
+                    return False
+                quiet, heard = (0 if link.heard != heard else quiet + 1), link.heard
+            return False
+        finally:
+            awaited.cancel()
 
     def _fail(self, reason: str, *, is_denied: bool = False) -> None:
         if self._link is not None:

@@ -95,6 +95,15 @@ def is_fresh(command: list[bytes]) -> bool:
     return int(command[14]) % 2 == 1
 
 
+async def test_a_holder_that_is_stopped_while_it_connects_leaves_nothing() -> None:
+    made, tasks = Talk(), BackgroundTasks()
+    tasks.start(made.holder.run(), "holder")
+    await wait_until(lambda: len(made.redis.asked) >= 5)
+    await tasks.cancel()
+    await made.holder.close(0.0)
+    assert made.changes == []
+
+
 async def test_appends_are_answered_in_their_order() -> None:
     async with talk() as made:
         for number in (1, 2, 3):
