@@ -32,10 +32,10 @@ enum {
 /* The options of the command line. Numbers are doubles, so that one function can read them all. */
 static struct {
     const char *host, *path, *event, *payload, *extensions, *ports, *server_pids;
-    double clients, each, senders, inflight, batch, seconds, warmup, hold, half_open, warm, deadline;
+    double clients, each, senders, inflight, batch, seconds, warmup, hold, half_open, warm, missed, deadline;
 } opt = {
     .host = "127.0.0.1", .path = "/?id=%d", .payload = "{\"msg\":\"hello\"}", .extensions = "", .ports = "", .server_pids = "",
-    .clients = 100, .inflight = 8, .batch = 1, .seconds = 5, .warmup = 1, .half_open = 256, .warm = 200, .deadline = 60,
+    .clients = 100, .inflight = 8, .batch = 1, .seconds = 5, .warmup = 1, .half_open = 256, .warm = 200, .missed = 100, .deadline = 60,
 };
 
 typedef struct {

@@ -1,4 +1,4 @@
-/* One client publishes, every client receives. Included by loadgen.c alone. */
+/* One client publishes, every client receives. Included by loadgen.c alone, after opening.h. */
 static const char NEWS[] = "Sixty characters are what a line of chat has on average, so.";
 static Frame publication;
 
@@ -16,9 +16,10 @@ static bool has_news(const char *text, size_t size) {
     return compressed || (memmem(text, size, "\"news\"", 6) && memmem(text, size, NEWS, sizeof NEWS - 1));
 }
 
-/* Looks into the first delivery only: all are alike, so the others must have its size. */
+/* Looks into the first delivery only: all are alike, so the others must have its size. In a room that keeps history the
+ * size grows with the digits of the position: then it looks again. */
 static void take_delivery(Client *c, const char *text, size_t size) {
-    bool is_news = news_size ? size == news_size : has_news(text, size);
+    bool is_news = (news_size && size == news_size) || has_news(text, size);
     if (!is_news) fail("client %d received something else than the news: %.*s", number_of(c), (int)size, text);
     news_size = size;
     c->received++;
@@ -34,9 +35,8 @@ static void check_deliveries(void) {
             fail("client %d received %u of %llu messages", i, clients[i].received, (unsigned long long)sent);
 }
 
-static void fanout(void) {
+static void measure_fanout(void) {
     publication = text_frame("{\"event\":\"%s\",\"payload\":{\"text\":\"%s\"}}", opt.event, NEWS);
-    open_clients((int)opt.clients);
     on_message = take_delivery;
     on_read = publish_more;
     publish_more();
@@ -49,4 +49,16 @@ static void fanout(void) {
     report(&a, &b, "deliveries", deliveries);
     printf(", \"inflight\": %d, \"messages\": %.0f, \"bytes\": %zu}\n", (int)opt.inflight, deliveries / opt.clients,
            news_size);
+}
+
+static void fanout(void) {
+    open_clients((int)opt.clients);
+    measure_fanout();
+}
+
+/* The same in a room, which all clients join before. */
+static void fanout_in_room(void) {
+    open_members((int)opt.clients);
+    sent = received = 0;
+    measure_fanout();
 }

@@ -1,10 +1,12 @@
 /* A WebSocket load generator for one core: `loadgen MODE --port P[,P...] ...`, where MODE is
  *
  *   fanout   client 0 publishes, every client receives: deliveries a second
+ *   room     the same in a room, which every client joins before
  *   calls    every client keeps calls in flight: answers a second and their latency
  *   tell     users tell users on the next node: messages a second
  *   connect  every client connects and upgrades: seconds until all are open
  *   idle     what an open, joined connection costs the server in memory
+ *   recovery clients come back to a room that has kept what they missed: seconds until all have everything
  *   http     every client keeps HTTP requests in flight: responses a second
  *
  * It prints one line of JSON, or says on stderr what went wrong and exits with 1. Whatever is not what
@@ -17,8 +19,10 @@
 #include "usage.h"
 
 #include "calls.h"
-#include "fanout.h"
 #include "opening.h"
+
+#include "fanout.h"
+#include "recovery.h"
 #include "requests.h"
 #include "tell.h"
 
@@ -34,7 +38,9 @@ static const struct {
     {"calls", "say", calls},
     {"tell", "tell", tell},
     {"connect", "", connect_all},
-    {"idle", "join", idle},
+    {"idle", "", idle},
+    {"recovery", "publish_room", recovery},
+    {"room", "publish_room", fanout_in_room},
     {"http", "", requests},
 };
 
@@ -45,19 +51,20 @@ static const struct {
 } OPTIONS[] = {
     {"--host", .text = &opt.host},
     {"--path", .text = &opt.path},               /* %d is the client's number */
-    {"--event", .text = &opt.event},             /* instead of the mode's own: publish, say, tell, join */
+    {"--event", .text = &opt.event},             /* instead of the mode's own: publish, say, tell, publish_room */
     {"--payload", .text = &opt.payload},         /* calls: JSON */
     {"--extensions", .text = &opt.extensions},   /* that are offered: permessage-deflate; messages are not inflated */
     {"--port", .text = &opt.ports},              /* of the server, or of several nodes: 9000,9001 */
     {"--clients", .number = &opt.clients},       /* in all, */
     {"--each", .number = &opt.each},             /* or of each port */
     {"--senders", .number = &opt.senders},       /* tell: nodes that have senders; 0 for all */
-    {"--inflight", .number = &opt.inflight},     /* messages under way: in all (fanout), of each client (calls, tell, http) */
+    {"--inflight", .number = &opt.inflight},     /* messages under way: in all (fanout, room), of each client (calls, tell, http) */
     {"--batch", .number = &opt.batch},           /* calls, tell: 0 gives each a write of its own */
     {"--seconds", .number = &opt.seconds},       /* that are measured, */
     {"--warmup", .number = &opt.warmup},         /* after these, which are not */
     {"--hold", .number = &opt.hold},             /* connect: seconds to stay open */
     {"--half-open", .number = &opt.half_open},   /* connections under way at a time */
+    {"--missed", .number = &opt.missed},         /* recovery: messages that each client missed */
     {"--warm", .number = &opt.warm},             /* idle: clients that are opened before it measures */
     {"--server-pid", .text = &opt.server_pids},  /* tells what the server used, all its processes together: 7,8 */
     {"--deadline", .number = &opt.deadline},     /* seconds after which the run fails */
@@ -125,5 +132,5 @@ int main(int argc, char **argv) {
         say_goodbye();
         return 0;
     }
-    fail("usage: loadgen fanout|calls|tell|connect|idle|http --port P [--option value]...");
+    fail("usage: loadgen fanout|room|calls|tell|connect|idle|recovery|http --port P [--option value]...");
 }

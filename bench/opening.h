@@ -26,10 +26,18 @@ static void take_join(Client *c, const char *text, size_t size) {
     received++;
 }
 
-/* Opens and joins clients, and lets the server come to rest. Returns its memory in bytes. */
-static double rss_after_opening(int count) {
+/* Opens clients, each of which joins the room. */
+static void open_members(int count) {
+    join_call = text_frame("{\"event\":\"join\",\"payload\":{\"room_id\":\"1000\"},\"callbackId\":\"1\"}");
+    on_open = join;
+    on_message = take_join;
     open_clients(count);
     run_until_received((uint64_t)opened);
+}
+
+/* Opens and joins clients, and lets the server come to rest. Returns its memory in bytes. */
+static double rss_after_opening(int count) {
+    open_members(count);
     run_for(1);
     return rss_of(server_pids.items[0]);
 }
@@ -37,9 +45,6 @@ static double rss_after_opening(int count) {
 /* The first clients warm the server's allocator up and stay, so that the others show what one more costs. */
 static void idle(void) {
     if (!server_pids.count) fail("idle needs --server-pid");
-    join_call = text_frame("{\"event\":\"%s\",\"payload\":{\"room_id\":\"1000\"},\"callbackId\":\"1\"}", opt.event);
-    on_open = join;
-    on_message = take_join;
     double before = rss_after_opening((int)opt.warm), after = rss_after_opening((int)opt.clients);
     printf("{\"clients\": %d, \"warm\": %d, \"rss_before\": %.0f, \"rss_after\": %.0f, \"bytes_per_client\": %.0f}\n",
            (int)opt.clients, (int)opt.warm, before, after, (after - before) / opt.clients);

@@ -37,6 +37,7 @@ CROSSWIRE, BARE = "Crosswire", "bare epoll loop"
 WITH_METRICS = "with metrics"
 WITH_COMPRESSION = "with compression"
 TWO_NODES, EIGHT_NODES, SIGNED_NODES = "2 nodes", "8 nodes", "2 nodes, secret"
+KEPT_ROOMS = "2 nodes, history"
 ONE_PORT, UVICORN = "Crosswire and an application on its port", "uvicorn alone"
 
 ASGI, STARLETTE = "Crosswire as an ASGI application on uvicorn", "a Starlette room on uvicorn"
@@ -82,7 +83,7 @@ class Workload:
     @property
     def is_timed(self) -> bool:
         """Whether the mode has a duration, rather than an amount of work."""
-        return self.mode in ("fanout", "calls", "tell", "http")
+        return self.mode in ("fanout", "room", "calls", "tell", "http")
 
 
 # The figures in `original` are those of the design notes, measured by their author. There, a call cost the bare loop
@@ -193,6 +194,36 @@ WORKLOADS = [
         more_is_better=False,
         servers=(EIGHT_NODES, TWO_NODES),
         target="ratio 1.15",
+    ),
+    Workload(
+        "rooms that keep history, and others: fan-out to 1,000 clients of two nodes, 8 in flight: CPU for one delivery",
+        "room",
+        {"each": 500, "inflight": 8},
+        cpu,
+        "cpu_us",
+        more_is_better=False,
+        servers=(KEPT_ROOMS, TWO_NODES),
+        target="ratio 1.10",
+    ),
+    Workload(
+        "rooms that keep history, and others: one sender to 4 clients of two nodes, 1 in flight: CPU for one delivery",
+        "room",
+        {"each": 2, "inflight": 1},
+        cpu,
+        "cpu_us",
+        more_is_better=False,
+        servers=(KEPT_ROOMS, TWO_NODES),
+        target="ratio 1.6",
+    ),
+    Workload(
+        "rooms that keep history: 1,000 clients come back to one of two nodes, and each gets 100 messages it missed",
+        "recovery",
+        {"clients": 1000, "missed": 100, "path": "/?id=%d&_cw=2"},
+        duration,
+        "seconds",
+        more_is_better=False,
+        servers=(KEPT_ROOMS,),
+        target="1 s",
     ),
     Workload(
         "with an application on the port, and without: fan-out to 1,000 clients, 8 in flight",

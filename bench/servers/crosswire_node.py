@@ -1,7 +1,7 @@
 """A Crosswire server among several on one Redis, as a user would write it, without tuning.
 
-Run it as `python -m bench.servers.crosswire_node --name A --redis URL`, with `--secret` to sign what goes over Redis.
-It prints `PORT n` when it listens and stops on SIGTERM.
+Run it as `python -m bench.servers.crosswire_node --name A --redis URL`, with `--secret` to sign what goes over Redis,
+with `--history` to keep what is said in rooms. It prints `PORT n` when it listens and stops on SIGTERM.
 """
 
 import argparse
@@ -14,10 +14,19 @@ parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--name", required=True, help="unique among the nodes")
 parser.add_argument("--redis", required=True, metavar="URL")
 parser.add_argument("--secret", action="store_true", help="sign what goes over Redis")
+parser.add_argument("--history", action="store_true", help="keep what is said in rooms")
 arguments = parser.parse_args()
 
 SECRET = "a secret for measurements"
 server = Server(arguments.name, port=0, redis=Redis(arguments.redis, secret=SECRET if arguments.secret else None))
+if arguments.history:
+    server.history("chat", size=100, ttl=300)
+
+
+class JoinRoom(msgspec.Struct):
+    """Request of a client to join a room."""
+
+    room_id: str
 
 
 class Line(msgspec.Struct):
@@ -43,6 +52,19 @@ def hello(socket: Socket) -> str:
 def publish(socket: Socket, data: dict[str, str]) -> None:
     """Broadcast a client's message to everyone."""
     server.everyone.send("news", data)
+
+
+@server.on("join")
+async def join(socket: Socket, data: JoinRoom) -> dict[str, bool]:
+    """Let the client join a room."""
+    await socket.join("chat", data.room_id)
+    return {"ok": True}
+
+
+@server.on("publish_room")
+def publish_room(socket: Socket, data: dict[str, str]) -> None:
+    """Send a client's message to a room."""
+    server.room("chat", "1000").send("news", data)
 
 
 @server.on("tell")

@@ -69,6 +69,8 @@ class Chat:
         self, name: str, host: str, port: int, redis: Redis, bot_key: str, killable: Container[str] = ()
     ) -> None:
         self.server = server = Server(name, host=host, port=port, redis=redis)
+        # Rooms keep their last messages, so that a client whose node is killed gets from another one what it missed.
+        server.history(CHAT, size=200, ttl=120)
         self._peers = Peers(server)
         self._vitals = Vitals(server, killable)
         self._terminal = Terminal(name)

@@ -112,8 +112,9 @@ class ModelClient:
         at = parse_position(fields["at"]) if "at" in fields else None
         if message in self.heard:
             self.complaint = f"message {message} came twice"
-            is_of_another_epoch = at is not None and self.position is not None and at.epoch != self.position.epoch
-            require(is_of_another_epoch, self.complaint)  # that epoch is over: so a loss is told next
+            # A client may roam and meet a copy again; then a loss is told, as with a message of an old epoch.
+            is_placed = at is not None and self.position is not None and at.epoch == self.position.epoch
+            require(not is_placed or message in self.model.passed_by, self.complaint)
         if at is not None and self.position is not None and at.epoch == self.position.epoch:
             require(at.offset > self.position.offset, f"message {message} came out of order")
             for offset in range(self.position.offset + 1, at.offset):
@@ -214,6 +215,7 @@ class HistoryModel:
         self._snapshot = deepcopy(self.rooms)
         self.logged: dict[tuple[str, int], set[int]] = {}
         self.kept: set[int] = set()
+        self.passed_by: set[int] = set()  # messages that went past the log, though it may have them
         self.fallbacks: list[Fallback] = []
         self.knowing: set[int] = set()  # origins of the nodes that know that the log is void
         self.nodes = [ModelNode(next(self._origins)) for _ in range(nodes)]
@@ -299,6 +301,7 @@ class HistoryModel:
         if not node.queue:
             return
         for number, message in node.queue:
+            self.passed_by.add(message)
             self._deliver_unplaced(node, node.name, number, message)
         node.owes_epoch = True
         _make_void(node)

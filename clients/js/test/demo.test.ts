@@ -232,13 +232,32 @@ async function tabTo(target: Locator): Promise<void> {
   expect(await focused()).toBe(true);
 }
 
+test("a client that was away gets what its rooms have said, and the page says so", async () => {
+  await pane(1).getByRole("button", { name: "Leave" }).click();
+  const missed = ["First while Milo was away", "Second while he was away", "Third while he was away"];
+  for (const words of missed) await say(0, "#lobby", words);
+  for (const words of missed) await heard(pane(0), words).waitFor();
+  await pane(1).getByRole("button", { name: "Connect" }).click();
+  await text(recovered(pane(1)).last()).toMatch(/^Back in .*#lobby.*: \d+ messages recovered\.$/);
+  const here = () => pane(1).locator(".said .text").allTextContents();
+  await expect.poll(async () => (await here()).filter((said) => missed.includes(said))).toEqual(missed);
+});
+
+const recovered = (where: Locator) => where.locator(".note", { hasText: /^Back in / });
+
 test("a client of a killed node goes on at another, and returns when its own is back", async () => {
   const receiver = pane(1).getByLabel("To", { exact: true });
   await receiver.selectOption("@Nora");
+  const before = await recovered(pane(1)).count();
   process.kill(demo.places.get("node-2")!.pid, "SIGKILL");
+  await say(0, "#lobby", "Said at the end of node-2");
   const down = text(card("node-2").locator(".health")).toBe("down"); // it is so for two seconds only: don't miss it
   await text(pane(1).locator(".where")).toBe("node-3");
   await connected(pane(1));
+  await text(recovered(pane(1)).nth(before)).toMatch(
+    /^Back in .*#lobby.*: (nothing was missed|\d+ messages? recovered)\.$/,
+  );
+  await heard(pane(1), "Said at the end of node-2").waitFor();
   expect(await receiver.inputValue()).toBe("@Nora"); // else a word for one might go to others
   await say(1, "everyone", "Still here");
   await heard(pane(0), "Still here").waitFor();

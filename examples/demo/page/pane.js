@@ -26,6 +26,7 @@ export class Pane {
   #early = null; // events to handle after the welcome, which is older
   #seen = new Set(); // ids of messages
   #polls = new Map(); // room -> the element of its open question
+  #back = null; // what this connection has recovered: { rooms, at, messages, note }
   #latencies = [];
   #tries = 1;
   #base; // beginning of the names to try
@@ -51,9 +52,10 @@ export class Pane {
     );
     this.#seat = new Seat(before.name, before.key, cluster, {
       connecting: () => this.#status("wait", "connecting …"),
-      opened: () => (this.#early = []),
+      opened: () => ([this.#early, this.#back] = [[], null]),
       closed: (close) => this.#closed(close),
       latency: (milliseconds) => this.#latency(milliseconds),
+      room: this.#afterWelcome((room) => this.#roomChanged(room)),
       wire: (direction, raw) => this.#wire(direction, raw),
       events: this.#events(),
     });
@@ -165,6 +167,29 @@ export class Pane {
     if (this.isOpen) this.#status("on", ""); // before this, the rooms were not joined
   }
 
+  /** Tells what is known of a room that the client is back in, or in which something was lost. */
+  #roomChanged({ id, recovered, reason }) {
+    if (recovered === false) this.#note(`#${id}: some messages may be missing (${reason}).`);
+    if (!recovered) return; // null: it is here for the first time
+    this.#back ??= { rooms: new Set(), at: this.#now(), messages: 0, note: this.#note("") };
+    this.#back.rooms.add(id);
+    this.#showRecovered();
+  }
+
+  /** Counts a message that was said before the client was back, and reaches it now. */
+  #countRecovered({ to, name, at }) {
+    if (to !== "room" || !this.#back?.rooms.has(name) || at > this.#back.at) return;
+    this.#back.messages += 1;
+    this.#showRecovered();
+  }
+
+  #showRecovered() {
+    const { rooms, messages, note } = this.#back;
+    const where = [...rooms].map((room) => `#${room}`).join(", ");
+    const found = messages === 0 ? "nothing was missed" : `${messages} message${messages === 1 ? "" : "s"} recovered`;
+    write(note, `Back in ${where}: ${found}.`);
+  }
+
   #vitals(vitals) {
     const alive = new Set(vitals.nodes.map(({ name }) => name));
     for (const node of this.#nodes) if (!alive.has(node)) this.#picture.lost(node);
@@ -179,6 +204,7 @@ export class Pane {
     if (this.#seen.size > IDS) this.#seen.delete(this.#seen.values().next().value);
     const took = now !== null && sent.has(said.mark) ? now - sent.get(said.mark) : null;
     this.#log(drawSaid(said, { me: this.name, here: this.#here, took }), said.at);
+    if (now !== null) this.#countRecovered(said);
   }
 
   #closed({ code, reason, again }) {
@@ -320,8 +346,15 @@ export class Pane {
     this.#part("polyline").setAttribute("points", sparkline(this.#latencies, 60, 18));
   }
 
-  #note(text, at = Date.now() / 1000 + this.#ahead) {
-    this.#log(drawNote(text), at);
+  #note(text, at = this.#now()) {
+    const note = drawNote(text);
+    this.#log(note, at);
+    return note;
+  }
+
+  /** Returns the time of the server's clock, in seconds. */
+  #now() {
+    return Date.now() / 1000 + this.#ahead;
   }
 
   #log(item, at) {

@@ -1,4 +1,5 @@
-// A client with a home node. When that is gone, it connects to another node, and returns home when it can.
+// A client with a home node. When that is gone, it connects to another node, and returns home when it can. It is one
+// client for all nodes: so it remembers its positions in rooms, and gets from the next node what it missed.
 
 const { Client, NotConnected, reconnectsUnlessFinal } = window.Crosswire;
 
@@ -10,7 +11,8 @@ export class Seat {
   #on;
   #client = null;
   #retry = 0;
-  #attempt = 0;
+  #attempts = 0;
+  #current = null; // the attempt or connection that counts; what comes of an earlier one is ignored
   #lostAt = 0;
   isOpen = false;
   node = ""; // the node that it is connected to, or tries to be
@@ -20,7 +22,7 @@ export class Seat {
    * @param name name of the user
    * @param key proves, after a loss of the connection, that the name is ours
    * @param cluster knows the URLs of the nodes
-   * @param on callbacks: connecting(), opened(), closed({code, reason, again}), latency(milliseconds),
+   * @param on callbacks: connecting(), opened(), closed({code, reason, again}), latency(milliseconds), room(state),
    *   wire(direction, text); and `events`, an object of handlers by event
    */
   constructor(name, key, cluster, on) {
@@ -34,18 +36,20 @@ export class Seat {
     clearTimeout(this.#retry);
     this.node = node;
     this.isOpen = false;
-    const before = this.#client;
-    this.#client = this.#makeClient(node);
-    before?.close(); // its events are ignored from now on
+    this.#client ??= this.#makeClient();
+    this.#client.close();
     this.#on.connecting();
+    const attempt = (this.#current = {});
+    this.#client.connect().catch(({ message }) => {
+      if (attempt === this.#current) this.#ended({ code: 1006, reason: message });
+    });
   }
 
   /** Disconnects, until `connect` is called again. */
   leave() {
     clearTimeout(this.#retry);
-    const client = this.#client;
     this.#ended({ code: 4001, reason: "" });
-    client?.close();
+    this.#client?.close();
   }
 
   call(event, data) {
@@ -59,39 +63,35 @@ export class Seat {
     if (away && this.#cluster.isUp(this.home)) this.connect();
   }
 
-  #makeClient(node) {
-    const { wire, latency, events } = this.#on;
-    const client = new Client(this.#cluster.url(node), {
-      params: { name: this.name, key: this.key },
+  #makeClient() {
+    const { wire, latency, room, events } = this.#on;
+    const client = new Client(this.#cluster.url(this.home), {
+      params: () => ({ name: this.name, key: this.key }),
       pingInterval: 1,
       pongTimeout: 3,
       reconnectPolicy: () => false, // reconnect to the next node, not to the same
       backgroundNotice: false, // a demo may go on behind other windows
-      WebSocket: tapped(wire),
+      WebSocket: tapped(() => this.#cluster.url(this.node), wire),
     });
-    const current =
-      (handler) =>
-      (...args) =>
-        client === this.#client && handler(...args);
-    client.onOpen(current(() => this.#opened()));
-    client.onClose(current((close) => this.#ended(close)));
+    client.onOpen(() => this.#opened());
+    client.onClose((close) => this.isOpen && this.#ended(close));
     client.onError((error) => error instanceof NotConnected || console.error(error));
-    client.onPong(current(latency));
+    client.onPong(latency);
+    client.onRoom(room);
     client.onMessage((raw) => wire("in", raw));
-    for (const [event, handler] of Object.entries(events)) client.on(event, current(handler));
-    client.connect().catch(current(({ message }) => this.#ended({ code: 1006, reason: message })));
+    for (const [event, handler] of Object.entries(events)) client.on(event, handler);
     return client;
   }
 
   #opened() {
     this.isOpen = true;
-    this.#attempt = 0;
+    this.#attempts = 0;
     this.#on.opened();
   }
 
   #ended({ code, reason }) {
     const again = reconnectsUnlessFinal({ code, reason });
-    this.#client = null;
+    this.#current = null;
     this.isOpen = false;
     if (again && this.node === this.home) this.#lostAt = performance.now();
     if (again) this.#goOn();
@@ -100,16 +100,23 @@ export class Seat {
 
   /** Tries the next node, after a random delay: clients that were lost together must not reconnect together. */
   #goOn() {
-    this.#attempt += 1;
+    this.#attempts += 1;
     this.node = this.#cluster.after(this.node);
-    const longest = Math.min(100 * 2 ** this.#attempt, LONGEST_DELAY);
+    const longest = Math.min(100 * 2 ** this.#attempts, LONGEST_DELAY);
     this.#retry = setTimeout(() => this.connect(this.node), Math.random() * longest);
   }
 }
 
-/** The browser's WebSocket, with a callback for sent frames; for received ones the client has its own. */
-function tapped(wire) {
+/**
+ * The browser's WebSocket, which connects to the node of the moment. It has a callback for sent frames; for received ones
+ * the client has its own.
+ */
+function tapped(place, wire) {
   return class extends WebSocket {
+    constructor(url, protocols) {
+      super(place() + new URL(url).search, protocols);
+    }
+
     send(data) {
       super.send(data);
       wire("out", data);

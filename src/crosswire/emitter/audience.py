@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from crosswire.core.audience import Excludable, Excluded, Target, excluding, require_close_code, require_reason
+from crosswire.core.audience import (
+    Excludable,
+    Excluded,
+    Target,
+    ToRoom,
+    excluding,
+    require_close_code,
+    require_message_id,
+    require_reason,
+)
 from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
 from crosswire.core.names import require_event
-from crosswire.types import Replies, Tally
+from crosswire.types import Position, Replies, Tally
 
 
 class BlockingDispatcher(Protocol):
@@ -18,6 +27,10 @@ class BlockingDispatcher(Protocol):
         self, target: Target, event: str, data: Any, exclude: Excluded | None, policy: SendPolicy | None
     ) -> None:
         """Send an event to the clients of a target."""
+
+    def publish(self, room: ToRoom, event: str, data: Any, id: str | None) -> Position:
+        """Send an event to a room that keeps history, and return its position there."""
+        ...
 
     def close_clients(self, target: Target, code: int, reason: str) -> Replies[int]:
         """Close the connections of a target's clients."""
@@ -84,3 +97,32 @@ class EmitterAudience:
     def count(self) -> Tally:
         """Count the users, each once, however many connections a user has; raises as :meth:`close`."""
         return self._dispatcher.count_users(self.target)
+
+
+class EmitterRoom(EmitterAudience):
+    """The members of a room, wherever they are connected."""
+
+    __slots__ = ("_room",)
+
+    def __init__(self, room: ToRoom, dispatcher: BlockingDispatcher) -> None:
+        super().__init__(room, dispatcher)
+        self._room = room
+
+    def publish(self, event: str, data: Any = None, *, id: str | None = None) -> Position:
+        """Send an event to the members of a room that keeps history, and return when the message is kept.
+
+        Args:
+            event: its name.
+            data: as for :meth:`send`.
+            id: of the message, 256 characters at most. A second one with this id within two minutes is neither kept nor
+                sent: the position of the first is returned. So it is safe to publish again after an error.
+
+        Returns:
+            The position in the room's history behind the message.
+
+        Raises:
+            BusUnavailable: the message is not known to be kept; the text says whether it may be.
+            ConfigError: the rooms of this namespace keep no history, as far as the running servers say.
+            InvalidPayload, NotConnected, UsageError: as :meth:`send`.
+        """
+        return self._dispatcher.publish(self._room, require_event(event), data, require_message_id(id))

@@ -10,17 +10,19 @@ from threading import Lock
 
 from crosswire.cluster.redis.address import Address
 from crosswire.cluster.redis.options import Redis
-from crosswire.core.audience import Excluded, Target
+from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.channel_names import Channels
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.positions import LogPosition
 from crosswire.core.signing import Signer
 from crosswire.emitter.dialects import EmitterDialect, NativeEmitterDialect, OriginalEmitterDialect
 from crosswire.emitter.port import EmitterPort
 from crosswire.emitter.publisher import Publisher
 from crosswire.emitter.question import Question
 from crosswire.emitter.redis_link import ANSWER_TIMEOUT, RedisLink
-from crosswire.errors import NotConnected
+from crosswire.emitter.room_logs import RoomLogs
+from crosswire.errors import ConfigError, NotConnected
 
 
 class EmitterConnection:
@@ -53,15 +55,38 @@ class EmitterConnection:
         self._channels = Channels(options.prefix)
         self.native = NativeEmitterDialect(self._port, self._channels, name, signer)
         self.dialect: EmitterDialect = self.native
+        self._logs: RoomLogs | None = None
         if compat is not None:
             self.dialect = OriginalEmitterDialect(self._port, compat, name)
+        else:
+            self._logs = RoomLogs(links, options.prefix, bytes.fromhex(origin), options.keys)
         self._publisher.compare_listeners_of(self.dialect.nodes)
 
     def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         """Send a message to clients, wherever they are connected."""
         with self.turn():
+            if isinstance(target, ToRoom) and self._logs is not None and self._logs.keeps(target.namespace):
+                self._logs.append(target, message, exclude)
+                return
             self.dialect.to_clients(target, message, exclude)
             self._port.flush()
+
+    def publish(self, room: ToRoom, message: EncodedMessage, id: str | None) -> LogPosition:
+        """Send a message to a room that keeps history; return its position there.
+
+        Raises:
+            ConfigError: the room keeps none.
+        """
+        with self.turn():
+            logs = self._logs
+            if logs is None:
+                raise ConfigError("no room keeps history in a cluster with original servers: Redis(compat=...)")
+            if not (logs.keeps(room.namespace) or logs.keeps(room.namespace, anew=True)):
+                raise ConfigError(
+                    f"no running server says that rooms of {room.namespace!r} keep history: "
+                    f"server.history({room.namespace!r})"
+                )
+            return logs.append(room, message, None, id)
 
     def send_event(self, to: Collection[str] | None, event: str, payload: RawPayload) -> None:
         """Send an event to some nodes, or to all if ``to`` is None."""

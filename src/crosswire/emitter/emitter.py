@@ -13,7 +13,7 @@ from crosswire.cluster.gather_request import names_of
 from crosswire.cluster.lists import unanswered
 from crosswire.cluster.redis.options import Redis
 from crosswire.core import messages
-from crosswire.core.audience import Everyone, Excluded, Target, ToUsers, room_of, user_ids
+from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers, room_of, user_ids
 from crosswire.core.event_policies import EventPolicies, SendPolicy
 from crosswire.core.formats import encode
 from crosswire.core.names import require_event, require_name
@@ -21,12 +21,12 @@ from crosswire.core.options import require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.emitter import requests
 from crosswire.emitter.addresses import Addresses
-from crosswire.emitter.audience import EmitterAudience
+from crosswire.emitter.audience import EmitterAudience, EmitterRoom
 from crosswire.emitter.connection import EmitterConnection
 from crosswire.emitter.dialects import pack
 from crosswire.emitter.redis_link import require_redis_py
 from crosswire.errors import ConfigError, NotConnected
-from crosswire.types import ANYTHING, Replies, T, Tally
+from crosswire.types import ANYTHING, Position, Replies, T, Tally
 
 if TYPE_CHECKING:
     from typing_extensions import TypeForm
@@ -81,9 +81,9 @@ class Emitter:
         """Return the audience of some users; each is reached once, however often it is named."""
         return EmitterAudience(ToUsers(user_ids(ids, "users()")), self)
 
-    def room(self, namespace: str, id: str) -> EmitterAudience:
+    def room(self, namespace: str, id: str) -> EmitterRoom:
         """Return the audience of a room's members."""
-        return EmitterAudience(room_of(namespace, id), self)
+        return EmitterRoom(room_of(namespace, id), self)
 
     # Nodes
 
@@ -151,6 +151,11 @@ class Emitter:
         checked = EventPolicies().of_message(event, data, policy)
         message = encode(messages.event(event, data), msgpack=False, policy=checked)
         self._connected().to_clients(target, message, exclude)
+
+    def publish(self, room: ToRoom, event: str, data: Any, id: str | None) -> Position:
+        """Send an event to a room that keeps history; for the audiences of this emitter."""
+        message = encode(messages.event(event, data), msgpack=False)
+        return Position(str(self._connected().publish(room, message, id)))
 
     def close_clients(self, target: Target, code: int, reason: str) -> Replies[int]:
         """Close the connections of a target's clients; for the audiences of this emitter."""

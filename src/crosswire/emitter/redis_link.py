@@ -41,10 +41,12 @@ class Refusal(NamedTuple):
     Attributes:
         text: of the error.
         unusable: whether the Redis can't be used now for any command.
+        is_forgotten: whether it does not know the script, any more or yet.
     """
 
     text: str
     unusable: bool
+    is_forgotten: bool = False
 
 
 class _Connection(Protocol):
@@ -92,6 +94,7 @@ class RedisLink:
         retry_anyway_at: time until which it is left out even if no other can be used: when it has just not answered,
             another attempt would take as long.
         failure: why it failed last.
+        connections: number of connections that were made so far.
     """
 
     def __init__(self, address: Address, name: str, timeout: float = ANSWER_TIMEOUT) -> None:
@@ -103,12 +106,19 @@ class RedisLink:
         self.retry_at = self.retry_anyway_at = -inf
         self._failures = 0
         self.failure = ""
+        self.connections = 0
         self.address = address
         self._name = name
         self._timeout = timeout
         self._connection: _Connection | None = None
         self._unanswered = False
         self._written = 0.0
+
+    @property
+    def may_be_tried(self) -> bool:
+        """Whether it did not fail just now, or did, but at once: then an attempt takes no time."""
+        now = time.monotonic()
+        return self.retry_at <= now or self.retry_anyway_at <= now
 
     def open(self) -> None:
         """Connect and log in, unless there is a connection that works.
@@ -128,11 +138,16 @@ class RedisLink:
             self.drop()
         try:
             self._connection = _opened(self.address, self._name, self._timeout)
+            self.connections += 1
         except (RedisError, OSError) as error:
             raise self._failed(error, sent=False) from error
 
-    def send(self, commands: Sequence[bytes]) -> None:
+    def send(self, commands: Sequence[bytes], *, connection: int | None = None) -> None:
         """Write encoded commands at once. If the answers to those before were not read, connect anew.
+
+        Args:
+            commands: that are written.
+            connection: number of the connection that they are for; None for any.
 
         Raises:
             LinkFailed: they may have got lost.
@@ -141,6 +156,8 @@ class RedisLink:
 
         self.open()
         assert self._connection is not None, "it is open"
+        if connection is not None and connection != self.connections:
+            raise LinkFailed(f"{self.shown}: the connection was lost", sent=False)
         self._written, self._unanswered = time.perf_counter(), True
         try:
             self._connection.send_packed_command([b"".join(commands)], check_health=False)
@@ -156,7 +173,7 @@ class RedisLink:
         Raises:
             LinkFailed: they do not come.
         """
-        from redis.exceptions import ClusterDownError, ReadOnlyError, RedisError, ResponseError
+        from redis.exceptions import ClusterDownError, NoScriptError, ReadOnlyError, RedisError, ResponseError
 
         connection = self._connection
         assert connection is not None, "commands were sent"
@@ -167,7 +184,8 @@ class RedisLink:
                     answers.append(connection.read_response(disable_decoding=True))
                 except ResponseError as refusal:
                     unusable = isinstance(refusal, ReadOnlyError | ClusterDownError)  # MasterDownError is one too
-                    answers.append(Refusal(str(refusal), unusable or str(refusal).startswith("NOREPLICAS")))
+                    unusable = unusable or str(refusal).startswith("NOREPLICAS")
+                    answers.append(Refusal(str(refusal), unusable, isinstance(refusal, NoScriptError)))
         except BaseException as error:
             self.drop()
             if not isinstance(error, RedisError | OSError):

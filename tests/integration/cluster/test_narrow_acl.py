@@ -17,6 +17,7 @@ from crosswire.cluster.log.interface import AppendFailure
 from crosswire.emitter.emitter import Emitter
 from crosswire.testing.log_member import AppendFailed, LogMember
 from crosswire.testing.redis_process import RedisProcess, servers_here
+from tests.integration.cluster.history.support import history_nodes
 from tests.integration.cluster.support import RecordingHandler, client, running, running_servers
 from tests.support.aio import wait_until
 
@@ -132,6 +133,36 @@ async def test_a_log_needs_no_more_than_the_documented_rights(narrow_with_histor
         assert await member.log.last_positions([room]) == [(await member.log.read(room)).last]
     log = narrow_with_history.command("ACL", "LOG")
     assert [entry[entry.index("object") + 1] for entry in log] == []
+
+
+async def test_an_emitter_needs_no_more_for_rooms_that_keep_history(narrow_with_history: RedisProcess) -> None:
+    narrow_with_history.command("ACL", "LOG", "RESET")
+    bus = Redis(narrow_with_history.url_as("crosswire", PASSWORD))
+    async with history_nodes(bus, "a") as (a,):
+        await a.join("chat", "1")
+        await wait_until(lambda: narrow_with_history.command("HLEN", "cw:h") > 1)
+        with Emitter(bus) as emitter:
+            position = await asyncio.to_thread(emitter.room("chat", "1").publish, "said", 1)
+        await a.wait_for("chat", "1", 1)
+        assert a.positions("chat", "1") == [position]
+    log = narrow_with_history.command("ACL", "LOG")
+    assert {entry[entry.index("object") + 1] for entry in log} <= {"client|setinfo"}
+
+
+async def test_an_emitter_without_these_rights_sends_all_the_same_and_warns_once(
+    narrow: RedisProcess, caplog: pytest.LogCaptureFixture
+) -> None:
+    bus = Redis(narrow.url_as("crosswire", PASSWORD))
+    async with running_servers(bus, "a") as (a,), client(a, "1") as peer:
+        await peer.call("join", ["chat", "r"])
+        with Emitter(bus) as emitter:
+            for number in range(3):
+                await asyncio.to_thread(emitter.room("chat", "r").send, "x", number)
+        assert [(await peer.receive("x")).data for _ in range(3)] == [0, 1, 2]
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert len(warnings) == 1
+    assert "docs/security.md" in warnings[0]
+    narrow.command("ACL", "LOG", "RESET")
 
 
 async def test_the_rights_for_history_allow_no_other_keys(narrow_with_history: RedisProcess) -> None:

@@ -69,6 +69,19 @@ async def run_curl(server: Server, *arguments: str) -> tuple[int, Any]:
     return int(status), json.loads(body)
 
 
+async def test_what_is_posted_to_a_room_that_keeps_history_is_kept() -> None:
+    async with publishing() as (server, _):
+        server.history("chat", size=10, ttl=60)
+        for text in ("a", "b"):
+            content = {"event": "news", "data": text, "room": {"namespace": "chat", "id": "1"}, "exclude": ["13"]}
+            status, _, answer = await exchange(server, None, post(json.dumps(content).encode()))
+            assert (status, json.loads(answer)) == (200, {"sent": 1})
+        last = await server.room("chat", "1").publish("news", "c")
+        page = await server.room("chat", "1").history()
+        assert [(each.event, each.data) for each in page.messages] == [("news", "a"), ("news", "b"), ("news", "c")]
+        assert page.messages[-1].position == last
+
+
 async def test_curl_sends_to_every_kind_of_audience() -> None:
     async with publishing(["13", "14", "15"]) as (server, [first, second, third]):
         await server.room("chat", "1").add("15")

@@ -138,6 +138,7 @@ class Histories:
         if (history := self._history) is None:
             return
         self._begin_start(history)
+        history.announce()
         history.rooms.resize(namespaces)
         for namespace in sorted(namespaces):
             for room in self._clients.rooms_of(namespace):

@@ -94,6 +94,7 @@ class NodeHistory:
         self._compared = environment.monotonic()
         self.dropped = 0
         self.log = open_log(self)
+        self.announce()
         self.rooms = OpenRooms(
             native,
             port,
@@ -194,6 +195,10 @@ class NodeHistory:
         """
         return await read_page(self.log, self.log_of(room), self._bodies, before, limit)
 
+    def announce(self) -> None:
+        """Tell programs that are no nodes which namespaces keep history."""
+        self.log.announce(self._kept)
+
     # LogEvents
 
     def holder_changed(self, holder: str) -> None:
@@ -268,6 +273,7 @@ class NodeHistory:
             if now - self._compared >= COMPARE_INTERVAL:
                 self._compared = now
                 self.rooms.compare()
+                self.announce()
 
     def _begin_epochs(self) -> None:
         """Begin a new epoch in rooms that are void, and for which no other node does it."""

@@ -8,7 +8,7 @@ order of the room for everybody. The contract suite in ``crosswire.testing`` che
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
@@ -132,6 +132,12 @@ class Log(Protocol):
 
     def append(self, append: Append) -> None:
         """Append messages, and publish them, at the end of this turn at the latest."""
+
+    def announce(self, namespaces: Mapping[str, tuple[int, float]]) -> None:
+        """Tell programs that are no nodes, if there may be any, which namespaces keep history: their size and ttl.
+
+        It is called at each change, and twice a minute. The mapping changes with what is declared.
+        """
 
     async def read(self, log: RoomLog, after: int = 0, *, limit: int | None = None) -> Tail:
         """Read what is kept after an offset, ``limit`` messages from the oldest on at most. A log that does not exist,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from string import ascii_letters, digits
 
 from crosswire.cluster.log.interface import Append, AppendFailure, LogEvents, RoomLog, Tail
@@ -55,6 +55,9 @@ class MemoryLog:
 
     def append(self, append: Append) -> None:
         running_loop().call_soon(self._carry_out if self._started else _fail, append)
+
+    def announce(self, namespaces: Mapping[str, tuple[int, float]]) -> None:
+        """Tell nobody: there are only nodes in this process."""
 
     async def read(self, log: RoomLog, after: int = 0, *, limit: int | None = None) -> Tail:
         self._require_started()

@@ -16,7 +16,7 @@ from crosswire.core.positions import LogPosition
 from crosswire.core.timeline import Timeline
 from tests.support.aio import wait_until
 
-LONG = 20.0
+LONG = 40.0
 """Seconds for what takes a second or two on a quiet machine."""
 
 

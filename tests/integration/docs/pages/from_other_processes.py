@@ -27,6 +27,7 @@ async def run(page: Page) -> None:
     with page.redis("127.0.0.1"):
         url = "redis://127.0.0.1:6379"
         server, node, refreshed = Server(port=0, redis=url), Node("worker", redis=url), list[dict[str, int]]()
+        server.history("orders", size=100, ttl=300)
         server.authenticate(lambda handshake: handshake.query["id"])
         node.on("refresh", lambda sender, data: refreshed.append(data))
         node.on("resize", lambda sender, data: data)
@@ -37,6 +38,11 @@ async def run(page: Page) -> None:
             assert (await member.receive("said")).data == {"text": "hi"}
             assert (await member.receive("news")).data == {"text": "hi"}
             assert refreshed == [{"page": 2}]
+            await server.room("orders", "17").add("13")
+            await page.run("Rooms that keep history")
+            assert [(await member.receive("paid")).data for _ in range(2)] == [{"amount": 20}] * 2
+            page_of_room = await server.room("orders", "17").history()
+            assert [each.position for each in page_of_room.messages[1:]] == [page["position"]]
             sys.modules["celery"], os.environ["REDIS_URL"] = Celery("celery"), url
             await page.run("Django and Celery")
             await asyncio.to_thread(page["render"], "13", "a.pdf")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pytest
 from hypothesis import given, settings
@@ -81,6 +81,9 @@ class ScriptedLog:
             self.carry_out(append)
         for append in lost:
             append.failed(AppendFailure.LOST, "the link broke")
+
+    def announce(self, namespaces: Mapping[str, tuple[int, float]]) -> None:
+        raise AssertionError("appends announce nothing")
 
     async def read(self, log: RoomLog, after: int = 0, *, limit: int | None = None) -> Tail:
         return self.rooms.read(log, "run", 0, after, limit)[0]

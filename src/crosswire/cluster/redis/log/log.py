@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -53,6 +53,7 @@ class RedisLog:
         self._ranked: tuple[str, ...] = ()
         self._choice: HashChoice[Holder] = HashChoice(1)
         self._changed = asyncio.Event()
+        self._namespaces: Mapping[str, tuple[int, float]] = {}
         self._started = False
         self._warnings = ThrottledWarnings(logger)
 
@@ -136,6 +137,11 @@ class RedisLog:
         pairs = zip(found[::2], found[1::2], strict=True)
         return [None if epoch is None else LogPosition(epoch.decode(), last) for epoch, last in pairs]
 
+    def announce(self, namespaces: Mapping[str, tuple[int, float]]) -> None:
+        self._namespaces = namespaces
+        for id in self._holders:
+            self._announce_on(id)
+
     async def _page(self, log: RoomLog, direction: bytes, offset: int, limit: int) -> Page:
         """Read so many messages as one command brings."""
         holder = self._require(log)
@@ -159,6 +165,7 @@ class RedisLog:
         self._update()
         if before and before != self._ranked:
             self._events.logs_moved()
+            self.announce(self._namespaces)
 
     def _update(self) -> None:
         used = {endpoint.id: endpoint for endpoint in self._endpoints.used}
@@ -193,7 +200,20 @@ class RedisLog:
     def _holder_changed(self, id: str) -> None:
         self._changed.set()
         if id in self._ranked:
+            self._announce_on(id)
             self._events.holder_changed(id)
+
+    def _announce_on(self, id: str) -> None:
+        """Note for emitters on one Redis what they have to know, if it can be reached."""
+        holder = self._holders[id]
+        if self._namespaces and holder.is_available:
+            self._tasks[id].start(self._announce(holder), "crosswire log announcement")
+
+    async def _announce(self, holder: Holder) -> None:
+        try:
+            await holder.read(lambda _is_fresh: holder.commands.announce(self._namespaces, self._ranked))
+        except BusUnavailable as error:
+            self._warnings.warn("announce", "emitters are not told which rooms keep history: %s", error)
 
     def _awaited(self) -> bool:
         """Return whether a Redis that works is not connected for the logs yet."""

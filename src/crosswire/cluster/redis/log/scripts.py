@@ -6,7 +6,7 @@ together from parts, as a node sends one for each batch of messages.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import sha1
 from importlib.resources import files
 from typing import NamedTuple
@@ -14,6 +14,7 @@ from typing import NamedTuple
 from crosswire.cluster.log.interface import Append, RoomLog
 from crosswire.cluster.log.lifetimes import log_life, milliseconds
 from crosswire.cluster.redis.commands import command
+from crosswire.cluster.redis.log import announcements
 from crosswire.core.log_records import SENDER_SIZE, pack_sender
 
 MAX_READ = 256 * 1024
@@ -50,7 +51,8 @@ def _script(*names: str) -> Script:
 APPEND = _script("common", "append")
 READ = _script("common", "read")
 LAST_POSITIONS = _script("last_positions")
-ALL = (APPEND, READ, LAST_POSITIONS)
+ANNOUNCE = _script("announce")
+ALL = (APPEND, READ, LAST_POSITIONS, ANNOUNCE)
 _COMMON_PARTS = 11
 """Parts of the command of an append or read up to the seed."""
 _ZERO = b"$1\r\n0\r\n"
@@ -126,6 +128,12 @@ class Commands:
         keys = [self.keys(log)[0] for log in logs]
         lives = [b"%d" % log_life(milliseconds(log.ttl)) for log in logs]
         return command(b"EVALSHA", LAST_POSITIONS.name, b"%d" % len(keys), *keys, self.run, *lives)
+
+    def announce(self, namespaces: Mapping[str, tuple[int, float]], holders: Sequence[str]) -> bytes:
+        """Encode the note for emitters: which namespaces keep history, and which Redis hold the logs."""
+        noted = announcements.fields(namespaces, holders)
+        life = b"%d" % announcements.LIFE
+        return command(b"EVALSHA", ANNOUNCE.name, b"1", announcements.key(self._prefix), life, *noted)
 
     def _parts_of(self, log: RoomLog) -> bytes:
         """Return the parts of a command that a log always has: its keys, channel, size and time to live."""

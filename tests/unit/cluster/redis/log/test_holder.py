@@ -11,7 +11,7 @@ import pytest
 from crosswire.cluster.log.interface import Append, AppendFailure, NewMessage, RoomLog
 from crosswire.cluster.redis.link import Link
 from crosswire.cluster.redis.log.holder import Holder
-from crosswire.cluster.redis.log.scripts import APPEND, Commands
+from crosswire.cluster.redis.log.scripts import ALL, APPEND, Commands
 from crosswire.core.audience import ToRoom
 from crosswire.core.positions import LogPosition
 from crosswire.runtime.background_tasks import BackgroundTasks
@@ -52,8 +52,9 @@ class Talk:
 
     async def prepare(self) -> None:
         """Answer the questions before the first append, or before those that are sent again."""
-        await wait_until(lambda: len(self.redis.asked) >= 5)
-        for command in [self.redis.asked.popleft() for _ in range(5)]:
+        count = len(ALL) + 2
+        await wait_until(lambda: len(self.redis.asked) >= count)
+        for command in [self.redis.asked.popleft() for _ in range(count)]:
             if command[0] == b"SCRIPT":
                 self.redis.say(b"$3\r\nsha\r\n")
             else:
