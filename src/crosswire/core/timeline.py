@@ -19,6 +19,7 @@ from crosswire.core.kept_messages import Kept, KeptMessages
 from crosswire.core.log_epochs import LogEpochs
 from crosswire.core.positions import LogPosition
 from crosswire.core.settled_positions import SettledPositions
+from crosswire.core.timeline_changes import NO_CHANGE, Change
 
 __all__ = ("NO_CHANGE", "Change", "Kept", "Recovery", "Timeline")
 
@@ -41,32 +42,6 @@ class Recovery(NamedTuple):
     reason: str | None
     at: LogPosition | None
     messages: Sequence[Kept]
-
-
-class Change(NamedTuple):
-    """The things to do after a timeline took something.
-
-    Attributes:
-        ready: messages to be handed on to the members, in order.
-        lost: the reason for which the members are told first that they may have missed something; None if not.
-        needs: the offset after which the log must be read, and the result be given to :meth:`Timeline.load`; None if
-            there is nothing to read, or a read was asked for already.
-        at: the position that the members have from ``lost`` on; None if the timeline has none.
-        voids: whether messages are handed on that the log in use does not have. The timeline is void from now on; the
-            other nodes are to be told, as after :meth:`Timeline.void`.
-        before: messages of an epoch that is over, to be handed on before ``lost`` is told.
-    """
-
-    ready: Sequence[Kept] = ()
-    lost: str | None = None
-    needs: int | None = None
-    at: LogPosition | None = None
-    voids: bool = False
-    before: Sequence[Kept] = ()
-
-
-NO_CHANGE = Change()
-"""The change if there is nothing to be done."""
 
 
 class Timeline:

@@ -11,6 +11,11 @@ from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.positions import LogPosition
 
+MAX_BATCH = 256
+"""Messages that are appended together at most: a Redis does nothing else meanwhile."""
+MAX_BATCH_BYTES = 256 * 1024
+"""Bytes of the messages that are appended together, if there is more than one."""
+
 
 class Outgoing:
     """A message for a log.
@@ -142,20 +147,30 @@ class RoomQueue:
         return len(self.waiting) + len(self._lost) + sum(len(batch.messages) for batch in self._in_flight)
 
     def take_batch(self, settling: float) -> Batch | None:
-        """Return everything that waits, to be appended; None if there is nothing, or it has to wait for an answer.
+        """Return the next messages to be appended; None if there are none, or they have to wait for an answer.
 
         Args:
             settling: seconds of an epoch that begins now whose positions are not good for a recovery.
         """
         if self.is_failing or (self.new_epoch and self._in_flight) or not (self.waiting or self.new_epoch):
             return None
-        messages = self.take_waiting()
+        messages = self._take_next()
         batch = Batch(messages, self._last_in_flight(), self.new_epoch, max(settling, self.settling))
         self.new_epoch = self.has_asked = False
         for each in messages:
             each.tried = True
         self._in_flight.append(batch)
         return batch
+
+    def _take_next(self) -> tuple[Outgoing, ...]:
+        """Return the oldest of the messages that wait, as many as one batch may have."""
+        waiting, messages, size = self.waiting, list[Outgoing](), 0
+        while waiting and len(messages) < MAX_BATCH:
+            size += len(waiting[0].body)
+            if messages and size > MAX_BATCH_BYTES:
+                break
+            messages.append(waiting.popleft())
+        return tuple(messages)
 
     def take_waiting(self) -> tuple[Outgoing, ...]:
         """Return all messages that wait, and let them wait no more."""

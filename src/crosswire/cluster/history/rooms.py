@@ -274,7 +274,7 @@ class OpenRooms:
 
     async def _read(self, opened: OpenRoom) -> None:
         try:
-            while opened.wants is not None and self._rooms.get((opened.room.namespace, opened.room.id)) is opened:
+            while opened.wants is not None and self._is_open(opened):
                 with suppress(BusUnavailable):  # it was reported; what the log has can be read all the same
                     await self._port.wait_listening(opened.channel)
                 async with self._reads:
@@ -283,12 +283,16 @@ class OpenRooms:
                     self._prepare(opened.room)
                     tail = await self._log.read(log, after)
                 opened.wants = None
-                self._take_tail(opened, tail)
+                if self._is_open(opened):  # else whoever is in the room now gets its messages from another timeline
+                    self._take_tail(opened, tail)
         except BusUnavailable as error:
             self._warnings.warn("read", "the log of a room can't be read, and is read again later: %s", error)
         finally:
             opened.reading = False
             opened.settle()
+
+    def _is_open(self, opened: OpenRoom) -> bool:
+        return self._rooms.get((opened.room.namespace, opened.room.id)) is opened
 
     def _take_tail(self, opened: OpenRoom, tail: Tail) -> None:
         kept = list(self._readable(opened.channel, tail.records))

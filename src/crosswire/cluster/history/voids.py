@@ -33,53 +33,67 @@ class VoidRooms:
         own: name of this node.
     """
 
-    __slots__ = ("_own", "_rooms", "_warnings")
+    __slots__ = ("_count", "_due", "_own", "_warnings")
 
     def __init__(self, own: str) -> None:
         self._own = own
-        self._rooms: dict[tuple[ToRoom, str], float] = {}  # when this node begins the epoch
+        self._due: dict[ToRoom, dict[str, float]] = {}  # when this node begins the epoch, by the name of the other
+        self._count = 0
         self._warnings = ThrottledWarnings(logger)
 
     def __contains__(self, room: ToRoom) -> bool:
-        return any(each == room for each, _ in self._rooms)
+        return room in self._due
 
     def __len__(self) -> int:
-        return len(self._rooms)
+        return self._count
 
     def note(self, room: ToRoom, owner: str) -> None:
         """Take note that a node has delivered messages which the log of a room does not have."""
-        if (room, owner) in self._rooms:
+        owners = self._due.setdefault(room, {})
+        if owner in owners:
             return
         delay = environment.random() * TAKE_OVER_WITHIN if owner == NOBODY else OWNER_TIMEOUT
-        self._rooms[room, owner] = environment.monotonic() + delay
-        if len(self._rooms) > MAX_VOID:
-            del self._rooms[next(iter(self._rooms))]
+        owners[owner] = environment.monotonic() + delay
+        self._count += 1
+        if self._count > MAX_VOID:
+            oldest, owners = next(iter(self._due.items()))
+            self.began(oldest, [next(iter(owners))])
             self._warnings.warn("void", "more than %d rooms are void: the oldest are forgotten", MAX_VOID)
 
     def began(self, room: ToRoom, owners: Iterable[str]) -> None:
         """Forget that a room is void for the messages of some nodes, as a new epoch has begun since then."""
+        noted = self._due.get(room)
+        if noted is None:
+            return
         for owner in owners:
-            self._rooms.pop((room, owner), None)
+            if noted.pop(owner, None) is not None:
+                self._count -= 1
+        if not noted:
+            del self._due[room]
 
     def resolved(self, room: ToRoom, living: Collection[str]) -> None:
         """Forget that a room is void for nodes that are gone, as a new epoch was heard to begin since then."""
-        if self._rooms:
+        if room in self._due:
             self.began(room, [owner for owner in self.owners(room) if owner != self._own and owner not in living])
 
     def owners(self, room: ToRoom) -> list[str]:
         """Return the names of the nodes for which a room is void."""
-        return [owner for each, owner in self._rooms if each == room]
+        return list(self._due.get(room, ()))
 
     def for_newcomer(self, living: Collection[str]) -> list[ToRoom]:
         """Return the rooms of which this node tells one that has joined: its own, and those of nodes that are gone."""
-        return [room for room, owner in self._rooms if owner == self._own or owner not in living]
+        return [
+            room
+            for room, owners in self._due.items()
+            if any(owner == self._own or owner not in living for owner in owners)
+        ]
 
     def node_left(self, name: str) -> None:
         """Take over from a node that is gone, a little later."""
         now = environment.monotonic()
-        for (room, owner), due in self._rooms.items():
-            if owner == name:
-                self._rooms[room, owner] = min(due, now + environment.random() * TAKE_OVER_WITHIN)
+        for owners in self._due.values():
+            if name in owners:
+                owners[name] = min(owners[name], now + environment.random() * TAKE_OVER_WITHIN)
 
     def due(self, living: Collection[str], is_available: Callable[[ToRoom], bool]) -> list[ToRoom]:
         """Return the rooms in which this node is to begin a new epoch now; each is due again later.
@@ -90,12 +104,13 @@ class VoidRooms:
         """
         now = environment.monotonic()
         rooms: list[ToRoom] = []
-        for (room, owner), due in self._rooms.items():
-            if owner == self._own:  # its queue begins it
-                continue
-            if not is_available(room):
-                self._rooms[room, owner] = max(due, now + (OWNER_TIMEOUT if owner in living else 0.0))
-            elif due <= now:
-                self._rooms[room, owner] = now + OWNER_TIMEOUT
-                rooms.append(room)
+        for room, owners in self._due.items():
+            for owner, due in owners.items():
+                if owner == self._own:  # its queue begins it
+                    continue
+                if not is_available(room):
+                    owners[owner] = max(due, now + (OWNER_TIMEOUT if owner in living else 0.0))
+                elif due <= now:
+                    owners[owner] = now + OWNER_TIMEOUT
+                    rooms.append(room)
         return rooms

@@ -17,7 +17,7 @@ from crosswire.core.log_records import LogRecord, pack_record, pack_sender
 from crosswire.core.positions import LogPosition
 
 SWEPT = 4
-"""Number of logs that each use of a log looks at, to remove those that nobody has used for long."""
+"""Number of logs that each use of a log looks at, and of ids for each message, to remove those that are too old."""
 _NO_SENDER = pack_sender(bytes(8), 0)
 """Sender's part of a record that says that a reader has begun an epoch."""
 
@@ -76,7 +76,7 @@ class MemoryRooms:
 
     def append(self, append: Append, run: str, now: int) -> Appended:
         """Keep messages, and return their positions and what has to be published."""
-        self._sweep(now)
+        self._sweep(now, SWEPT * max(len(append.messages), 1))
         log, records = append.log, list[bytes]()
         room = self._find(log, run, now)
         stored = 0 if room is None else room.numbers.get(append.origin, (0, 0))[0]
@@ -167,9 +167,9 @@ class MemoryRooms:
         while kept and (len(kept) > log.size or kept[0].time <= now - ttl):
             kept.popleft()
 
-    def _sweep(self, now: int) -> None:
+    def _sweep(self, now: int, ids: int = SWEPT) -> None:
         """Forget ids, senders and logs that were not used for long: a few of them at each use of any log."""
-        for key, (position, expires) in list(islice(self._ids.items(), SWEPT)):
+        for key, (position, expires) in list(islice(self._ids.items(), ids)):
             del self._ids[key]
             if now < expires:
                 self._ids[key] = position, expires  # behind the others

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosswire.cluster.history.appends import PATIENCE, SETTLING, Appends
-from crosswire.cluster.history.room_queue import Outgoing
+from crosswire.cluster.history.room_queue import MAX_BATCH, MAX_BATCH_BYTES, Outgoing
 from crosswire.cluster.log.interface import Append, AppendFailure, RoomLog, Tail
 from crosswire.cluster.log.memory_rooms import MemoryRooms
 from crosswire.core.audience import ToRoom
@@ -132,12 +132,12 @@ class Bench:
     def began(self, room: ToRoom) -> None:
         self.begun.append(room)
 
-    def send(self, *, waits: bool = False, id: str | None = None) -> Outgoing:
+    def send(self, *, waits: bool = False, id: str | None = None, body: bytes = b"body") -> Outgoing:
         self.sent += 1
         self.reserved += 10
         position = asyncio.get_running_loop().create_future() if waits else None
         now = environment.monotonic()
-        message = Outgoing(self.sent, EncodedMessage(b"{}"), None, b"body", now, 10, id, position)
+        message = Outgoing(self.sent, EncodedMessage(b"{}"), None, body, now, 10, id, position)
         self.appends.add(ROOM, message)
         return message
 
@@ -168,6 +168,41 @@ async def test_what_is_sent_in_one_turn_is_one_append() -> None:
     assert await bench.kept() == [1, 2, 3]
     assert bench.reserved == bench.appends.pending == 0
     assert bench.appends.appended == 3
+
+
+async def test_much_that_is_sent_at_once_is_appended_in_several_batches() -> None:
+    bench = Bench()
+    for _ in range(2 * MAX_BATCH + 1):
+        bench.send()
+    await turn()
+
+    batches = bench.log.unanswered.copy()
+    assert [len(append.messages) for append in batches] == [MAX_BATCH, MAX_BATCH, 1]
+    assert [append.previous for append in batches] == [0, MAX_BATCH, 2 * MAX_BATCH]
+    for _ in batches:
+        bench.log.answer()
+    assert await bench.kept() == list(range(1, 2 * MAX_BATCH + 2))
+
+
+async def test_what_waited_for_a_log_is_appended_in_batches_of_a_limited_size() -> None:
+    bench = Bench()
+    bench.bus_works = bench.log.available = False
+    for body in (bytes(MAX_BATCH_BYTES + 1), bytes(MAX_BATCH_BYTES - 1), b"1", b"2"):
+        bench.send(body=body)
+    await asyncio.sleep(2 * PATIENCE)
+    bench.log.available = True
+    bench.appends.holder_changed("holder")
+    for _ in range(3):
+        await turn()
+
+    batches = bench.log.unanswered.copy()
+    assert [[each.number for each in append.messages] for append in batches] == [[1], [2, 3], [4]]
+    assert [append.new_epoch for append in batches] == [True, False, False]
+    for _ in batches:
+        bench.log.answer()
+    assert await bench.kept() == [1, 2, 3, 4]
+    assert bench.log.unanswered == []
+    assert bench.reserved == bench.appends.pending == 0
 
 
 async def test_who_waits_for_a_message_gets_its_position() -> None:

@@ -65,7 +65,7 @@ async def test_a_room_is_void_until_all_have_begun_anew() -> None:
     for owner in ("own", "a", NOBODY):
         voids.note(ROOM, owner)
     assert voids.owners(ROOM) == ["own", "a", NOBODY]
-    assert voids.for_newcomer({"a"}) == [ROOM, ROOM]
+    assert voids.for_newcomer({"a"}) == [ROOM]
     voids.began(ROOM, ["own", NOBODY])
     assert ROOM in voids
     await asyncio.sleep(100)
@@ -92,3 +92,5 @@ async def test_the_number_of_rooms_is_limited() -> None:
     for number in range(MAX_VOID + 1):
         voids.note(ToRoom("chat", str(number)), "a")
     assert len(voids) == MAX_VOID
+    assert ToRoom("chat", "0") not in voids
+    assert ToRoom("chat", "1") in voids

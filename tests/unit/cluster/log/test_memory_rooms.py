@@ -116,6 +116,15 @@ def test_logs_ids_and_senders_that_nobody_uses_are_forgotten(rooms: MemoryRooms)
     assert list(rooms._rooms[b"r:busy"].numbers) == [OTHER]
 
 
+def test_old_ids_are_forgotten_where_many_are_appended_at_once(rooms: MemoryRooms) -> None:
+    for turn in range(40):
+        numbers = range(100 * turn + 1, 100 * turn + 101)
+        messages = [NewMessage(number, b"", f"{number}") for number in numbers]
+        append = Append(room(), ORIGIN, 0, messages, False, 0.0, lambda _: None, lambda *_: None)
+        rooms.append(append, RUN, turn * ID_LIFE)
+    assert len(rooms._ids) < 200
+
+
 def test_everything_can_be_lost(rooms: MemoryRooms) -> None:
     rooms.append(appending(room(), 1, id="x"), RUN, 0)
     rooms.clear()
