@@ -87,6 +87,7 @@ class Timeline:
         "_early",
         "_epochs",
         "_heard",
+        "_is_behind",
         "_is_owing_loss",
         "_kept",
         "_owes_position",
@@ -109,6 +110,7 @@ class Timeline:
         self._doubtful_epochs: set[str] = set()  # first heard of while the log was being read
         self._is_owing_loss = False  # whether the members are to be told of a loss before the next message
         self._owes_position = False  # whether somebody joined before anything was loaded
+        self._is_behind = False  # whether there may be messages in the log that are not known here
 
     @property
     def position(self) -> LogPosition | None:
@@ -120,6 +122,14 @@ class Timeline:
     def resize(self, size: int, ttl: float) -> None:
         """Keep another number of messages, for another time in seconds."""
         self._kept.resize(size, ttl)
+
+    def lose_log(self) -> None:
+        """Take note that the log can't be reached: nobody knows what is said meanwhile, so no client is recovered."""
+        self._is_behind = True
+
+    def confirm(self) -> None:
+        """Take note that the log has no message that is not known here."""
+        self._is_behind = False
 
     def expect_load(self, after: int) -> None:
         """Take note that a read of the log after an offset begins that was not asked for."""
@@ -148,6 +158,7 @@ class Timeline:
             kept: all messages after the asked offset that the log still has.
         """
         after, self._read_after = self._read_after, None
+        self._is_behind = False
         doubtful, self._doubtful_epochs = self._doubtful_epochs, set()
         epoch, last = tail_position
         if self._epochs.is_over(epoch):  # it was answered before the epoch in use began
@@ -202,7 +213,7 @@ class Timeline:
     def _reason_against(self, offered: LogPosition, time: float, max_bytes: int) -> str | None:
         """Return why a client can't be recovered from its position; None if it can."""
         kept, offset = self._kept, offered.offset
-        if self.position is None:
+        if self.position is None or self._is_behind:
             return "unavailable"
         if offered.epoch != self._epochs.current:
             return "epoch"

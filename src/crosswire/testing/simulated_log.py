@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextvars import Context, copy_context
 from copy import deepcopy
 from random import Random
@@ -193,6 +193,9 @@ class SimulatedLog:
         self._arrival = max(loop.time() + self._logs.travel_time(), self._arrival + _STEP)
         # What is under way arrives even if the node dies: so it is nobody's.
         loop.call_at(self._arrival, self._arrive, self._appends, self._link, append, context=Context())
+
+    def announce(self, namespaces: Mapping[str, tuple[int, float]]) -> None:
+        """Tell nobody: there are only nodes in a simulation."""
 
     async def read(self, log: RoomLog, after: int = 0, *, limit: int | None = None) -> Tail:
         return await self._ask(lambda: self._logs.read(log, after, limit))

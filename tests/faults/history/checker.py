@@ -86,7 +86,8 @@ class _Walk:
     """A client's state after some of its events.
 
     Messages without a position come when the log can't be reached, and messages of an epoch that is over when it begins
-    another. What is missing from then on, until the client is told of a loss, is doubtful: it must be told.
+    another. What is missing from then on, until the client is told of a loss, is doubtful: it must be told. So it is if
+    the client was told that the log can't be reached: it has no position then.
     """
 
     def __init__(self, published: Mapping[int, Sequence[float]], died: Container[tuple[int, int]]) -> None:
@@ -207,7 +208,7 @@ class _Walk:
             self.finding.broken[str(event.reason)] += 1
         self._position = event.position
         self._broken_at = event.at
-        self._is_loose = False
+        self._is_loose = event.position is None
         self._other_epoch = None
         self._doubtful.clear()
         self._since_break.clear()

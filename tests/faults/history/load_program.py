@@ -31,7 +31,7 @@ SETTLE_TIMEOUT = 20.0
 """Seconds in which all clients must be in their rooms, or have the last messages, once nothing is broken any more."""
 _POLL_INTERVAL = 0.02
 """Seconds between two looks at the clients."""
-_FIRST_AWAY = 0.1
+_SHORTEST_AWAY = 0.1
 """Seconds that a client that drops its connection is away at least."""
 
 
@@ -108,7 +108,8 @@ class Crowd:
         while True:
             await asyncio.sleep(self._random.uniform(0, stay))
             await client.drop(politely=self._random.random() < 0.5)
-            await asyncio.sleep(self._random.uniform(_FIRST_AWAY, away))
+            # Short times are as likely as long ones: as often from 0.1 to 1 s as from 1 to 10 s.
+            await asyncio.sleep(_SHORTEST_AWAY * (away / _SHORTEST_AWAY) ** self._random.random())
             client.come_back()
 
     async def _stop_roaming(self) -> None:

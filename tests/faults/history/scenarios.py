@@ -200,9 +200,9 @@ SCENARIOS = (
         "1,000 times a client loses its connection and is away for 0.1 to 60 s",
         _wait,
         short=3,
-        long=150,
+        long=190,
         drops=1000,
-        stay=4.0,
+        stay=2.0,
         away=60.0,
     ),
     RoomScenario(

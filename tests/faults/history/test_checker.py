@@ -163,6 +163,13 @@ def test_what_is_missing_behind_a_message_without_a_position_may_be_told_later()
     assert "it was recovered, and" in told_a_lie.lies[0]
 
 
+def test_a_client_without_a_position_must_be_told_again_if_something_is_missing() -> None:
+    limbo: list[Event] = [*map(heard, range(3)), Ended(3), Told(3.2, False, "unavailable", None), heard(4), heard(6)]
+    after = [heard(n) for n in range(7, 10)]
+    assert figures(checked(*limbo, broken(6.8, 7), *after)) == FAULTLESS
+    assert checked(*limbo, *after).missing == {(STREAM, 5)}
+
+
 def test_what_died_with_its_node_is_not_missing() -> None:
     finding = checked(*map(heard, range(8)), died={(STREAM, 8), (STREAM, 9)})
     assert figures(finding) == FAULTLESS

@@ -13,7 +13,7 @@ from tests.support import aio
 
 pytestmark = pytest.mark.timeout(180)
 
-CHOSEN = ("rooms-kill-server", "rooms-kill-redis")
+CHOSEN = ("rooms-kill-server", "rooms-kill-redis", "rooms-older-dump")
 
 
 @pytest.fixture(scope="module")

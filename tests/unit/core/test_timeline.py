@@ -565,3 +565,25 @@ def test_a_later_read_shows_that_an_epoch_has_settled() -> None:
     load(timeline, E, 8, numbered(6, 8), settled=7)
     assert recover(timeline, 6).reason == "epoch"
     assert recover(timeline, 7).recovered is True
+
+
+# A log that can't be reached.
+
+
+def test_nobody_is_recovered_while_the_log_may_have_messages_that_are_not_known() -> None:
+    timeline = loaded(5)
+    timeline.lose_log()
+    assert recover(timeline, 3) == (False, "unavailable", LogPosition(E, 5), ())
+    assert recover(timeline, None) == (None, None, LogPosition(E, 5), ())
+    assert offsets(timeline.take(E, kept(6)).ready) == [6]
+    assert recover(timeline, 3).reason == "unavailable"
+    timeline.confirm()
+    assert offsets(recover(timeline, 3).messages) == [4, 5, 6]
+
+
+def test_a_read_of_the_log_tells_all_that_it_has() -> None:
+    timeline = loaded(5)
+    timeline.lose_log()
+    timeline.expect_load(5)
+    assert offsets(load(timeline, E, 6, [kept(6)]).ready) == [6]
+    assert recover(timeline, 3).recovered

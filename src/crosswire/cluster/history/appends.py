@@ -132,6 +132,10 @@ class Appends:
             queue.withdraw(message)
             self._drop_if_idle(queue)
 
+    def delivered(self, room: ToRoom) -> list[int]:
+        """Return the numbers of the messages of a room that were delivered here already, and are still to be kept."""
+        return [] if (queue := self._queues.get(room)) is None else queue.delivered
+
     # The holders of the logs
 
     def holder_changed(self, holder: str) -> None:

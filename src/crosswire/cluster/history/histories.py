@@ -187,7 +187,7 @@ class Histories:
 
     def open(self, room: ToRoom) -> None:
         """Listen to the log of a room that gets its first member."""
-        self.of_rooms.rooms.open(room)
+        self.of_rooms.open(room)
 
     def close(self, namespace: str, id: str) -> None:
         """Listen to a room no more, as it has no members."""

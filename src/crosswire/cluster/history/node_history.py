@@ -118,6 +118,17 @@ class NodeHistory:
         size, ttl = self._kept[room.namespace]
         return RoomLog(room, self._native.room_channel(room.namespace, room.id), size, ttl)
 
+    def open(self, room: ToRoom) -> None:
+        """Listen to the log of a room that gets its first member.
+
+        What was delivered here before the log could keep it is old: it would come behind newer messages.
+        """
+        self.rooms.open(room)
+        opened = self.rooms.get(room.namespace, room.id)
+        if opened is not None:
+            for number in self.appends.delivered(room):
+                opened.timeline.take_unplaced(self._port.origin, number)
+
     # Sending
 
     def send(self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None) -> None:

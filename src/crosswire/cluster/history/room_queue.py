@@ -132,6 +132,12 @@ class RoomQueue:
         """Whether an append has no answer yet."""
         return bool(self._in_flight)
 
+    @property
+    def delivered(self) -> list[int]:
+        """The numbers of the messages that were delivered here, and are still to be kept."""
+        batches = [each for batch in self._in_flight for each in batch.messages]
+        return [each.number for each in (*batches, *self._lost, *self.waiting) if each.delivered]
+
     def __len__(self) -> int:
         return len(self.waiting) + len(self._lost) + sum(len(batch.messages) for batch in self._in_flight)
 

@@ -29,6 +29,8 @@ MAX_COMPARED = 256
 """Rooms whose last positions are asked for at once."""
 BEGINNING = 5.0
 """Seconds that may pass until all nodes know that a room keeps history: what is kept then is new to members."""
+JOIN_PATIENCE = 1.0
+"""Seconds for which joins wait for a log that can't be reached any more; then nobody is recovered."""
 TRIMMED = "trimmed"
 """Reason of a loss that could not be repaired: the log does not have the messages any more."""
 
@@ -62,6 +64,12 @@ class OpenRoom:
         self.since = environment.monotonic()
         self.had_members = had_members
         self.settled: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
+
+    def lose_log(self) -> None:
+        """Let joins wait until the log can be reached again, for a while, as nobody knows what it has."""
+        self.timeline.lose_log()
+        if self.settled is None:
+            self.settled = asyncio.get_running_loop().create_future()
 
     def settle(self) -> None:
         """Let joins wait no more."""
@@ -114,6 +122,7 @@ class OpenRooms:
         self.unplaced = unplaced
         self._rooms: dict[tuple[str, str], OpenRoom] = {}
         self._reads = asyncio.Semaphore(MAX_READS)
+        self._timers: dict[str, asyncio.TimerHandle] = {}  # by holder; how long joins wait for it
         self._comparing = self._compares_again = False
         self._warnings = ThrottledWarnings(logger)
 
@@ -155,6 +164,9 @@ class OpenRooms:
 
     def clear(self) -> None:
         """Close all rooms, as the node stops."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
         for opened in self._rooms.values():
             opened.settle()
         self._rooms.clear()
@@ -206,10 +218,33 @@ class OpenRooms:
 
     def holder_changed(self, holder: str) -> None:
         """Read what is to be read of logs that can be reached again; while they could not, something may have come."""
+        held = self._held_by(holder)
+        if not held:
+            return
+        if not self._log.is_available(self._log_of(held[0].room)):
+            self._lose_holder(holder, held)
+            return
         self.compare()
-        for opened in self._rooms.values():
-            if opened.wants is not None and self._log.holder(self._log_of(opened.room)) == holder:
+        for opened in held:
+            if opened.wants is not None:
                 self._read_soon(opened)
+
+    def _held_by(self, holder: str) -> list[OpenRoom]:
+        return [each for each in self._rooms.values() if self._log.holder(self._log_of(each.room)) == holder]
+
+    def _lose_holder(self, holder: str, held: Sequence[OpenRoom]) -> None:
+        """Recover nobody in the rooms of a holder that can't be reached, and let joins wait for it for a while."""
+        for opened in held:
+            opened.lose_log()
+        if (timer := self._timers.pop(holder, None)) is not None:
+            timer.cancel()
+        self._timers[holder] = asyncio.get_running_loop().call_later(JOIN_PATIENCE, self._settle_lost, holder)
+
+    def _settle_lost(self, holder: str) -> None:
+        del self._timers[holder]
+        for opened in self._held_by(holder):
+            if not self._log.is_available(self._log_of(opened.room)):
+                opened.settle()
 
     def read_pending(self) -> None:
         """Read and compare again where that has failed."""
@@ -265,6 +300,8 @@ class OpenRooms:
                     opened.timeline.take(tail.last.epoch, each)
         offset = tail.now / 1000 - environment.wall_time()
         change = opened.timeline.load(tail.last, tail.settled, offset, kept)
+        if not self._log.is_available(self._log_of(opened.room)):  # it was lost just behind its answer
+            opened.timeline.lose_log()
         if begins and change.lost is None:
             self._clients.room_changed(opened.room, _before(opened.timeline, change), None)
         self._apply(opened, change)
@@ -306,8 +343,11 @@ class OpenRooms:
             by_holder: dict[str, list[OpenRoom]] = {}
             for opened in self._rooms.values():
                 log = self._log_of(opened.room)
+                holder = self._log.holder(log)
                 if self._log.is_available(log):
-                    by_holder.setdefault(self._log.holder(log), []).append(opened)
+                    by_holder.setdefault(holder, []).append(opened)
+                elif holder not in self._timers:
+                    opened.settle()
             for rooms in by_holder.values():
                 for start in range(0, len(rooms), MAX_COMPARED):
                     await self._compare_some(rooms[start : start + MAX_COMPARED])
@@ -320,6 +360,8 @@ class OpenRooms:
         except BusUnavailable as error:
             self._compares_again = True
             self._warnings.warn("compare", "the logs of rooms can't be compared, and are compared later: %s", error)
+            for opened in rooms:
+                opened.settle()
             return
         for opened, last in zip(rooms, positions, strict=True):
             self._catch_up(opened, last)
@@ -335,6 +377,9 @@ class OpenRooms:
             self._expect(opened, position.offset)
         else:
             opened.since = environment.monotonic()
+            if self._log.is_available(self._log_of(opened.room)):
+                opened.timeline.confirm()
+                opened.settle()
 
     def _expect(self, opened: OpenRoom, after: int) -> None:
         opened.timeline.expect_load(after)

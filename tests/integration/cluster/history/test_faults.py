@@ -9,8 +9,10 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from crosswire import BusUnavailable, GapInfo, Redis
-from crosswire.cluster.history import node_history
+from crosswire.cluster.history import node_history, rooms
 from crosswire.core.audience import ToRoom
+from crosswire.core.positions import LogPosition
+from crosswire.core.timeline import Recovery
 from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.history.support import LONG, HistoryNode, history_nodes
@@ -268,3 +270,73 @@ async def test_what_waits_when_a_node_dies_is_taken_over() -> None:
             assert timeline.position is not None
             assert timeline.position.epoch != before.epoch
             assert b.told("chat", room)[-1].reason == "epoch"
+
+
+async def test_nobody_is_recovered_while_the_log_cannot_be_reached(redis_process: RedisProcess) -> None:
+    async with proxied_nodes(redis_process, "a", "b") as ((a, b), (_, proxy)):
+        await b.join("chat", "1")
+        for number in range(3):
+            a.room("chat", "1").send("said", number)
+        await b.wait_for("chat", "1", 3)
+        before = LogPosition(b.timeline("chat", "1").position.epoch, 1)  # type: ignore[union-attr]
+
+        def come_back() -> Recovery:
+            return b.timeline("chat", "1").recover(before, rewind=0, now=time.time(), max_bytes=10_000)
+
+        assert come_back().recovered
+        proxy.refuse()
+        proxy.cut()
+        await wait_until(lambda: come_back().reason == "unavailable", LONG)
+        await asyncio.wait_for(b.join("chat", "1"), LONG)  # it waits for a while, not for ever
+        assert come_back().reason == "unavailable"
+        a.room("chat", "1").send("said", 3)
+        proxy.refuse(False)
+        await wait_until(lambda: come_back().recovered, LONG)
+        assert len(come_back().messages) == 3
+        assert not b.told("chat", "1")
+
+
+async def test_a_join_waits_for_a_log_that_is_lost_for_a_moment(
+    redis_process: RedisProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rooms, "JOIN_PATIENCE", LONG)
+    async with proxied_nodes(redis_process, "a", "b") as ((a, b), (_, proxy)):
+        await b.join("chat", "1")
+        a.room("chat", "1").send("said", 0)
+        await b.wait_for("chat", "1", 1)
+        timeline = b.timeline("chat", "1")
+
+        def come_back() -> Recovery:
+            return timeline.recover(timeline.position, rewind=0, now=time.time(), max_bytes=10_000)
+
+        proxy.refuse()
+        proxy.cut()
+        await wait_until(lambda: come_back().reason == "unavailable", LONG)
+        join = asyncio.create_task(b.join("chat", "1"))
+        await asyncio.sleep(0)
+        assert not join.done()
+        proxy.refuse(False)
+        await join
+        assert come_back().recovered
+
+
+async def test_who_comes_while_the_log_is_away_hears_no_older_messages_behind_newer_ones(
+    redis_process: RedisProcess,
+) -> None:
+    async with proxied_nodes(redis_process, "a") as ((a,), (proxy,)):
+        history, room = a._connection().histories.of_rooms, ToRoom("chat", "1")
+        proxy.refuse()
+        proxy.cut()
+        await wait_until(lambda: not history.log.is_available(history.log_of(room)), LONG)
+        for number in range(3):
+            a.room("chat", "1").send("said", number)
+        await wait_until(lambda: len(history.appends.delivered(room)) == 3, LONG)
+        await a.join("chat", "1")
+        for number in range(3, 6):
+            a.room("chat", "1").send("said", number)
+        await a.wait_for("chat", "1", 3)
+        proxy.refuse(False)
+        await wait_until(lambda: [told.reason for told in a.told("chat", "1")] == ["epoch"], LONG)
+        a.room("chat", "1").send("said", 6)
+        await a.wait_for("chat", "1", 4)
+        assert a.data("chat", "1") == [3, 4, 5, 6]
