@@ -91,12 +91,9 @@ What must hold, for every client in every room, under every fault:
   processor for most of the time.
 
 The clients' diary has each message with its position and each `RoomState`; `tests/faults/history/checker.py` compares
-it with what the servers wrote down. `make test` has short forms of {_short()}, with {SHORT.workload.clients} clients.
+it with what the servers wrote down. `make test` has short forms of rooms-kill-server, rooms-kill-redis and
+rooms-older-dump, with {SHORT.workload.clients} clients.
 """
-
-
-def _short() -> str:
-    return "rooms-kill-server, rooms-kill-redis and rooms-older-dump"
 
 
 def _lasts(seconds: float) -> str:
