@@ -165,11 +165,13 @@ def _how(length: Length) -> str:
 ```
 make faults
 python -m tests.faults kill-redis blackhole
+python -m tests.faults --write docs/reliability.md rooms-drops
 python -m pytest tests/faults
 ```
 
-The first runs all of them and writes this page; the second, some; the third, the short forms, which are part of
-`make test`: {SHORT.workload.clients} clients a server and {SHORT.workload.rate} messages a second.
+The first runs all of them and writes this page; the second, some; the third renews the section of rooms that keep
+history; the last runs the short forms, which are part of `make test`: {SHORT.workload.clients} clients a server and
+{SHORT.workload.rate} messages a second.
 
 Every server is a process, so is every Redis; all clients are one more. Each message carries its stream (who says it, to
 whom) and its number. Servers write down what they publish before they do, the clients what comes, and when all has

@@ -24,7 +24,7 @@ import msgspec
 
 from crosswire.cluster.redis.embedded.database import find_server
 from tests.faults.programs import ROOT
-from tests.soak import churn, clock_jump, cycles, floods, netsplit, never_read, rolling_restart
+from tests.soak import churn, clock_jump, cycles, floods, netsplit, never_read, rolling_restart, storm
 from tests.soak.outcome import Figure, Outcome
 from tests.soak.report import lines, page
 
@@ -54,6 +54,7 @@ def _scenarios(options: argparse.Namespace) -> dict[str, Run]:
         "clock": clock_jump.run,
         "netsplit": netsplit.run,
         "rolling-restart": rolling_restart.run,
+        "storm": storm.run,
         "churn": partial(churn.run, options.churn_seconds),
         "cycles": partial(cycles.run, options.cycles, options.cycle_seconds),
     }
@@ -94,7 +95,7 @@ def _machine() -> dict[str, str]:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
-    names = ("floods", "never-read", "clock", "netsplit", "rolling-restart", "churn", "cycles")
+    names = ("floods", "never-read", "clock", "netsplit", "rolling-restart", "storm", "churn", "cycles")
     parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help=f"some of {', '.join(names)}")
     parser.add_argument("--write", type=Path, metavar="PAGE", help="write a page with the last results of all")
     parser.add_argument("--cycles", type=int, default=cycles.CYCLES, help=f"default: {cycles.CYCLES:,}")

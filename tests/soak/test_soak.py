@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.soak import churn, clock_jump, cycles, netsplit, never_read
+from tests.soak import churn, clock_jump, cycles, netsplit, never_read, storm
 
 
 async def test_nothing_is_left_of_connections_half_of_which_are_broken_off() -> None:
@@ -31,3 +31,8 @@ async def test_clients_that_never_read_are_dropped_and_hold_no_more_than_their_l
     outcome = await never_read.run(8, 16 * 1024 * 1024)
     # How long the calls of others take is a figure of the long run.
     assert not [problem for problem in outcome.problems if "p99" not in problem and "ratio" not in problem]
+
+
+async def test_clients_that_come_back_at_once_are_all_recovered_with_two_reads_of_each_room_at_most() -> None:
+    outcome = await storm.run(120, 12)
+    assert not outcome.problems

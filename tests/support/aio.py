@@ -41,7 +41,7 @@ def synchronous(test: Callable[P, Coroutine[Any, Any, T]], loop_factory: LoopFac
     return running
 
 
-async def wait_until(predicate: Callable[[], object], timeout: float = 5) -> None:
+async def wait_until(predicate: Callable[[], object], timeout: float = 20) -> None:
     """Wait until ``predicate()`` is true; fail after ``timeout`` seconds."""
     deadline = asyncio.get_running_loop().time() + timeout
     while not predicate():

@@ -62,11 +62,13 @@ class Fallback(Protocol):
 class Appends:
     """The queues of all rooms.
 
-    What is sent in one turn of the event loop to one room is appended together, at the end of the turn; if it is much,
-    in several batches, one a turn. While a log can't be reached, messages wait for it, for :data:`PATIENCE`. Then those
-    that nobody waits for go past it: they are delivered here, and to other nodes over the bus; if these can't be
-    reached either, they are kept for the log. The next append then begins a new epoch, as no position before is good
-    for a recovery any more.
+    What is sent in one turn of the event loop to one room is appended together, at the end of the turn; while an append
+    has no answer yet, what follows waits for that. So a busy room has larger batches, up to a limit: they come to all
+    nodes together, whose clients get each in one write.
+
+    While a log can't be reached, messages wait for it, for :data:`PATIENCE`. Then those that nobody waits for go past
+    it: they are delivered here, and to other nodes over the bus; if these can't be reached either, they are kept for
+    the log. The next append then begins a new epoch, as no position before is good for a recovery any more.
 
     Args:
         origin: of this node, 8 bytes.
@@ -163,6 +165,8 @@ class Appends:
                 self._flush(queue, now)
 
     def _flush(self, queue: RoomQueue, now: float) -> None:
+        if queue.is_in_flight:
+            return  # its answer goes on with what waits
         log = self._log_of(queue.room)
         if not self._log.is_available(log):
             self._down_since.setdefault(self._log.holder(log), now)
@@ -179,8 +183,6 @@ class Appends:
         batch = queue.take_batch(self.settling)
         if batch is not None:
             self._log.append(self._append(log, queue, batch))
-            if queue.waiting:
-                self._schedule(queue.room)
 
     def _ask_for_epoch(self, queue: RoomQueue) -> None:
         """Begin no epoch right after another node: what it has kept would be gone before all have heard it."""

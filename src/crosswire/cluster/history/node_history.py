@@ -252,8 +252,9 @@ class NodeHistory:
             (last,) = await self.log.last_positions([log])
             if last is not None:  # else a read would begin an epoch by itself
                 tail = await self.log.read(log, limit=1)
-                age = tail.now - tail.records[0].time if tail.records else 0
-                has_begun = tail.settled > tail.last.offset and age < YOUNG_EPOCH * 1000
+                # An epoch without messages may be as old as the one that is void here, and another would lose nothing.
+                is_young = bool(tail.records) and tail.now - tail.records[0].time < YOUNG_EPOCH * 1000
+                has_begun = is_young and tail.settled > tail.last.offset
             if last is not None and not has_begun:
                 await self.rooms.catch_up(room)
         except BusUnavailable:

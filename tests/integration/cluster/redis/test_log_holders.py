@@ -35,6 +35,32 @@ def connections_for_logs(redis: RedisProcess) -> int:
     return sum(":log " in line for line in str(redis.command("CLIENT", "LIST")).splitlines())
 
 
+async def test_a_log_that_moves_away_and_back_begins_anew(servers: list[RedisProcess]) -> None:
+    """What was said meanwhile is nowhere: a position from before must not pass for one of the present log."""
+    one, two = servers
+    async with members(one.url, 2) as (a, b):
+        rooms = [a.room(f"{{{number}}}%") for number in range(40)]
+        before = [(await a.append(room, b"1"))[0] for room in rooms]
+        for member in (a, b):
+            await port_of(member).add(two.url)
+        moved = [room for room in rooms if a.log.holder(room).endswith(f":{two.port}")]
+        assert 0 < len(moved) < len(rooms)
+
+        states = rooms[0].channel.decode().partition("r:")[0] + "m{*"
+        await wait_until(lambda: len(one.command("KEYS", states)) == len(rooms) - len(moved), 20)
+        for room in moved:
+            await wait_until(lambda room=room: a.log.is_available(room), 20)  # type: ignore[misc]
+            await a.append(room, b"2")
+        for member in (a, b):
+            await port_of(member).retire(two.url)
+        await wait_until(lambda: two.command("KEYS", states) == [], 20)
+        for member in (a, b):
+            await port_of(member).remove(two.url)
+        for room, position in zip(rooms, before, strict=True):
+            tail = await b.log.read(room)
+            assert (tail.last.epoch == position.epoch) is (room not in moved)
+
+
 async def test_logs_move_with_the_redis_that_are_in_use(servers: list[RedisProcess]) -> None:
     one, two = servers
     async with members(one.url, 2) as (a, b):

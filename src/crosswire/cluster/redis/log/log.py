@@ -12,6 +12,7 @@ from crosswire.cluster.redis.choice import HashChoice
 from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.endpoints import CLOSE_TIMEOUT, START_TIMEOUT, Endpoints
 from crosswire.cluster.redis.log.holder import Holder
+from crosswire.cluster.redis.log.moved_logs import remove_moved_logs
 from crosswire.cluster.redis.log.scripts import MAX_READ, Commands
 from crosswire.core.log_records import LogRecord, unpack_sent
 from crosswire.core.positions import LogPosition
@@ -166,6 +167,21 @@ class RedisLog:
         if before and before != self._ranked:
             self._events.logs_moved()
             self.announce(self._namespaces)
+            for id, holder in self._holders.items():
+                if holder.is_available:
+                    self._tasks[id].start(self._remove_moved(holder), "crosswire removal of moved logs")
+
+    async def _remove_moved(self, holder: Holder) -> None:
+        def is_held(channel: bytes) -> bool:
+            return bool(self._ranked) and self._choice.choose(channel)[0] is holder
+
+        try:
+            await remove_moved_logs(holder.ask, self._prefix, is_held)
+        except BusUnavailable as error:
+            text = (
+                "logs of rooms that have moved stay in %s, and are wrong if the rooms come back before they expire: %s"
+            )
+            self._warnings.warn("moved", text, holder.id, error)
 
     def _update(self) -> None:
         used = {endpoint.id: endpoint for endpoint in self._endpoints.used}
