@@ -14,7 +14,7 @@ from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, Rece
 from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
-from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
+from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
 from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import (
@@ -271,7 +271,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
                 self.note_unreadable(error)
                 return False
             if clients is not None:
-                clients.deliver(target, encoded, _excluded(message))
+                clients.deliver(target, encoded, envelopes.excluded_of(message))
             return True
         if type(message) is Claim and isinstance(target, ToUsers) and _is_valid(message):
             if clients is not None:
@@ -289,7 +289,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             self.note_unreadable(error)
             return False
         if not only_check:
-            inbox.unplaced(room, encoded, _excluded(message), message.place)
+            inbox.unplaced(room, encoded, envelopes.excluded_of(message), message.place)
         return True
 
     def _misplaced(self, message: Envelope | None, purpose: str) -> bool:
@@ -375,11 +375,6 @@ def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken) -> bool:
     if isinstance(message, NodeRequest):
         return message.event == PING_EVENT
     return not isinstance(message, Event)
-
-
-def _excluded(message: ClientMessage) -> Excluded | None:
-    users, sockets = message.exclude, message.exclude_sockets
-    return Excluded(users, sockets) if users or sockets else None
 
 
 def _is_valid(message: Beat | Goodbye | Claim) -> bool:

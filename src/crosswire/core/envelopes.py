@@ -13,6 +13,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from crosswire.core.audience import Excluded
 from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import InvalidMessage, InvalidPayload
@@ -87,6 +88,14 @@ class ClientMessage(msgspec.Struct, frozen=True, gc=False, array_like=True, tag=
     exclude_sockets: tuple[str, ...] = ()
     policy: MessagePolicy | None = None
     place: LogPlace | None = None
+
+
+def excluded_of(message: ClientMessage) -> Excluded | None:
+    """Return the users and sockets that a message is not for; None if there are none."""
+    users, sockets = message.exclude, message.exclude_sockets
+    if not (users or sockets):
+        return None
+    return Excluded(users, sockets, () if message.place is None else message.place.exclude_owners)
 
 
 class Claim(msgspec.Struct, frozen=True, array_like=True, tag="u"):

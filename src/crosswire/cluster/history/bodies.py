@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from crosswire.core import envelopes
 from crosswire.core.audience import Excluded
-from crosswire.core.envelopes import ClientMessage, LogPlace
+from crosswire.core.envelopes import ClientMessage, LogPlace, excluded_of
 from crosswire.core.formats import EncodedMessage, require_event_message
 from crosswire.core.log_records import LogRecord
 from crosswire.core.positioned_messages import with_position
@@ -65,14 +65,6 @@ class Bodies:
             raise InvalidMessage(f"a log keeps messages for clients, not {type(message).__name__}")
         encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
         return encoded, excluded_of(message)
-
-
-def excluded_of(message: ClientMessage) -> Excluded | None:
-    """Return the users and sockets that a message is not for; None if there are none."""
-    users, sockets = message.exclude, message.exclude_sockets
-    if not (users or sockets):
-        return None
-    return Excluded(users, sockets, () if message.place is None else message.place.exclude_owners)
 
 
 def _parts(excluded: Excluded) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
