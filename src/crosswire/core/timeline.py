@@ -133,7 +133,6 @@ class Timeline:
             kept: all messages after the asked offset that the log still has.
         """
         after, self._read_after = self._read_after, None
-        self._is_behind = False
         doubtful, self._doubtful_epochs = self._doubtful_epochs, set()
         epoch, last = tail_position
         if self._epochs.is_over(epoch):  # it was answered before the epoch in use began
@@ -141,6 +140,7 @@ class Timeline:
         if epoch != self._epochs.current and after != 0 and len(kept) != last:  # its beginning was not read
             self._early.hold(epoch, None)
             return self._ask_again(NO_CHANGE)
+        self._is_behind = False
         self._clock_offset = clock_offset
         over = [
             each for each in self._early.epochs if each not in (epoch, self._epochs.current) and each not in doubtful

@@ -587,3 +587,23 @@ def test_a_read_of_the_log_tells_all_that_it_has() -> None:
     timeline.expect_load(5)
     assert offsets(load(timeline, E, 6, [kept(6)]).ready) == [6]
     assert recover(timeline, 3).recovered
+
+
+def test_nobody_is_recovered_while_only_the_end_of_another_epoch_was_read() -> None:
+    timeline = loaded(5)
+    timeline.lose_log()
+    timeline.expect_load(5)
+    assert load(timeline, F, 7, numbered(6, 7)).needs == 0
+    assert recover(timeline, 3).reason == "unavailable"
+    assert load(timeline, F, 7, numbered(1, 7)).lost == "epoch"
+    assert recover(timeline, 7, epoch=F).recovered
+
+
+def test_nobody_is_recovered_after_a_late_answer_of_an_epoch_that_is_over() -> None:
+    timeline = loaded(5)
+    timeline.expect_load(0)
+    assert load(timeline, F, 2, numbered(1, 2)).lost == "epoch"
+    timeline.lose_log()
+    timeline.expect_load(2)
+    assert load(timeline, E, 5) == NO_CHANGE
+    assert recover(timeline, 1, epoch=F).reason == "unavailable"
