@@ -117,7 +117,9 @@ class Appends:
 
     def add(self, room: ToRoom, message: Outgoing) -> None:
         """Append a message at the end of this turn of the event loop, or as soon as the log can be reached."""
-        self._queue(room).waiting.append(message)
+        queue = self._queue(room)
+        message.follows_loss, queue.is_end_lost = queue.is_end_lost, False
+        queue.waiting.append(message)
         self._schedule(room)
 
     def begin_epoch(self, room: ToRoom) -> None:
@@ -332,6 +334,12 @@ class Appends:
             queue.is_void_known = True
             self._fallback.void(room)
         self._schedule(room)
+
+    def note_lost(self, room: ToRoom) -> None:
+        """Take note that a message is lost which was sent behind all that waits."""
+        self.note_void(room)
+        queue = self._queue(room)
+        queue.is_end_lost = bool(queue.waiting)
 
     # Stopping
 

@@ -139,7 +139,7 @@ class NodeHistory:
         """
         outgoing = self._outgoing(room, message, excluded)
         if outgoing is None:
-            self.appends.note_void(room)  # nobody gets it, and nobody may be told that nothing is missing
+            self.appends.note_lost(room)  # nobody gets it, and nobody may be told that nothing is missing
             return
         self.appends.add(room, outgoing)
         if self._sends_copies():

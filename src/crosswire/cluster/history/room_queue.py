@@ -31,9 +31,22 @@ class Outgoing:
         position: where its sender waits until it is kept; None if nobody waits.
         tried: whether it was handed to a log, which may have kept it.
         delivered: whether this node's clients have got it, without a position.
+        follows_loss: whether messages were lost right before it, so that it begins a new epoch.
     """
 
-    __slots__ = ("body", "delivered", "excluded", "id", "message", "number", "position", "since", "size", "tried")
+    __slots__ = (
+        "body",
+        "delivered",
+        "excluded",
+        "follows_loss",
+        "id",
+        "message",
+        "number",
+        "position",
+        "since",
+        "size",
+        "tried",
+    )
 
     def __init__(
         self,
@@ -54,7 +67,7 @@ class Outgoing:
         self.size = size
         self.id = id
         self.position = position
-        self.tried = self.delivered = False
+        self.tried = self.delivered = self.follows_loss = False
 
     @property
     def is_abandoned(self) -> bool:
@@ -96,6 +109,7 @@ class RoomQueue:
         is_asking: whether the log is asked if another node has just begun an epoch, so that this one need not.
         has_asked: whether it was asked, and none has.
         is_void_known: whether other nodes were told that messages were delivered that the log does not have.
+        is_end_lost: whether messages were lost behind all that waits.
     """
 
     __slots__ = (
@@ -104,6 +118,7 @@ class RoomQueue:
         "_release",
         "has_asked",
         "is_asking",
+        "is_end_lost",
         "is_void_known",
         "new_epoch",
         "not_before",
@@ -121,6 +136,7 @@ class RoomQueue:
         self.not_before = 0.0
         self.new_epoch = self.is_void_known = self.is_asking = self.has_asked = False
         self.settling = 0.0
+        self.is_end_lost = False
 
     @property
     def is_idle(self) -> bool:
@@ -156,7 +172,7 @@ class RoomQueue:
             return None
         messages = self._take_next()
         batch = Batch(messages, self._last_in_flight(), self.new_epoch, max(settling, self.settling))
-        self.new_epoch = self.has_asked = False
+        self.new_epoch = self.has_asked = self._is_loss_next()
         for each in messages:
             each.tried = True
         self._in_flight.append(batch)
@@ -167,10 +183,17 @@ class RoomQueue:
         waiting, messages, size = self.waiting, list[Outgoing](), 0
         while waiting and len(messages) < MAX_BATCH:
             size += len(waiting[0].body)
-            if messages and size > MAX_BATCH_BYTES:
+            if messages and (size > MAX_BATCH_BYTES or waiting[0].follows_loss):
                 break
             messages.append(waiting.popleft())
         return tuple(messages)
+
+    def _is_loss_next(self) -> bool:
+        """Return whether messages were lost behind a batch: a further epoch tells it, as the loss is not in front."""
+        if self.waiting:
+            return self.waiting[0].follows_loss
+        is_lost, self.is_end_lost = self.is_end_lost, False
+        return is_lost
 
     def take_waiting(self) -> tuple[Outgoing, ...]:
         """Return all messages that wait, and let them wait no more."""

@@ -217,6 +217,24 @@ async def test_what_waited_for_a_log_is_appended_in_batches_of_a_limited_size() 
     assert bench.reserved == bench.appends.pending == 0
 
 
+async def test_a_loss_between_messages_of_one_turn_begins_an_epoch_where_it_is() -> None:
+    bench = Bench()
+    for is_lost in (False, False, True, False, True):
+        if is_lost:
+            bench.appends.note_lost(ROOM)
+        else:
+            bench.send()
+    await turn()
+
+    batches: list[tuple[list[int], bool]] = []
+    while bench.log.unanswered:
+        batches += [([each.number for each in append.messages], append.new_epoch) for append in bench.log.unanswered]
+        bench.log.answer()
+        await turn()
+    assert batches == [([1, 2], True), ([3], True), ([], True)]
+    assert bench.reserved == bench.appends.pending == 0
+
+
 async def test_who_waits_for_a_message_gets_its_position() -> None:
     bench = Bench()
     message = bench.send(waits=True, id="x")
