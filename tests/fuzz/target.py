@@ -108,7 +108,9 @@ class SteppedLoop:
     def close(self) -> None:
         """Close the event loop."""
         self._logger.removeHandler(self.errors)
-        self._logger.propagate, self._logger.level = self._was
+        propagate, level = self._was
+        self._logger.propagate = propagate
+        self._logger.setLevel(level)  # loggers below it remember what they may log until this is called
         self.loop.close()
 
     def _note(self, _loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

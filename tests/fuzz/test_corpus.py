@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import logging
+
 import pytest
 
 from tests.fuzz.corpus import FOLDER, TARGETS, inputs
-from tests.fuzz.target import Bounds
+from tests.fuzz.target import Bounds, SteppedLoop
 
 MAX_CORPUS = 300 * 1024
 """Bytes of all corpora, as they are in the repository."""
@@ -30,3 +33,12 @@ def test_the_corpora_are_small_and_of_known_targets() -> None:
     files = [file for file in FOLDER.rglob("*") if file.is_file()]
     assert {file.parent.name for file in files} == set(TARGETS)
     assert sum(file.stat().st_size for file in files) < MAX_CORPUS
+
+
+def test_a_target_leaves_the_log_of_the_process_as_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    loop = SteppedLoop(asyncio.new_event_loop)
+    logger = logging.getLogger("crosswire.a_logger_that_is_asked_while_a_target_runs")
+    logger.warning("not heard")
+    loop.close()
+    logger.warning("heard")
+    assert [record.message for record in caplog.records] == ["heard"]

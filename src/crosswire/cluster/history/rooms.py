@@ -355,6 +355,10 @@ class OpenRooms:
             for rooms in by_holder.values():
                 for start in range(0, len(rooms), MAX_COMPARED):
                     await self._compare_some(rooms[start : start + MAX_COMPARED])
+        except BaseException:
+            for opened in self._rooms.values():
+                opened.settle()  # joins do not wait for a comparison that has failed
+            raise
         finally:
             self._comparing = False
 

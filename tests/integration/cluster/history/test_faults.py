@@ -256,6 +256,7 @@ async def test_what_waits_when_a_node_dies_is_taken_over() -> None:
             timeline = await b.join("chat", room)
             assert timeline is not None
             await a.room("chat", room).publish("said", "before")
+            await b.wait_for("chat", room, 1)  # a Redis that is killed may not have told it to all
             before = timeline.position
             first.kill()
             a.room("chat", room).send("said", "past the log")

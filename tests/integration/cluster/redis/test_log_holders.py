@@ -61,6 +61,22 @@ async def test_a_log_that_moves_away_and_back_begins_anew(servers: list[RedisPro
             assert (tail.last.epoch == position.epoch) is (room not in moved)
 
 
+async def test_logs_that_have_moved_are_removed_when_their_redis_can_be_reached_again() -> None:
+    with RedisProcess() as one, RedisProcess() as two:
+        async with members(one.url, 1) as (a,):
+            rooms = [a.room(f"{number}") for number in range(40)]
+            for room in rooms:
+                await a.append(room, b"1")
+            one.pause()
+            await wait_until(lambda: not a.log.is_available(rooms[0]), 20)
+            await port_of(a).add(two.url)
+            one.resume()
+            states = rooms[0].channel.decode().partition("r:")[0] + "m{*"
+            stay = [room for room in rooms if a.log.holder(room).endswith(f":{one.port}")]
+            assert 0 < len(stay) < len(rooms)
+            await wait_until(lambda: len(one.command("KEYS", states)) == len(stay), 20)
+
+
 async def test_logs_move_with_the_redis_that_are_in_use(servers: list[RedisProcess]) -> None:
     one, two = servers
     async with members(one.url, 2) as (a, b):

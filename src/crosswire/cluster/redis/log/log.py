@@ -51,6 +51,7 @@ class RedisLog:
         self._holders: dict[str, Holder] = {}
         self._tasks: dict[str, BackgroundTasks] = {}
         self._closing = BackgroundTasks()
+        self._unswept: dict[str, None] = {}  # the holders that may have logs of rooms that have moved
         self._ranked: tuple[str, ...] = ()
         self._choice: HashChoice[Holder] = HashChoice(1)
         self._changed = asyncio.Event()
@@ -167,16 +168,26 @@ class RedisLog:
         if before and before != self._ranked:
             self._events.logs_moved()
             self.announce(self._namespaces)
-            for id, holder in self._holders.items():
-                if holder.is_available:
-                    self._tasks[id].start(self._remove_moved(holder), "crosswire removal of moved logs")
+            self._unswept = dict.fromkeys(self._holders)
+            for id in self._holders:
+                self._remove_moved_soon(id)
+
+    def _remove_moved_soon(self, id: str) -> None:
+        """Remove the logs of rooms that have moved from a holder, now or as soon as it can be reached."""
+        holder = self._holders[id]
+        if id in self._unswept and holder.is_available:
+            self._tasks[id].start(self._remove_moved(holder), "crosswire removal of moved logs")
 
     async def _remove_moved(self, holder: Holder) -> None:
+        ranked = self._ranked
+
         def is_held(channel: bytes) -> bool:
             return bool(self._ranked) and self._choice.choose(channel)[0] is holder
 
         try:
             await remove_moved_logs(holder.ask, self._prefix, is_held)
+            if ranked == self._ranked:
+                self._unswept.pop(holder.id, None)
         except BusUnavailable as error:
             text = (
                 "logs of rooms that have moved stay in %s, and are wrong if the rooms come back before they expire: %s"
@@ -215,6 +226,8 @@ class RedisLog:
 
     def _holder_changed(self, id: str) -> None:
         self._changed.set()
+        if id in self._holders:
+            self._remove_moved_soon(id)
         if id in self._ranked:
             self._announce_on(id)
             self._events.holder_changed(id)

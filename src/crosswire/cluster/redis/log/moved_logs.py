@@ -10,7 +10,7 @@ from typing import Any
 from crosswire.cluster.redis.commands import command
 from crosswire.errors import BusUnavailable
 
-KEYS_AT_ONCE = 500
+KEYS_AT_ONCE = 100
 """Keys that a Redis looks at for one SCAN."""
 
 Ask = Callable[[bytes], asyncio.Future[Any]]
@@ -18,7 +18,7 @@ Ask = Callable[[bytes], asyncio.Future[Any]]
 
 
 async def remove_moved_logs(ask: Ask, prefix: bytes, is_held: Callable[[bytes], bool]) -> None:
-    """Remove the logs that a Redis does not hold any more (SCAN, DEL).
+    """Remove the logs that a Redis does not hold any more (SCAN, UNLINK).
 
     A room may come back to this Redis. Its old log has nothing of what was said meanwhile, and would pass for the
     present one.
@@ -38,7 +38,7 @@ async def remove_moved_logs(ask: Ask, prefix: bytes, is_held: Callable[[bytes], 
         rooms = [key[len(prefix) + 1 :] for key in keys]
         moved = [room for room in rooms if not is_held(_channel(prefix, room))]
         if moved:
-            await _reply(ask, b"DEL", *(prefix + kind + room for room in moved for kind in (b"m", b"l")))
+            await _reply(ask, b"UNLINK", *(prefix + kind + room for room in moved for kind in (b"m", b"l")))
         if cursor == b"0":
             return
 

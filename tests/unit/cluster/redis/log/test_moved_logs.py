@@ -35,7 +35,7 @@ async def test_the_logs_that_are_held_elsewhere_are_removed() -> None:
     assert redis.asked == [
         scan(b"0"),
         scan(b"7"),
-        command(b"DEL", b"c[w:m{4:chat%7D%25}", b"c[w:l{4:chat%7D%25}"),
+        command(b"UNLINK", b"c[w:m{4:chat%7D%25}", b"c[w:l{4:chat%7D%25}"),
     ]
 
 
