@@ -194,6 +194,8 @@ class Appends:
 
     def _take_epoch_answer(self, queue: RoomQueue, has_begun: bool) -> None:
         queue.is_asking = False
+        if queue.has_asked:  # a message was lost meanwhile: the epoch is needed all the same
+            has_begun = False
         queue.has_asked = not has_begun
         if has_begun:
             queue.need_no_epoch()
@@ -340,6 +342,7 @@ class Appends:
         self.note_void(room)
         queue = self._queue(room)
         queue.is_end_lost = bool(queue.waiting)
+        queue.has_asked = True  # an epoch that has just begun would not tell it, also if it is this node's own
 
     # Stopping
 

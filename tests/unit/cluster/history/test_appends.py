@@ -235,6 +235,16 @@ async def test_a_loss_between_messages_of_one_turn_begins_an_epoch_where_it_is()
     assert bench.reserved == bench.appends.pending == 0
 
 
+async def test_a_loss_begins_an_epoch_though_one_has_just_begun() -> None:
+    bench = Bench()
+    bench.has_begun = True  # as by an earlier loss: its beginning says nothing of this one
+    bench.appends.note_lost(ROOM)
+    bench.send()
+    await turn()
+    assert [append.new_epoch for append in bench.log.unanswered] == [True]
+    bench.log.answer()
+
+
 async def test_who_waits_for_a_message_gets_its_position() -> None:
     bench = Bench()
     message = bench.send(waits=True, id="x")
