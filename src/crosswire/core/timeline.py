@@ -337,8 +337,7 @@ class Timeline:
             self._advance(each)
         self._is_owing_loss = False
         ready, _ = self._move_on(records | {each.offset: each for each in kept}, tail.offset)
-        is_told = self._owes_position and not self._epochs.is_void
-        return self._tell("unavailable", ready) if is_told else Change(tuple(ready))
+        return self._tell("unavailable", ready) if self._owes_position else Change(tuple(ready))
 
     def _use(self, epoch: str, start: int, kept: Sequence[Kept]) -> None:
         """Use another epoch, from an offset on; what was before it is too old if the log has fewer than it may have."""

@@ -25,7 +25,7 @@ class Form(NamedTuple):
     Attributes:
         workload: of the cluster.
         before: seconds of publishing before the fault.
-        after: seconds of publishing after it.
+        after: seconds of publishing after it; a room that was void begins anew some six seconds after the log is back.
         stay: seconds for which a client keeps a connection at most, where clients drop them all the time.
         away: seconds for which it is away then at most.
     """
@@ -37,8 +37,8 @@ class Form(NamedTuple):
     away: float
 
 
-SHORT = Form(RoomWorkload(clients=18, rooms=6, rate=150, size=500), before=1.0, after=2.5, stay=2.0, away=1.0)
-LONG = Form(RoomWorkload(clients=60, rooms=20, rate=600, size=1000), before=3.0, after=6.0, stay=6.0, away=4.0)
+SHORT = Form(RoomWorkload(clients=18, rooms=6, rate=150, size=500), before=1.0, after=9.0, stay=2.0, away=1.0)
+LONG = Form(RoomWorkload(clients=60, rooms=20, rate=600, size=1000), before=3.0, after=12.0, stay=6.0, away=4.0)
 
 Act = Callable[[RoomCluster, float], Awaitable[None]]
 
