@@ -12,6 +12,7 @@ from crosswire.cluster.history.room_queue import Batch, Outgoing, RoomQueue
 from crosswire.cluster.log.interface import Append, AppendFailure, Log, NewMessage, RoomLog
 from crosswire.core.audience import ToRoom
 from crosswire.core.positions import LogPosition
+from crosswire.core.settled_positions import SETTLING_TIME
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
@@ -23,8 +24,6 @@ RETRY_AFTER = 0.1
 """Seconds after which messages are appended again, and at which it is checked how long messages wait for a log."""
 EPOCH_RETRY_AFTER = 1.0
 """Seconds after which a new epoch is tried again that no message waits for."""
-SETTLING = 3.0
-"""Seconds of a new epoch whose positions are not good for a recovery, as messages may still be on other paths."""
 MOVED_FOR = 10.0
 """Seconds after a change of the holders in which some nodes may not know of it, and use other ones."""
 
@@ -113,7 +112,7 @@ class Appends:
     @property
     def settling(self) -> float:
         """Seconds of an epoch that begins now whose positions are not good for a recovery."""
-        return SETTLING if environment.monotonic() - self._moved < MOVED_FOR else 0.0
+        return SETTLING_TIME if environment.monotonic() - self._moved < MOVED_FOR else 0.0
 
     def add(self, room: ToRoom, message: Outgoing) -> None:
         """Append a message at the end of this turn of the event loop, or as soon as the log can be reached."""
@@ -126,7 +125,7 @@ class Appends:
         """Begin a new epoch as soon as the log can be reached: messages were delivered that it does not have."""
         queue = self._queue(room)
         queue.new_epoch = True
-        queue.settling = SETTLING
+        queue.settling = SETTLING_TIME
         self._schedule(room)
 
     def withdraw(self, room: ToRoom, message: Outgoing) -> None:
@@ -331,7 +330,7 @@ class Appends:
         """Take note that messages of a room are not in its log, and were delivered or are lost: a new epoch is due."""
         queue = self._queue(room)
         queue.new_epoch = True
-        queue.settling = SETTLING
+        queue.settling = SETTLING_TIME
         if not queue.is_void_known:
             queue.is_void_known = True
             self._fallback.void(room)

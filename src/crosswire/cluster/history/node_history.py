@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 from crosswire.cluster.clients import Clients
-from crosswire.cluster.history.appends import MAYBE_KEPT, NOT_KEPT, SETTLING, Appends
+from crosswire.cluster.history.appends import MAYBE_KEPT, NOT_KEPT, Appends
 from crosswire.cluster.history.bodies import Bodies
 from crosswire.cluster.history.declarations import KeptNamespaces
 from crosswire.cluster.history.held_copies import Copy, HeldCopies
@@ -24,6 +24,7 @@ from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.envelopes import LogPlace
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.positions import LogPosition
+from crosswire.core.settled_positions import SETTLING_TIME
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
@@ -37,7 +38,7 @@ DRAIN_TIME = 0.5
 """Seconds for which a node that stops waits until its messages are kept."""
 TICK = 0.5
 """Seconds between two looks at what is to be done again."""
-YOUNG_EPOCH = SETTLING / 2
+YOUNG_EPOCH = SETTLING_TIME / 2
 """Seconds for which a new epoch that settles serves other nodes too: what they have sent past the log arrives before it
 has settled."""
 COMPARE_INTERVAL = 30.0
@@ -210,7 +211,7 @@ class NodeHistory:
         """Read the logs of all rooms again, as those of some begin anew elsewhere."""
         self.appends.logs_moved()
         self.rooms.compare()
-        self._compared = environment.monotonic() - COMPARE_INTERVAL + 2 * SETTLING  # nodes may not know of it yet
+        self._compared = environment.monotonic() - COMPARE_INTERVAL + 2 * SETTLING_TIME  # nodes may not know of it yet
 
     # Messages past the logs
 

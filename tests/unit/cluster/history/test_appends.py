@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosswire.cluster.history.appends import PATIENCE, SETTLING, Appends
+from crosswire.cluster.history.appends import PATIENCE, Appends
 from crosswire.cluster.history.room_queue import MAX_BATCH, MAX_BATCH_BYTES, Outgoing
 from crosswire.cluster.log.interface import Append, AppendFailure, RoomLog, Tail
 from crosswire.cluster.log.memory_rooms import MemoryRooms
@@ -17,6 +17,7 @@ from crosswire.core.audience import ToRoom
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.log_records import unpack_record
 from crosswire.core.positions import LogPosition
+from crosswire.core.settled_positions import SETTLING_TIME
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.testing.virtual_clock import VirtualClockLoop
@@ -297,7 +298,7 @@ async def test_messages_wait_for_a_log_and_then_go_past_it() -> None:
     bench.appends.holder_changed("holder")
     await turn()
     (append,) = bench.log.unanswered
-    assert (append.messages, append.new_epoch, append.settling) == ([], True, SETTLING)
+    assert (append.messages, append.new_epoch, append.settling) == ([], True, SETTLING_TIME)
     bench.log.answer()
     assert bench.begun == [ROOM]
     assert bench.appends.pending == 0
@@ -316,7 +317,7 @@ async def test_without_another_path_messages_are_heard_here_and_kept_for_the_log
     bench.appends.holder_changed("holder")
     await turn()
     (append,) = bench.log.unanswered
-    assert (append.new_epoch, append.settling) == (True, SETTLING)
+    assert (append.new_epoch, append.settling) == (True, SETTLING_TIME)
     bench.log.answer()
 
     assert await bench.kept() == [1, 2]
@@ -444,7 +445,7 @@ async def test_after_a_change_of_the_holders_an_epoch_is_unsettled() -> None:
     bench.appends.begin_epoch(ROOM)
     await turn()
     (append,) = bench.log.unanswered
-    assert append.settling == SETTLING
+    assert append.settling == SETTLING_TIME
     bench.log.answer()
     await asyncio.sleep(20)
     bench.send()
