@@ -26,15 +26,16 @@ enum {
     MAX_FRAME = 64 * 1024,    /* a server frame we are ready to hold, and what one client may send at once */
     READ_SIZE = 256 * 1024,
     PORTS_PER_ADDRESS = 4000, /* clients of one loopback source address, far below the port range */
+    MAX_INFLIGHT = 64,        /* so that what one client has in flight always fits its socket's buffer */
     MAX_SERVERS = 16,         /* ports, and processes of the server side */
 };
 
 /* The options of the command line. Numbers are doubles, so that one function can read them all. */
 static struct {
-    const char *host, *path, *event, *payload, *extensions, *ports, *server_pids;
+    const char *host, *path, *dialect, *event, *payload, *extensions, *ports, *server_pids;
     double clients, each, senders, inflight, batch, seconds, warmup, hold, half_open, warm, missed, deadline;
 } opt = {
-    .host = "127.0.0.1", .path = "/?id=%d", .payload = "{\"msg\":\"hello\"}", .extensions = "", .ports = "", .server_pids = "",
+    .host = "127.0.0.1", .path = "", .dialect = "json", .payload = "{\"msg\":\"hello\"}", .extensions = "", .ports = "", .server_pids = "",
     .clients = 100, .inflight = 8, .batch = 1, .seconds = 5, .warmup = 1, .half_open = 256, .warm = 200, .missed = 100, .deadline = 60,
 };
 
@@ -44,7 +45,7 @@ typedef struct {
 
 typedef struct {
     int fd;
-    enum { CONNECTING, UPGRADING, OPEN } state;
+    enum { CONNECTING, UPGRADING, UPGRADED, OPEN } state;
     uint32_t received;   /* messages, to see that everyone got as many */
     uint32_t carry_size;
     uint8_t *carry;      /* the beginning of a frame whose end has not arrived */
@@ -68,6 +69,7 @@ static size_t outbox_size;
 static int (*node_of)(int number); /* which port a client connects to; NULL for all by turns */
 static void (*on_connected)(Client *);             /* NULL for the upgrade to a WebSocket */
 static size_t (*take_next)(Client *, const uint8_t *, size_t); /* NULL for frames; returns the size of what it took */
+static bool (*take_control)(Client *, const char *, size_t); /* of a dialect that opens in several steps, or NULL */
 static void (*on_open)(Client *);
 static void (*on_message)(Client *, const char *, size_t);
 static void (*on_read)(void); /* after all messages of one read */
@@ -191,6 +193,12 @@ static void begin(Client *c) {
     (on_connected ? on_connected : request_upgrade)(c);
 }
 
+static void finish_opening(Client *c) {
+    c->state = OPEN;
+    opened++;
+    if (on_open) on_open(c);
+}
+
 /* Returns the size of the answer to the upgrade, 0 while it is not complete. */
 static size_t finish_upgrade(Client *c, const uint8_t *bytes, size_t size) {
     static const char OK[] = "HTTP/1.1 101", ACCEPT[] = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="; /* for the key above */
@@ -199,13 +207,18 @@ static size_t finish_upgrade(Client *c, const uint8_t *bytes, size_t size) {
     size_t used = (size_t)(end - bytes) + 4;
     if (used < sizeof OK || memcmp(bytes, OK, sizeof OK - 1) != 0 || !memmem(bytes, used, ACCEPT, sizeof ACCEPT - 1))
         fail("client %d was not upgraded: %.*s", number_of(c), (int)used, (const char *)bytes);
-    c->state = OPEN;
-    opened++;
-    if (on_open) on_open(c);
+    c->state = UPGRADED;
+    if (!take_control) finish_opening(c);
     return used;
 }
 
 /* ---- receiving ---- */
+
+static void take_text(Client *c, const char *text, size_t size) {
+    if (!size) return; /* a heartbeat */
+    if (take_control && take_control(c, text, size)) return;
+    if (on_message) on_message(c, text, size);
+}
 
 _Noreturn static void fail_closed(Client *c, const uint8_t *payload, size_t size) {
     int code = size < 2 ? 1005 : payload[0] << 8 | payload[1];
@@ -215,7 +228,7 @@ _Noreturn static void fail_closed(Client *c, const uint8_t *payload, size_t size
 
 static void take_frame(Client *c, int opcode, const uint8_t *payload, size_t size) {
     switch (opcode) {
-        case 0x1: if (size && on_message) on_message(c, (const char *)payload, size); break; /* empty: a heartbeat */
+        case 0x1: take_text(c, (const char *)payload, size); break;
         case 0x8: fail_closed(c, payload, size);
         case 0x9: queue_pong(payload, size); break;
         case 0xA: break;
@@ -259,7 +272,7 @@ static bool read_once(Client *c) {
     now = clock_seconds(CLOCK_MONOTONIC);
     size += (size_t)n;
     if (c->state == UPGRADING) used = finish_upgrade(c, buffer, size);
-    if (c->state == OPEN)
+    if (c->state >= UPGRADED)
         while ((step = (take_next ? take_next : next_frame)(c, buffer + used, size - used))) used += step;
     keep_carry(c, buffer + used, size - used);
     flush(c);

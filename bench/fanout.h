@@ -1,11 +1,15 @@
 /* One client publishes, every client receives. Included by loadgen.c alone, after opening.h. */
 static const char NEWS[] = "Sixty characters are what a line of chat has on average, so.";
 static Frame publication;
+static double published_at[MAX_INFLIGHT]; /* of the messages under way, message k in place k % MAX_INFLIGHT */
 
 /* Publishes what may be in flight: message k + inflight goes out once all clients have message k. */
 static void publish_more(void) {
     uint64_t complete = received / (uint64_t)opt.clients, sent_before = sent;
-    for (; !draining && sent < complete + (uint64_t)opt.inflight; sent++) queue(publication.bytes, publication.size);
+    for (; !draining && sent < complete + (uint64_t)opt.inflight; sent++) {
+        published_at[sent % MAX_INFLIGHT] = now;
+        queue(publication.bytes, publication.size);
+    }
     if (sent > sent_before) flush(&clients[0]);
 }
 
@@ -22,7 +26,7 @@ static void take_delivery(Client *c, const char *text, size_t size) {
     bool is_news = (news_size && size == news_size) || has_news(text, size);
     if (!is_news) fail("client %d received something else than the news: %.*s", number_of(c), (int)size, text);
     news_size = size;
-    c->received++;
+    count_latency(published_at[c->received++ % MAX_INFLIGHT]);
     received++;
 }
 
@@ -36,19 +40,23 @@ static void check_deliveries(void) {
 }
 
 static void measure_fanout(void) {
-    publication = text_frame("{\"event\":\"%s\",\"payload\":{\"text\":\"%s\"}}", opt.event, NEWS);
+    char payload[sizeof NEWS + 16];
+    snprintf(payload, sizeof payload, "{\"text\":\"%s\"}", NEWS);
+    publication = event_frame(opt.event, payload);
     on_message = take_delivery;
     on_read = publish_more;
     publish_more();
     run_for(opt.warmup);
+    forget_latencies();
     Reading a = take_reading();
     run_for(opt.seconds);
     Reading b = take_reading();
-    check_deliveries();
     double deliveries = received_between(&a, &b);
+    Latencies taken = take_latencies(deliveries);
+    check_deliveries();
     report(&a, &b, "deliveries", deliveries);
-    printf(", \"inflight\": %d, \"messages\": %.0f, \"bytes\": %zu}\n", (int)opt.inflight, deliveries / opt.clients,
-           news_size);
+    report_latencies(taken);
+    printf(", \"messages\": %.0f, \"bytes\": %zu}\n", deliveries / opt.clients, news_size);
 }
 
 static void fanout(void) {

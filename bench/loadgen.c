@@ -18,6 +18,9 @@
 #include "clients.h"
 #include "usage.h"
 
+#include "dialects.h"
+#include "latencies.h"
+
 #include "calls.h"
 #include "opening.h"
 
@@ -27,8 +30,6 @@
 #include "tell.h"
 
 #include <sys/resource.h>
-
-enum { MAX_INFLIGHT = 64 }; /* so that what one client has in flight always fits its socket's buffer */
 
 static const struct {
     const char *name, *event;
@@ -50,7 +51,8 @@ static const struct {
     const char **text;
 } OPTIONS[] = {
     {"--host", .text = &opt.host},
-    {"--path", .text = &opt.path},               /* %d is the client's number */
+    {"--path", .text = &opt.path},               /* %d is the client's number; instead of the dialect's */
+    {"--dialect", .text = &opt.dialect},         /* that the server speaks: dialects.h */
     {"--event", .text = &opt.event},             /* instead of the mode's own: publish, say, tell, publish_room */
     {"--payload", .text = &opt.payload},         /* calls: JSON */
     {"--extensions", .text = &opt.extensions},   /* that are offered: permessage-deflate; messages are not inflated */
@@ -98,6 +100,7 @@ static Numbers read_list(const char *name, const char *list) {
 }
 
 static void check_options(void) {
+    choose_dialect(opt.dialect);
     ports = read_list("--port", opt.ports);
     server_pids = read_list("--server-pid", opt.server_pids);
     if (opt.each) opt.clients = opt.each * ports.count;

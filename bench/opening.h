@@ -21,14 +21,12 @@ static void join(Client *c) {
 }
 
 static void take_join(Client *c, const char *text, size_t size) {
-    if (!memmem(text, size, "\"callbackId\"", 12)) return;
-    if (memmem(text, size, "\"error\":", 8)) fail("client %d may not join: %.*s", number_of(c), (int)size, text);
-    received++;
+    if (answered_id(c, text, size)) received++;
 }
 
 /* Opens clients, each of which joins the room. */
 static void open_members(int count) {
-    join_call = text_frame("{\"event\":\"join\",\"payload\":{\"room_id\":\"1000\"},\"callbackId\":\"1\"}");
+    join_call = call_frame_of("join", "{\"room_id\":\"1000\"}", FIRST_ID);
     on_open = join;
     on_message = take_join;
     open_clients(count);

@@ -45,7 +45,7 @@ static void say_missed(void) {
 }
 
 static void recovery(void) {
-    join_call = text_frame("{\"event\":\"join\",\"payload\":{\"room_id\":\"1000\"},\"callbackId\":\"1\"}");
+    join_call = call_frame_of("join", "{\"room_id\":\"1000\"}", FIRST_ID);
     on_open = join;
     on_message = take_as_member;
     open_clients(1);

@@ -5,6 +5,7 @@
  */
 static const char LINE[] = "Sixty characters are what a line of chat has on average, so.";
 static Frame *lines; /* of each pair */
+static double *told_at; /* of each pair's messages under way, message k in place k % MAX_INFLIGHT */
 static int freed;    /* messages of the partner being served that have arrived in this read */
 static Client *partner;
 
@@ -16,8 +17,13 @@ static int node_of_pair(int number) {
     return (number / 2 % senders + number % 2) % ports.count;
 }
 
+static double *told_at_of(Client *c, uint32_t message) {
+    return &told_at[number_of(c) / 2 * MAX_INFLIGHT + (int)(message % MAX_INFLIGHT)];
+}
+
 static void send_line(Client *c) {
     Frame *line = &lines[number_of(c) / 2];
+    *told_at_of(c, c->received) = now;
     queue(line->bytes, line->size);
     sent++;
     c->received++; /* of a sender: what its partner is to receive */
@@ -26,13 +32,13 @@ static void send_line(Client *c) {
 
 /* Its first answer tells that its user can be reached from every node. */
 static void greet(Client *c) {
-    Frame hello = text_frame("{\"event\":\"hello\",\"callbackId\":\"1\"}");
+    Frame hello = call_frame_of("hello", "{}", FIRST_ID);
     queue(hello.bytes, hello.size); /* the reader flushes to the client it has just opened */
     (void)c;
 }
 
 static void take_greeting(Client *c, const char *text, size_t size) {
-    if (!memmem(text, size, "\"callbackId\"", 12) || memmem(text, size, "\"error\":", 8))
+    if (!answered_id(c, text, size))
         fail("client %d was not greeted: %.*s", number_of(c), (int)size, text);
     received++;
 }
@@ -45,6 +51,7 @@ static void take_line(Client *c, const char *text, size_t size) {
     if (!is_told || !(number_of(c) & 1))
         fail("client %d received something else than what it was told: %.*s", number_of(c), (int)size, text);
     told_size = size;
+    count_latency(*told_at_of(c, c->received));
     if (++c->received > sender_to(c)->received) fail("client %d was told more than was sent", number_of(c));
     received++;
     freed++;
@@ -70,9 +77,14 @@ static void check_lines(void) {
 
 static void start_lines(void) {
     int pairs = (int)opt.clients / 2;
-    if (!(lines = calloc((size_t)pairs, sizeof *lines))) fail("out of memory");
+    lines = calloc((size_t)pairs, sizeof *lines);
+    told_at = calloc((size_t)pairs * MAX_INFLIGHT, sizeof *told_at);
+    if (!lines || !told_at) fail("out of memory");
     for (int p = 0; p < pairs; p++) {
-        lines[p] = text_frame("{\"event\":\"%s\",\"payload\":{\"to\":\"%d\",\"text\":\"%s\"}}", opt.event, 2 * p + 1, LINE);
+        char payload[sizeof LINE + 48];
+        snprintf(payload, sizeof payload, "{\"to\":\"%d\",\"text\":\"%s\"}", 2 * p + 1, LINE);
+        lines[p] = event_frame(opt.event, payload);
+        now = clock_seconds(CLOCK_MONOTONIC);
         for (int i = 0; i < (int)opt.inflight; i++) send_line(&clients[2 * p]);
         flush(&clients[2 * p]);
     }
@@ -94,10 +106,14 @@ static void tell(void) {
     on_read = tell_more;
     start_lines();
     run_for(opt.warmup);
+    forget_latencies();
     Reading a = take_reading();
     run_for(opt.seconds);
     Reading b = take_reading();
+    double messages = received_between(&a, &b);
+    Latencies taken = take_latencies(messages);
     check_lines();
-    report(&a, &b, "messages", received_between(&a, &b));
-    printf(", \"inflight\": %d}\n", (int)opt.inflight);
+    report(&a, &b, "messages", messages);
+    report_latencies(taken);
+    puts("}");
 }
