@@ -115,6 +115,8 @@ class ModelClient:
             # A client may roam and meet a copy again; then a loss is told, as with a message of an old epoch.
             is_placed = at is not None and self.position is not None and at.epoch == self.position.epoch
             require(not is_placed or message in self.model.passed_by, self.complaint)
+        if at is not None and self.position is not None and at.epoch > self.position.epoch:
+            raise Lie(f"message {message} of a new epoch came, and nothing was told")
         if at is not None and self.position is not None and at.epoch == self.position.epoch:
             require(at.offset > self.position.offset, f"message {message} came out of order")
             for offset in range(self.position.offset + 1, at.offset):
@@ -374,7 +376,9 @@ class HistoryModel:
 
     def _apply(self, node: ModelNode, change: Change) -> None:
         for client in node.members:
-            client.frames += [each.message.json for each in change.before]
+            for run in change.before:
+                client.frames.append(RoomFrame(None, False))
+                client.frames += [each.message.json for each in run]
             if change.lost is not None:
                 client.frames.append(RoomFrame(change.at, False))
             client.frames += [each.message.json for each in change.ready]

@@ -293,27 +293,30 @@ class Timeline:
 
     # What follows takes what was read.
 
-    def _catch_up(self, last: int, kept: Sequence[Kept], strays: list[Kept]) -> Change:
+    def _catch_up(self, last: int, kept: Sequence[Kept], strays: Sequence[Sequence[Kept]]) -> Change:
         """Fill holes of the epoch in use; all that the log does not have up to its last message is gone."""
         records = self._early.take(self._epochs.current) | {each.offset: each for each in kept}
         ready, lost = self._move_on(records, last)
         if self._is_owing_loss and not ready:
             lost = lost or "epoch"
         change = self._tell(lost, ready) if lost else Change(tuple(ready))
-        new = [each for each in strays if self._heard.add_unplaced(each.origin, each.number)]
+        new = [each for run in strays for each in run if self._heard.add_unplaced(each.origin, each.number)]
         if not new:
             return change
         self.void()
         return change._replace(ready=(*change.ready, *new), voids=True)
 
-    def _change_epoch(self, tail: LogPosition, kept: Sequence[Kept], strays: list[Kept]) -> Change:
+    def _change_epoch(self, tail: LogPosition, kept: Sequence[Kept], strays: Sequence[Sequence[Kept]]) -> Change:
         """Go over to another epoch. All its messages are new to the members, except those that they heard before."""
         again = {(each.origin, each.number) for each in kept}
         again |= {(each.origin, each.number) for each in self._early.epochs.get(tail.epoch, {}).values()}
         before = [
-            each
-            for each in strays
-            if (each.origin, each.number) not in again and self._heard.add_unplaced(each.origin, each.number)
+            [
+                each
+                for each in run
+                if (each.origin, each.number) not in again and self._heard.add_unplaced(each.origin, each.number)
+            ]
+            for run in strays
         ]
         self._heard.begin_epoch()
         self._settled.begin_epoch()
@@ -322,7 +325,7 @@ class Timeline:
         self._use(tail.epoch, min(tail.offset, *(offset - 1 for offset in records)) if records else tail.offset, kept)
         ready, _ = self._move_on(records, tail.offset)
         change = self._tell("epoch", ready)
-        return change._replace(before=tuple(before)) if before else change
+        return change._replace(before=[run for run in before if run])
 
     def _begin(self, tail: LogPosition, kept: Sequence[Kept]) -> Change:
         """Begin with what is read first. Only messages that came live are new to those who are members already."""
@@ -344,14 +347,17 @@ class Timeline:
         self._epochs.use(epoch)
         self._kept.begin_after(start, expired=len(kept) < self._kept.size)
 
-    def _take_records(self, epochs: Iterable[str]) -> list[Kept]:
-        """Take what is held of epochs that are over, and remember that they are."""
-        records: list[Kept] = []
+    def _take_records(self, epochs: Iterable[str]) -> list[list[Kept]]:
+        """Take what is held of epochs that are over, in runs without holes, and remember that they are."""
+        runs: list[list[Kept]] = []
         for epoch in epochs:
             held = self._early.take(epoch)
-            records += (held[offset] for offset in sorted(held))
+            for offset in sorted(held):
+                if offset - 1 not in held:
+                    runs.append([])
+                runs[-1].append(held[offset])
             self._epochs.end(epoch)
-        return records
+        return runs
 
     def _tell(self, reason: str, ready: Sequence[Kept]) -> Change:
         """Tell the members that they may have missed something before the messages that are ready."""

@@ -20,7 +20,8 @@ class Change(NamedTuple):
         at: the position that the members have from ``lost`` on; None if the timeline has none.
         voids: whether messages are handed on that the log in use does not have. The timeline is void from now on; the
             other nodes are to be told, as after ``Timeline.void``.
-        before: messages of an epoch that is over, to be handed on before ``lost`` is told.
+        before: messages of epochs that are over, to be handed on before ``lost`` is told. Something may be missing in
+            front of each run of them: that is told first, with no position.
     """
 
     ready: Sequence[Kept] = ()
@@ -28,7 +29,7 @@ class Change(NamedTuple):
     needs: int | None = None
     at: LogPosition | None = None
     voids: bool = False
-    before: Sequence[Kept] = ()
+    before: Sequence[Sequence[Kept]] = ()
 
 
 NO_CHANGE = Change()

@@ -243,7 +243,7 @@ def test_an_epoch_whose_beginning_was_not_read_is_read_from_there() -> None:
     assert load(timeline, F, 8, [kept(6), kept(7), kept(8)]).needs == 0
     change = load(timeline, F, 8, [kept(offset, number=offset + 10) for offset in range(4, 9)])
     assert (change.lost, change.at) == ("epoch", LogPosition(F, 3))
-    assert [each.number for each in change.before] == [7]
+    assert [[each.number for each in run] for run in change.before] == [[7]]
     assert [each.number for each in change.ready] == [14, 15, 16, 17, 18]
 
 
@@ -396,8 +396,20 @@ def test_what_was_held_of_an_epoch_that_is_over_is_handed_on_before_the_next() -
     timeline.take(F, None)
     load(timeline, E, 5)
     change = load(timeline, F, 1, [kept(1, number=9)])
-    assert ([each.number for each in change.before], [each.number for each in change.ready]) == ([7], [9])
+    assert ([offsets(run) for run in change.before], [each.number for each in change.ready]) == ([[7]], [9])
     assert change.at == LogPosition(F, 0)
+
+
+def test_what_was_held_of_epochs_that_are_over_is_handed_on_in_runs_between_which_something_may_be_missing() -> None:
+    timeline = loaded(5)
+    for offset in (8, 7, 10):
+        timeline.take(E, kept(offset))
+    for offset in (11, 12):
+        timeline.take(F, kept(offset))
+    load(timeline, E, 5)
+    change = load(timeline, G, 1, [kept(1, number=20)])
+    assert [offsets(run) for run in change.before] == [[7, 8], [10], [11, 12]]
+    assert (change.lost, change.at, offsets(change.ready)) == ("epoch", LogPosition(G, 0), [1])
 
 
 # Void.

@@ -319,8 +319,10 @@ class OpenRooms:
 
     def _apply(self, opened: OpenRoom, change: Change) -> None:
         """Do what a timeline says."""
-        for kept in change.before:
-            self._clients.deliver(opened.room, kept.message, kept.excluded)
+        for run in change.before:
+            self._clients.room_changed(opened.room, None, change.lost)
+            for kept in run:
+                self._clients.deliver(opened.room, kept.message, kept.excluded)
         if change.lost is not None:
             if change.lost == TRIMMED:
                 self._port.report_loss(opened.channel, opened.since)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+import msgspec
+
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.history.bodies import Bodies
 from crosswire.cluster.history.rooms import OpenRooms
@@ -25,11 +27,12 @@ EPOCH = "epoch000"
 
 
 class Bench:
-    """Open rooms, and stand-ins for what they use."""
+    """Open rooms, and stand-ins for what they use. A message has its number as payload."""
 
     def __init__(self) -> None:
         self.reads: list[asyncio.Future[Tail]] = []
         self.delivered: list[EncodedMessage] = []
+        self.told: list[tuple[int, str | None, str | None]] = []  # behind how many messages, and what
         self.bodies = Bodies(ORIGIN, ())
         self.tasks = BackgroundTasks()
         self.rooms = OpenRooms(
@@ -60,16 +63,21 @@ class Bench:
     def deliver(self, room: ToRoom, message: EncodedMessage, excluded: Any) -> None:
         self.delivered.append(message)
 
-    def record(self, offset: int) -> LogRecord:
-        body = self.bodies.make(CHANNEL, offset, EncodedMessage(b'{"event":"said","payload":1}'), None)
-        return LogRecord(EPOCH, offset, 1000, ORIGIN, offset, body)
+    def room_changed(self, room: ToRoom, at: LogPosition | None, reason: str | None) -> None:
+        self.told.append((len(self.delivered), None if at is None else str(at), reason))
 
-    def hear(self, offset: int) -> None:
-        record = self.record(offset)
-        self.rooms.record(ROOM, pack_record(EPOCH, offset, 1000, pack_sender(ORIGIN, offset) + record.body))
+    def record(self, offset: int, epoch: str = EPOCH, number: int = 0) -> LogRecord:
+        number = number or offset
+        body = self.bodies.make(CHANNEL, number, EncodedMessage(b'{"event":"said","payload":%d}' % number), None)
+        return LogRecord(epoch, offset, 1000, ORIGIN, number, body)
 
-    def tail(self, last: int) -> Tail:
-        return Tail(LogPosition(EPOCH, last), 0, 1000, [self.record(offset) for offset in range(1, last + 1)])
+    def hear(self, offset: int, epoch: str = EPOCH, number: int = 0) -> None:
+        record = self.record(offset, epoch, number)
+        self.rooms.record(ROOM, pack_record(epoch, offset, 1000, pack_sender(ORIGIN, record.number) + record.body))
+
+    def tail(self, last: int, epoch: str = EPOCH, number: int = 0) -> Tail:
+        records = [self.record(offset, epoch, number + offset) for offset in range(1, last + 1)]
+        return Tail(LogPosition(epoch, last), 0, 1000, records)
 
 
 async def test_a_read_that_ends_when_its_room_was_closed_and_opened_again_delivers_nothing() -> None:
@@ -87,3 +95,19 @@ async def test_a_read_that_ends_when_its_room_was_closed_and_opened_again_delive
     bench.reads[0].set_result(bench.tail(1))
     await wait_until(lambda: not bench.tasks)
     assert bench.delivered == []
+
+
+async def test_members_are_told_of_a_loss_before_messages_of_an_epoch_that_is_over_and_again_behind_them() -> None:
+    bench = Bench()
+    bench.rooms.open(ROOM)
+    await wait_until(lambda: len(bench.reads) == 1)
+    bench.reads[0].set_result(bench.tail(0))
+    await wait_until(lambda: not bench.tasks)
+    bench.hear(1)
+    bench.hear(1, "epoch001", 5)
+    bench.hear(2, "epoch001", 6)
+    await wait_until(lambda: len(bench.reads) == 2)
+    bench.reads[1].set_result(bench.tail(1, "epoch002", 8))
+    await wait_until(lambda: not bench.tasks)
+    assert [msgspec.json.decode(each.json)["payload"] for each in bench.delivered] == [1, 5, 6, 9]
+    assert bench.told == [(1, None, "epoch"), (3, "epoch002.0", "epoch")]
