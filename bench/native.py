@@ -8,7 +8,7 @@ import resource
 import select
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from string import ascii_uppercase
@@ -101,11 +101,13 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 @contextmanager
-def serving(command: Sequence[str]) -> Iterator[Serving]:
-    """Run a server that prints `PORT n` when it listens."""
+def serving(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Iterator[Serving]:
+    """Run a server that prints `PORT n` when it listens, with these variables in its environment."""
     raise_file_limit()
     with on_core(SERVER_CORE):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=_environment())
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=_environment(variables or {})
+        )
     with process:
         try:
             yield Serving([_announced_port(process)], [process.pid])
@@ -144,10 +146,10 @@ def crosswire_nodes(count: int, *options: str) -> Iterator[Serving]:
         yield Serving([port for node in nodes for port in node.ports], [redis.pid, *(node.pids[0] for node in nodes)])
 
 
-def _environment() -> dict[str, str]:
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a server, in which this checkout is imported, not an installed package."""
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
+    return {**os.environ, "PYTHONPATH": path, **variables}
 
 
 def _announced_port(process: subprocess.Popen[str]) -> int:
