@@ -100,6 +100,12 @@ PEERS = [
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
     Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE),
     Peer("original", "websocket-cross-server-adapter", _on_node("original.js"), JSON, SPREADING | {ASK}),
+    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | {ASK}),
+    Peer("python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING),
+    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE),
+    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE),
+    Peer("channels", "Django Channels on uvicorn", _on_python("channels_chat", always_redis=True), JSON, SPREADING),
 ]
 """Peers in the order of the table; Crosswire first."""
