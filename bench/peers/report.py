@@ -55,6 +55,8 @@ def _cell(figure: Spread | None, digits: int) -> str:
 
 
 def _notes(result: Result) -> Iterator[str]:
+    if result.missing:
+        yield result.missing
     if result.errors:
         yield f"{len(result.errors)} failed: {result.errors[0].splitlines()[0][:200]}"
     if is_limited_by_generator(result.runs):
@@ -91,4 +93,5 @@ def _result(result: Result) -> dict[str, Any]:
         "peer": result.peer.name,
         "runs": result.runs,
         "errors": result.errors,
+        "missing": result.missing,
     }
