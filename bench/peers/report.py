@@ -70,11 +70,13 @@ def _targets(reached: Iterable[Outcome]) -> Iterator[str]:
     yield "|---|---:|---:|---|"
     for outcome in reached:
         against = f", beside {outcome.target.peer}" if outcome.target.peer else ""
-        verdict = "met" if outcome.is_met else "missed"
-        yield f"| {outcome.title}{against} | {outcome.target.bound:g} | {_short(outcome.measured)} | {verdict} |"
+        bound = f"{'at least' if outcome.work.more_is_better else 'at most'} {outcome.target.bound:g}"
+        yield f"| {outcome.work.title}{against} | {bound} | {_short(outcome.measured)} | {outcome.verdict} |"
 
 
-def _short(value: float) -> str:
+def _short(value: float | None) -> str:
+    if value is None:
+        return "—"
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
 
 
