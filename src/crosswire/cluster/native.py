@@ -24,6 +24,7 @@ from crosswire.core.envelopes import (
     Beat,
     Claim,
     ClientMessage,
+    Doubt,
     Envelope,
     Event,
     EventMessage,
@@ -34,6 +35,7 @@ from crosswire.core.envelopes import (
     RequestRefusal,
 )
 from crosswire.core.formats import EncodedMessage, require_event_message
+from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.options import MAX_NODE_NAME
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.utf8 import has_utf8
@@ -50,6 +52,8 @@ PING_EVENT = f"{SERVICE}{PING}"
 """The event of a request that is answered by whoever is alive."""
 _MAX_BEAT = 64 * 1024
 """Bytes of a beat, which each node remembers of each other."""
+_MAX_EVERY = 60.0
+"""Seconds between two beats of a node; no cluster is so large."""
 _MAX_STAMP = 2**62
 """Microseconds since 1970, more than a stamp has for thousands of years."""
 
@@ -157,8 +161,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         """Number of requests and answers that were dropped, as the send buffer was full."""
         return self._batches.dropped
 
-    def announce(self, message: Beat | Goodbye) -> None:
-        """Announce a change of this node to all nodes."""
+    def announce(self, message: Beat | Goodbye | Doubt) -> None:
+        """Announce to all nodes a change of this node, or its doubt about a member."""
         self._port.announce(self._channels.nodes, envelopes.encode(message))
 
     def send_to_incarnation(self, incarnation: str, message: Beat | NameTaken) -> None:
@@ -318,6 +322,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             self._receive_event_message(events, replies, message)
         elif isinstance(message, NameTaken):
             members.name_taken(message)
+        elif isinstance(message, Doubt):
+            members.doubted(message)
         elif not isinstance(message, Beat | Goodbye) or not _is_valid(message) or len(body) > _MAX_BEAT:
             return self._misplaced(message, "for nodes")
         elif isinstance(message, Beat):
@@ -334,7 +340,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             for each in useful:
                 self._receive_event_message(events, replies, each)
             return len(useful) == len(message.messages)
-        if not isinstance(message, Beat | Goodbye | NameTaken | EventMessage) or not _is_harmless(message):
+        if not isinstance(message, Beat | Goodbye | NameTaken | Doubt | EventMessage) or not _is_harmless(message):
             return False
         if not isinstance(message, Beat):
             return self._from_node(events, replies, members, body)
@@ -345,7 +351,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     def _is_for_nodes(self, body: bytes) -> bool:
         message = self._decode(body)
-        if isinstance(message, Batch | EventMessage | NameTaken):
+        if isinstance(message, Batch | EventMessage | NameTaken | Doubt):
             return True
         if isinstance(message, Beat | Goodbye) and _is_valid(message) and len(body) <= _MAX_BEAT:
             return True
@@ -370,7 +376,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             )
 
 
-def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken) -> bool:
+def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken | Doubt) -> bool:
     """Return whether a message has no effect if it is a replay."""
     if isinstance(message, NodeRequest):
         return message.event == PING_EVENT
@@ -385,6 +391,7 @@ def _is_valid(message: Beat | Goodbye | Claim) -> bool:
         and len(message.paths) <= _MAX_PATHS
         and len(message.dialect) <= MAX_NODE_NAME
         and isfinite(message.since)
+        and BEAT_INTERVAL <= message.every <= _MAX_EVERY
     ):
         return False
     return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp <= _MAX_STAMP

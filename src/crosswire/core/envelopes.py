@@ -181,6 +181,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
         dialect: in which it carries the messages of applications.
         owns: the namespaces whose rooms it may own; None for all.
         history: the namespaces that keep history; None if the node is of a version that knows no history.
+        every: seconds after which the node beats again, at the latest.
     """
 
     name: str
@@ -195,6 +196,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     dialect: str = "native"
     owns: tuple[str, ...] | None = None
     history: tuple[HistoryDeclaration, ...] | None = None
+    every: float = 0.5
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):
@@ -220,6 +222,18 @@ class NameTaken(msgspec.Struct, frozen=True, array_like=True, tag="t"):
     replaced: bool = False
 
 
+class Doubt(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+    """A message of a node that hears no answers of a member: each node is to ask the member itself.
+
+    Attributes:
+        name: of the member.
+        incarnation: of the member.
+    """
+
+    name: str
+    incarnation: str
+
+
 class PublishedMessage(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     """A message that an application published on a channel of its own."""
 
@@ -241,7 +255,7 @@ class Batch(msgspec.Struct, frozen=True, array_like=True, tag="m"):
     messages: Annotated[list[EventMessage], msgspec.Meta(max_length=MAX_MESSAGES)]
 
 
-Envelope = ClientMessage | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | PublishedMessage
+Envelope = ClientMessage | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | Doubt | PublishedMessage
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)

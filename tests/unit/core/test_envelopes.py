@@ -16,6 +16,7 @@ from crosswire.core.envelopes import (
     Beat,
     Claim,
     ClientMessage,
+    Doubt,
     Envelope,
     Event,
     Goodbye,
@@ -41,6 +42,7 @@ EXAMPLES: list[Envelope] = [
     Beat("a", "ab", 1.5, 7, 3, True, False, ("redis://h",), True, "native"),
     Goodbye("a", "ab", 8),
     NameTaken("a", "ab", True),
+    Doubt("a", "ab"),
     PublishedMessage("a", _PAYLOAD),
 ]
 
@@ -128,6 +130,6 @@ def test_a_beat_of_a_node_that_knows_nothing_of_owners_may_own_every_room() -> N
     beat = envelopes.decode(msgspec.msgpack.encode(fields))
     assert isinstance(beat, envelopes.Beat)
     assert (beat.name, beat.dialect, beat.owns) == ("a", "native", None)
-    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], "of a later version"]))
+    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], 2.0, "of a later version"]))
     assert isinstance(newer, envelopes.Beat)
     assert newer.owns == ("game",)
