@@ -477,7 +477,7 @@ async def test_a_node_that_some_doubt_shows_all_that_it_lives(monkeypatch: pytes
     monkeypatch.setattr(membership, "MAX_BEATS", 1)
     peers = await crowd(20)
     doubts: list[Doubt] = []
-    peers[0].members.doubted = doubts.append  # type: ignore[method-assign]
+    monkeypatch.setattr(peers[0].members, "doubted", doubts.append)
     for deaf in peers[3:5]:  # they hear neither answers nor questions, so they doubt those that they watch
         deaf.port.subscribe(deaf._native.own_channels.incarnation, lambda _body: None)
     await asyncio.sleep(5)
