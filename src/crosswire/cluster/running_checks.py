@@ -35,7 +35,7 @@ class RunningChecks:
         return incarnation in self._incarnations
 
     def close(self) -> None:
-        """Begin no more checks."""
+        """Begin no more checks of nodes."""
         self._closed = True
 
     def start(self, incarnation: str, check: Coroutine[Any, Any, None]) -> None:
