@@ -55,12 +55,20 @@ static void choose_dialect(const char *name) {
     fail("there is no dialect %s", name);
 }
 
-static Frame event_frame(const char *event, const char *payload) { return text_frame(dialect->event, event, payload); }
+static Frame event_frame(const char *event, const char *payload) {
+    char *text = formatted(dialect->event, event, payload);
+    Frame frame = text_frame(text);
+    free(text);
+    return frame;
+}
 
 static Frame call_frame_of(const char *event, const char *payload, uint32_t id) {
     char digits[16];
     snprintf(digits, sizeof digits, "%u", id);
-    return text_frame(dialect->call, event, payload, digits);
+    char *text = formatted(dialect->call, event, payload, digits);
+    Frame frame = text_frame(text);
+    free(text);
+    return frame;
 }
 
 /* Returns the id of the call that a message answers, 0 for none, after a look that it is no refusal. */

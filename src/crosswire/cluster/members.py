@@ -431,3 +431,4 @@ class Members:
         self._port.use_paths(self._members.common_paths())
         self.want_msgpack = any(each.beat.msgpack for each in self._members)
         self.lack_history = any(each.beat.serves and each.beat.history is None for each in self._members)
+        self._port.joins = all(each.beat.batches for each in self._members)

@@ -81,7 +81,8 @@ class OwnBeats:
             self._dialect,
             self._owns,
             self._history.announced,
-            beat_interval(len(self._members) + 1),
+            batches=True,
+            every=beat_interval(len(self._members) + 1),
         )
 
     def sent(self, beat: Beat, now: float) -> None:
