@@ -49,6 +49,7 @@ def _as_json(result: Result) -> dict[str, Any]:
         "peer": result.peer.name,
         "runs": result.runs,
         "errors": result.errors,
+        "missing": result.missing,
     }
 
 
@@ -84,7 +85,7 @@ def _as_result(found: Mapping[str, Any], file: Path) -> Result:
     peers = [peer for peer in PEERS if peer.name == found["peer"]]
     if not works or not peers:
         raise BenchError(f"{file} has an unknown work or peer: {found['work']}, {found['peer']}")
-    return Result(works[0], peers[0], found["runs"], found["errors"])
+    return Result(works[0], peers[0], found["runs"], found["errors"], found["missing"])
 
 
 def _check_same(machine: Mapping[str, str], other: Mapping[str, str], file: Path) -> None:

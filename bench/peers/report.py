@@ -73,6 +73,8 @@ def _cell(figure: Spread | None, digits: int) -> str:
 
 
 def _notes(result: Result) -> Iterator[str]:
+    if result.missing:
+        yield result.missing
     if result.errors:
         yield f"{len(result.errors)} failed: {_in_table(result.errors[0])}"
     if is_limited_by_generator(result.runs):

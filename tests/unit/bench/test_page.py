@@ -20,7 +20,16 @@ MACHINE = {"cpu": "a processor", "cores": "2", "load": "0.1", "crosswire": "9.8.
 
 def result(work: str, peer: str, *figures: float, figure: str = "cpu_us", **others: float) -> dict[str, Any]:
     runs = [{figure: each, **others} for each in figures]
-    return {"work": work, "title": "", "unit": "", "figure": figure, "peer": peer, "runs": runs, "errors": []}
+    return {
+        "work": work,
+        "title": "",
+        "unit": "",
+        "figure": figure,
+        "peer": peer,
+        "runs": runs,
+        "errors": [],
+        "missing": "",
+    }
 
 
 def saved(folder: Path, name: str, *results: dict[str, Any], machine: dict[str, str] = MACHINE) -> Path:
@@ -74,6 +83,12 @@ def test_failures_and_disturbances_are_told(tmp_path: Path) -> None:
     table = rows(page(saved(tmp_path, "one.json", disturbed, failed)), "fan-out to 100 clients")
     assert table[0][-1] == "the load generator was more than half busy; disturbed by other processes"
     assert table[1][-1] == "1 failed: it / broke"
+
+
+def test_what_is_not_installed_is_told(tmp_path: Path) -> None:
+    missing = result("fanout-100", "bun") | {"missing": "bun is not installed"}
+    text = page(saved(tmp_path, "one.json", result("fanout-100", "crosswire", 5), missing))
+    assert rows(text, "fan-out to 100 clients")[1] == ["Bun", "", "bun is not installed"]
 
 
 def test_targets_are_ratios_of_medians(tmp_path: Path) -> None:
