@@ -32,8 +32,8 @@ from crosswire.transport.read_rate import ReadRate
 class HandshakeProtocol(asyncio.Protocol):
     """Protocol of a new connection until its request has been read; a ``PendingHandshake``, and a ``HeldReader``.
 
-    When thousands of clients come back at once, the event loop reads the requests of hundreds in one turn. So those that
-    come when the turn has had its time wait for the next one, and the clients that are there already do not wait for all.
+    When thousands of clients come back at once, the event loop reads the requests of hundreds in one turn. So those
+    that come when the turn has had its time wait for the next one, and the clients that are there do not wait for all.
 
     Args:
         acceptor: decides about the request.
