@@ -25,10 +25,10 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit js screenshots tables format bench conformance faults fuzz soak lock audit clean
+.PHONY: help demo test lint unit js screenshots tables format bench bench-peers conformance faults fuzz soak lock audit clean
 
 help: ## Show this list
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: $(DEMO) ## A chat on three nodes, ports 9000 to 9002 (PORT=... for others), to look at; Ctrl-C ends it
 	@exec $(RUN) examples/demo/demo.py --port $(PORT)
@@ -64,6 +64,10 @@ format: $(DEV) ## Format the code, and fix what ruff can fix
 bench: $(DEV) ## Measure it beside a bare epoll loop, uvicorn and Starlette (needs a C compiler)
 	@$(RUN) -m bench $(ARGS)
 
+bench-peers: $(DEV) ## Measure it beside Bun, Socket.IO, Channels and others, which are installed for that (ARGS="--quick")
+	@$(RUN) -m bench.peers.install
+	@$(RUN) -m bench.peers $(ARGS)
+
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
 	@$(RUN) -m tests.conformance.autobahn --write docs/conformance.md
 
@@ -90,6 +94,7 @@ LOCK := $(RUN) -m uv pip compile --quiet --universal --python-version 3.11 --gen
 lock: $(DEV) ## Choose the newest versions of the development tools; writes requirements/
 	@$(PIP) install --group lock
 	@$(LOCK) --upgrade --group dev --extra embedded pyproject.toml --output-file requirements/dev.txt
+	@$(LOCK) --upgrade --group pyproject.toml:peers --output-file requirements/peers.txt
 	@$(LOCK) --upgrade --group pyproject.toml:audit --output-file requirements/audit.txt
 
 audit: $(DEV) ## Known vulnerabilities and licences of what Crosswire is made of; builds the wheel and its SBOM in dist/

@@ -8,7 +8,7 @@ import resource
 import select
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from string import ascii_uppercase
@@ -20,6 +20,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = HERE / "build"
 COMPILE = ("cc", "-O2", "-Wall", "-Wextra")
+LIBRARIES = {"zlib.h": ("-lz",), "openssl/ssl.h": ("-lssl", "-lcrypto")}
+"""Libraries that the load generator uses if their headers are there."""
 
 SERVER_CORE = 0
 GENERATOR_CORE = 1
@@ -31,6 +33,10 @@ STOP_TIMEOUT = 10.0
 
 class BenchError(RuntimeError):
     """A tool could not be built, a server did not start, or a run failed."""
+
+
+class NotInstalled(BenchError):
+    """A program or package that is measured is not on this machine."""
 
 
 class Serving(NamedTuple):
@@ -53,11 +59,18 @@ def build(name: str) -> Path:
         return program
     BUILD.mkdir(exist_ok=True)
     fresh = BUILD / f"{name}.{os.getpid()}"  # so that nobody runs a program that is half written
-    done = subprocess.run([*COMPILE, "-o", fresh, source], capture_output=True, text=True, check=False)
+    libraries = [flag for header, flags in LIBRARIES.items() if _has_header(header) for flag in flags]
+    done = subprocess.run([*COMPILE, "-o", fresh, source, *libraries], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"cannot compile {source.name}:\n{done.stderr}")
     fresh.rename(program)
     return program
+
+
+def _has_header(header: str) -> bool:
+    including = f"#include <{header}>\n"
+    done = subprocess.run(["cc", "-E", "-x", "c", "-"], input=including, capture_output=True, text=True, check=False)
+    return done.returncode == 0
 
 
 @contextmanager
@@ -101,11 +114,13 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 @contextmanager
-def serving(command: Sequence[str]) -> Iterator[Serving]:
-    """Run a server that prints `PORT n` when it listens."""
+def serving(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Iterator[Serving]:
+    """Run a server that prints `PORT n` when it listens, with these variables in its environment."""
     raise_file_limit()
     with on_core(SERVER_CORE):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=_environment())
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, cwd=ROOT, env=_environment(variables or {})
+        )
     with process:
         try:
             yield Serving([_announced_port(process)], [process.pid])
@@ -144,10 +159,10 @@ def crosswire_nodes(count: int, *options: str) -> Iterator[Serving]:
         yield Serving([port for node in nodes for port in node.ports], [redis.pid, *(node.pids[0] for node in nodes)])
 
 
-def _environment() -> dict[str, str]:
+def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Return the environment of a server, in which this checkout is imported, not an installed package."""
     path = os.pathsep.join(filter(None, [str(ROOT / "src"), os.environ.get("PYTHONPATH")]))
-    return {**os.environ, "PYTHONPATH": path}
+    return {**os.environ, "PYTHONPATH": path, **variables}
 
 
 def _announced_port(process: subprocess.Popen[str]) -> int:

@@ -3,8 +3,8 @@
  * The clients are pairs: 2p sends to its partner 2p + 1, whose connection is on the next node. What arrives there
  * frees the next message of the pair. With --batch 1 those that one read frees leave in one write.
  */
-static const char LINE[] = "Sixty characters are what a line of chat has on average, so.";
 static Frame *lines; /* of each pair */
+static double *told_at; /* of each pair's messages under way, message k in place k % MAX_INFLIGHT */
 static int freed;    /* messages of the partner being served that have arrived in this read */
 static Client *partner;
 
@@ -16,8 +16,13 @@ static int node_of_pair(int number) {
     return (number / 2 % senders + number % 2) % ports.count;
 }
 
+static double *told_at_of(Client *c, uint32_t message) {
+    return &told_at[number_of(c) / 2 * MAX_INFLIGHT + (int)(message % MAX_INFLIGHT)];
+}
+
 static void send_line(Client *c) {
     Frame *line = &lines[number_of(c) / 2];
+    *told_at_of(c, c->received) = now;
     queue(line->bytes, line->size);
     sent++;
     c->received++; /* of a sender: what its partner is to receive */
@@ -26,13 +31,14 @@ static void send_line(Client *c) {
 
 /* Its first answer tells that its user can be reached from every node. */
 static void greet(Client *c) {
-    Frame hello = text_frame("{\"event\":\"hello\",\"callbackId\":\"1\"}");
+    static Frame hello;
+    if (!hello.size) hello = call_frame_of("hello", "{}", FIRST_ID);
     queue(hello.bytes, hello.size); /* the reader flushes to the client it has just opened */
     (void)c;
 }
 
 static void take_greeting(Client *c, const char *text, size_t size) {
-    if (!memmem(text, size, "\"callbackId\"", 12) || memmem(text, size, "\"error\":", 8))
+    if (!answered_id(c, text, size))
         fail("client %d was not greeted: %.*s", number_of(c), (int)size, text);
     received++;
 }
@@ -41,10 +47,11 @@ static void take_greeting(Client *c, const char *text, size_t size) {
 static void take_line(Client *c, const char *text, size_t size) {
     static size_t told_size;
     bool is_told = told_size ? size == told_size
-                             : memmem(text, size, "\"told\"", 6) && memmem(text, size, LINE, sizeof LINE - 1);
+                             : memmem(text, size, "\"told\"", 6) && memmem(text, size, the_text(), strlen(the_text()));
     if (!is_told || !(number_of(c) & 1))
         fail("client %d received something else than what it was told: %.*s", number_of(c), (int)size, text);
     told_size = size;
+    count_latency(*told_at_of(c, c->received));
     if (++c->received > sender_to(c)->received) fail("client %d was told more than was sent", number_of(c));
     received++;
     freed++;
@@ -70,9 +77,14 @@ static void check_lines(void) {
 
 static void start_lines(void) {
     int pairs = (int)opt.clients / 2;
-    if (!(lines = calloc((size_t)pairs, sizeof *lines))) fail("out of memory");
+    lines = calloc((size_t)pairs, sizeof *lines);
+    told_at = calloc((size_t)pairs * MAX_INFLIGHT, sizeof *told_at);
+    if (!lines || !told_at) fail("out of memory");
     for (int p = 0; p < pairs; p++) {
-        lines[p] = text_frame("{\"event\":\"%s\",\"payload\":{\"to\":\"%d\",\"text\":\"%s\"}}", opt.event, 2 * p + 1, LINE);
+        char *payload = formatted("{\"to\":\"%d\",\"text\":\"%s\"}", 2 * p + 1, the_text());
+        lines[p] = event_frame(opt.event, payload);
+        free(payload);
+        now = clock_seconds(CLOCK_MONOTONIC);
         for (int i = 0; i < (int)opt.inflight; i++) send_line(&clients[2 * p]);
         flush(&clients[2 * p]);
     }
@@ -93,11 +105,8 @@ static void tell(void) {
     on_message = take_line;
     on_read = tell_more;
     start_lines();
-    run_for(opt.warmup);
-    Reading a = take_reading();
-    run_for(opt.seconds);
-    Reading b = take_reading();
+    Measured m = measure();
     check_lines();
-    report(&a, &b, "messages", received_between(&a, &b));
-    printf(", \"inflight\": %d}\n", (int)opt.inflight);
+    report_measured(&m, "messages");
+    puts("}");
 }

@@ -43,6 +43,10 @@ ONE_PORT, UVICORN = "Crosswire and an application on its port", "uvicorn alone"
 ASGI, STARLETTE = "Crosswire as an ASGI application on uvicorn", "a Starlette room on uvicorn"
 
 
+TIMED_MODES = ("fanout", "room", "rooms", "calls", "tell", "http")
+"""Modes of the load generator that have a duration, rather than an amount of work."""
+
+
 @dataclass(frozen=True, slots=True)
 class Workload:
     """A workload, one row of the table.
@@ -83,7 +87,7 @@ class Workload:
     @property
     def is_timed(self) -> bool:
         """Whether the mode has a duration, rather than an amount of work."""
-        return self.mode in ("fanout", "room", "calls", "tell", "http")
+        return self.mode in TIMED_MODES
 
 
 # The figures in `original` are those of the design notes, measured by their author. There, a call cost the bare loop

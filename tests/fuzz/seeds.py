@@ -19,6 +19,7 @@ from crosswire.core.envelopes import (
     Batch,
     Beat,
     Claim,
+    ClientBatch,
     ClientMessage,
     Envelope,
     Event,
@@ -161,6 +162,8 @@ def bus_messages() -> Seeds:
     messages: dict[str, Envelope] = {
         "client message": ClientMessage(b'{"event":"told","payload":1}', ("2",), None, ("x",)),
         "client messagepack": ClientMessage(b"{}", (), b"\x80"),
+        "clients' batch": ClientBatch([ClientMessage(b'{"event":"a"}'), ClientMessage(b'{"event":"b"}', ("2",))]),
+        "clients' batch with a bad message": ClientBatch([ClientMessage(b'{"event":"a"}'), ClientMessage(b"{")]),
         "no json": ClientMessage(b"{", ("1",), b"\xc1"),
         "claim": Claim("0" * 16, 1, True),
         "event": Event("b", "echo", payload, "00-" + "1" * 32 + "-" + "2" * 16 + "-01"),

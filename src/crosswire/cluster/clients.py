@@ -100,6 +100,9 @@ class NoClients:
     def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         return 0
 
+    def deliver_all(self, target: Target, messages: list[EncodedMessage]) -> None:
+        pass
+
     def revoke(self, revocations: Collection[Revocation], *, late: bool) -> int:
         return 0
 

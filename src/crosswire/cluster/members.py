@@ -309,6 +309,7 @@ class Members:
             self._dialect,
             self._owns,
             self._history.announced,
+            batches=True,
         )
 
     def _check_silence(self, now: float) -> None:
@@ -522,3 +523,4 @@ class Members:
         self._port.use_paths(self._members.common_paths())
         self.want_msgpack = any(each.beat.msgpack for each in self._members)
         self.lack_history = any(each.beat.serves and each.beat.history is None for each in self._members)
+        self._port.joins = all(each.beat.batches for each in self._members)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar
 
-from crosswire.core.formats import Encode, Encoded, Format, Offer, Push
+from crosswire.core.formats import Encode, Encoded, EncodedMessage, Format, Offer, Push
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.core.skipped_messages import Droppable
@@ -142,6 +142,14 @@ class ConnectedClient(Generic[SocketT]):
         fanout = self._fanout
         fanout.flush()
         fanout.sent += 1
+        self.push(encoded)
+
+    def send_joined(self, messages: Collection[EncodedMessage]) -> None:
+        """Queue several messages at once, behind earlier messages to many clients."""
+        fanout, form = self._fanout, self.format
+        encoded = form.join([form.wrap(message) for message in messages])
+        fanout.flush()
+        fanout.sent += len(messages)
         self.push(encoded)
 
     def offer_encoded(self, encoded: Encoded, droppable: Droppable) -> None:

@@ -1,0 +1,1 @@
+"""A comparison of Crosswire with other servers: the same work, one load generator."""

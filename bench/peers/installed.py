@@ -1,0 +1,78 @@
+"""Where the peers' programs and packages are, once bench/peers/install.py has installed them."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from importlib.metadata import distributions
+from pathlib import Path
+
+from bench.native import BUILD, NotInstalled
+
+INSTALLED = BUILD / "peers"
+PACKAGES = INSTALLED / "node" / "node_modules"
+ORIGINAL = INSTALLED / "original" / "node_modules"
+"""Directory of the original's package, which is installed apart: a registry may lack it."""
+ENVIRONMENT = INSTALLED / "venv"
+ARCHITECTURES = {"x86_64": "x64", "aarch64": "aarch64"}
+"""Names that npm packages have for machines."""
+NPM_PACKAGES = (
+    "@oven/bun-linux-x64",
+    "@oven/bun-linux-aarch64",
+    "ws",
+    "socket.io",
+    "@socket.io/redis-adapter",
+    "websocket-cross-server-adapter",
+)
+PYTHON_PACKAGES = ("python-socketio", "channels", "channels_redis", "daphne")
+"""Packages whose versions are part of a result, beside those that Crosswire itself uses."""
+
+
+def node() -> str:
+    """Return the Node.js that the development tools bring along."""
+    return _existing(Path(sys.prefix) / "node" / "bin" / "node")
+
+
+def npm() -> list[str]:
+    """Return the command of the npm that comes with it."""
+    return [node(), _existing(Path(sys.prefix) / "node" / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js")]
+
+
+def bun() -> str:
+    """Return the program of Bun for this machine."""
+    architecture = ARCHITECTURES.get(platform.machine(), platform.machine())
+    return _existing(PACKAGES / "@oven" / f"bun-linux-{architecture}" / "bin" / "bun")
+
+
+def original() -> str:
+    """Return the directory of the original's package."""
+    return _existing(ORIGINAL / "websocket-cross-server-adapter")
+
+
+def python() -> str:
+    """Return the Python that has the peers' packages."""
+    return _existing(ENVIRONMENT / "bin" / "python")
+
+
+def node_environment() -> dict[str, str]:
+    """Return the environment in which Node.js finds the peers' packages, as in production."""
+    return {"NODE_ENV": "production", "NODE_PATH": f"{PACKAGES}:{ORIGINAL}"}
+
+
+def _existing(path: Path) -> str:
+    if not path.exists():
+        raise NotInstalled(f"{path.name} is not installed")
+    return str(path)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of the peers' packages that are installed."""
+    packages = [
+        (name, directory / name / "package.json") for directory in (PACKAGES, ORIGINAL) for name in NPM_PACKAGES
+    ]
+    python_packages = distributions(path=[str(path) for path in ENVIRONMENT.glob("lib/python*/site-packages")])
+    return {
+        **{name: json.loads(path.read_text())["version"] for name, path in packages if path.exists()},
+        **{each.name: each.version for each in python_packages if each.name in PYTHON_PACKAGES},
+    }

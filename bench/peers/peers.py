@@ -1,0 +1,144 @@
+"""Peers: the servers that are compared, each with the adapter that makes it do the works."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from dataclasses import dataclass
+from string import ascii_uppercase
+
+from bench.native import HERE, SERVER_CORE, Serving, build, on_core, serving
+from bench.peers.certificate import certificate
+from bench.peers.installed import bun, node, node_environment, original, python
+from bench.peers.works import (
+    ASK,
+    CALLS,
+    CONNECT,
+    DEFLATE,
+    FANOUT,
+    ROOM,
+    SAY_IN_ROOM,
+    SEVERAL_REDIS,
+    SPREAD,
+    TELL,
+    TLS,
+    Setup,
+)
+from crosswire.testing.redis_process import RedisProcess
+
+ADAPTERS = HERE / "peers" / "adapters"
+ALONE = frozenset({FANOUT, CALLS, CONNECT, ROOM})
+"""Abilities of a server without others of its kind."""
+SPREADING = ALONE | {SPREAD, TELL}
+"""Abilities of servers that share messages through Redis."""
+OPTIONS = frozenset({SAY_IN_ROOM, TLS, DEFLATE})
+"""Abilities of an adapter with rooms and the options --cert, --key and --compression."""
+JSON, SOCKET_IO = "json", "socket.io"
+"""Dialects of the load generator."""
+
+Start = Callable[[Setup], AbstractContextManager[Serving]]
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """Server that is compared with others.
+
+    Attributes:
+        name: short name, for the command line and JSON.
+        title: name for tables.
+        start: starts its servers, and their Redis.
+        dialect: dialect of the load generator that it speaks.
+        can: its abilities.
+    """
+
+    name: str
+    title: str
+    start: Start
+    dialect: str
+    can: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """Adapter that runs as a process: `PROGRAM --name A --redis URL`, and prints `PORT n` when it listens.
+
+    For a setup with TLS it gets `--cert FILE --key FILE`, for one with compression `--compression`.
+
+    Attributes:
+        command: returns the command and its first arguments; raises BenchError if it is not installed.
+        environment: returns what its environment has beside this process's.
+        always_redis: whether even one server needs a Redis.
+    """
+
+    command: Callable[[], Sequence[str]]
+    environment: Callable[[], Mapping[str, str]] = dict
+    always_redis: bool = False
+
+    @contextmanager
+    def start(self, setup: Setup) -> Iterator[Serving]:
+        """Run its servers, named A, B and so on, and their Redis, all on one core."""
+        command, environment = self.command(), self.environment()
+        with ExitStack() as processes:
+            with on_core(SERVER_CORE):
+                count = max(setup.redis, int(self.always_redis))
+                redis = [processes.enter_context(RedisProcess()) for _ in range(count)]
+            options = [argument for each in redis for argument in ("--redis", each.url)]
+            if setup.tls:
+                options += ["--cert", str(certificate().chain), "--key", str(certificate().key)]
+            if setup.compression:
+                options += ["--compression"]
+            nodes = [
+                processes.enter_context(serving([*command, "--name", name, *options], environment))
+                for name in ascii_uppercase[: setup.nodes]
+            ]
+            yield Serving(
+                [port for node in nodes for port in node.ports],
+                [*(pid for node in nodes for pid in node.pids), *(each.pid for each in redis)],
+            )
+
+
+def _native(_: Setup) -> AbstractContextManager[Serving]:
+    return serving([str(build("epoll_server"))])
+
+
+def _on_node(adapter: str) -> Start:
+    """Run an adapter on Node.js."""
+    return Program(lambda: [node(), str(ADAPTERS / adapter)], node_environment).start
+
+
+def _original_command() -> Sequence[str]:
+    original()  # raises if there is none
+    return [node(), str(ADAPTERS / "original.js")]
+
+
+def _on_python(module: str, *, always_redis: bool = False) -> Start:
+    """Run an adapter on the Python that has the peers' packages."""
+    return Program(lambda: [python(), "-m", f"bench.peers.adapters.{module}"], always_redis=always_redis).start
+
+
+PEERS = [
+    Peer(
+        "crosswire",
+        "Crosswire",
+        Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node"]).start,
+        JSON,
+        SPREADING | OPTIONS | {ASK, SEVERAL_REDIS},
+    ),
+    Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
+    Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE),
+    Peer(
+        "original",
+        "websocket-cross-server-adapter",
+        Program(_original_command, node_environment).start,
+        JSON,
+        SPREADING | {ASK},
+    ),
+    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | {ASK}),
+    Peer("python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING),
+    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE),
+    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE),
+    Peer("channels", "Django Channels on uvicorn", _on_python("channels_chat", always_redis=True), JSON, SPREADING),
+]
+"""Peers in the order of the table; Crosswire first."""

@@ -1,0 +1,302 @@
+"""Works that peers are compared at: what the load generator does, and what a peer has to be able to do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bench.workloads import TIMED_MODES
+
+FANOUT, CALLS, CONNECT, ROOM = "fanout", "calls", "connect", "room"
+TELL, ASK, SPREAD = "tell", "ask", "spread"
+"""Abilities: a message to a user of another node, a call answered by one, a fan-out over nodes."""
+SAY_IN_ROOM, TLS, DEFLATE, SEVERAL_REDIS = "say in room", "TLS", "permessage-deflate", "several Redis"
+"""Abilities: a message to a room, and what an option of the adapter switches on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Servers that a peer starts for a work.
+
+    Attributes:
+        nodes: servers, which share what is said if there are several.
+        redis: independent Redis processes that connect them.
+        tls: whether they listen with TLS.
+        compression: whether they grant permessage-deflate.
+    """
+
+    nodes: int = 1
+    redis: int = 0
+    tls: bool = False
+    compression: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PeerWork:
+    """Work of the load generator that peers are compared at.
+
+    Attributes:
+        id: short name, for targets and JSON.
+        title: description, for tables.
+        mode: mode of the load generator.
+        options: options of the load generator.
+        unit: what the figure counts, and of what: "µs for a delivery".
+        figure: name of the figure that peers are compared by.
+        needs: abilities without which a peer cannot do it.
+        setup: servers that a peer starts.
+        ports: number of the servers' ports that clients connect to, the first ones; None for all.
+        more_is_better: whether the peer with the largest figure is the best.
+    """
+
+    id: str
+    title: str
+    mode: str
+    options: Mapping[str, object]
+    unit: str
+    figure: str
+    needs: frozenset[str]
+    setup: Setup = field(default_factory=Setup)
+    ports: int | None = None
+    more_is_better: bool = False
+
+    def timed(self, seconds: float) -> dict[str, object]:
+        """Return the options of a run; it measures for so many seconds, if the mode has a duration."""
+        return {**self.options, **({"seconds": seconds, "warmup": seconds / 2} if self.mode in TIMED_MODES else {})}
+
+
+TWO_NODES = Setup(nodes=2, redis=1)
+SECURE = Setup(tls=True)
+COMPRESSED = Setup(compression=True)
+DELIVERY, ANSWER, MESSAGE = "µs for a delivery", "µs for an answer", "µs for a message"
+
+# One write a call or message, as from clients that have nothing to do with each other.
+WORKS = [
+    PeerWork(
+        "fanout-1000",
+        "fan-out to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "fanout-100",
+        "fan-out to 100 clients, 1 in flight",
+        "fanout",
+        {"clients": 100, "inflight": 1},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "calls-8",
+        "calls, 100 clients, 8 in flight each",
+        "calls",
+        {"clients": 100, "inflight": 8, "batch": 0},
+        ANSWER,
+        "cpu_us",
+        frozenset({CALLS}),
+    ),
+    PeerWork(
+        "calls-1",
+        "calls, 100 clients, 1 in flight each",
+        "calls",
+        {"clients": 100, "inflight": 1, "batch": 0},
+        ANSWER,
+        "cpu_us",
+        frozenset({CALLS}),
+    ),
+    PeerWork(
+        "connects",
+        "connect 9,000 clients",
+        "connect",
+        {"clients": 9000},
+        "connections a second",
+        "per_second",
+        frozenset({CONNECT}),
+        more_is_better=True,
+    ),
+    PeerWork(
+        "idle",
+        "memory of an idle connection in a room",
+        "idle",
+        {"clients": 2000},
+        "bytes for a connection",
+        "bytes_per_client",
+        frozenset({ROOM}),
+    ),
+    PeerWork(
+        "nodes-tell",
+        "two nodes and Redis: user to user, 100 pairs, 4 in flight each",
+        "tell",
+        {"each": 100, "senders": 1, "inflight": 4, "batch": 0},
+        MESSAGE,
+        "cpu_us",
+        frozenset({TELL}),
+        TWO_NODES,
+    ),
+    PeerWork(
+        "nodes-ask",
+        "two nodes and Redis: a client's call answered by another node, 100 clients, 4 in flight each",
+        "calls",
+        {"clients": 100, "inflight": 4, "batch": 0, "event": "ask", "payload": "[1,2,3]"},
+        ANSWER,
+        "cpu_us",
+        frozenset({ASK}),
+        TWO_NODES,
+        ports=1,
+    ),
+    PeerWork(
+        "nodes-fanout",
+        "two nodes and Redis: fan-out to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"each": 500, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({SPREAD}),
+        TWO_NODES,
+    ),
+    PeerWork(
+        "fanout-10",
+        "fan-out to 10 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 10, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "fanout-10000",
+        "fan-out to 10,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 10_000, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "fanout-64b",
+        "fan-out of 64 bytes to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8, "size": 64},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "fanout-4k",
+        "fan-out of 4 KiB to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8, "size": 4096},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "deflate-4k",
+        "permessage-deflate: fan-out of 4 KiB to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8, "size": 4096, "extensions": "permessage-deflate", "compressed": 1},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT, DEFLATE}),
+        COMPRESSED,
+    ),
+    PeerWork(
+        "rooms-64",
+        "10,000 clients in rooms of 10, 64 rooms with a message in flight",
+        "rooms",
+        {"clients": 10_000, "members": 10, "inflight": 64},
+        DELIVERY,
+        "cpu_us",
+        frozenset({ROOM, SAY_IN_ROOM}),
+    ),
+    PeerWork(
+        "rooms-all",
+        "10,000 clients in rooms of 10, each of the 1,000 rooms with a message in flight",
+        "rooms",
+        {"clients": 10_000, "members": 10, "inflight": 1000},
+        DELIVERY,
+        "cpu_us",
+        frozenset({ROOM, SAY_IN_ROOM}),
+    ),
+    PeerWork(
+        "tls-fanout",
+        "TLS: fan-out to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8, "tls": 1},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT, TLS}),
+        SECURE,
+    ),
+    PeerWork(
+        "tls-calls",
+        "TLS: calls, 100 clients, 8 in flight each",
+        "calls",
+        {"clients": 100, "inflight": 8, "batch": 0, "tls": 1},
+        ANSWER,
+        "cpu_us",
+        frozenset({CALLS, TLS}),
+        SECURE,
+    ),
+    PeerWork(
+        "tls-connects",
+        "TLS: connect 2,000 clients",
+        "connect",
+        {"clients": 2000, "tls": 1},
+        "connections a second",
+        "per_second",
+        frozenset({CONNECT, TLS}),
+        SECURE,
+        more_is_better=True,
+    ),
+    *(
+        PeerWork(
+            f"nodes-{count}-fanout",
+            f"{count} nodes and Redis: fan-out to 500 clients of each, 8 messages in flight",
+            "fanout",
+            {"each": 500, "inflight": 8},
+            DELIVERY,
+            "cpu_us",
+            frozenset({SPREAD}),
+            Setup(nodes=count, redis=1),
+        )
+        for count in (4, 8)
+    ),
+    *(
+        PeerWork(
+            f"nodes-{count}-tell",
+            f"{count} nodes and Redis: user to user, 100 clients of each, 4 in flight for each pair",
+            "tell",
+            {"each": 100, "inflight": 4, "batch": 0},
+            MESSAGE,
+            "cpu_us",
+            frozenset({TELL}),
+            Setup(nodes=count, redis=1),
+        )
+        for count in (4, 8)
+    ),
+    PeerWork(
+        "redis-2-fanout",
+        "two nodes and two Redis: fan-out to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"each": 500, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({SPREAD, SEVERAL_REDIS}),
+        Setup(nodes=2, redis=2),
+    ),
+    PeerWork(
+        "redis-2-tell",
+        "two nodes and two Redis: user to user, 100 pairs, 4 in flight each",
+        "tell",
+        {"each": 100, "senders": 1, "inflight": 4, "batch": 0},
+        MESSAGE,
+        "cpu_us",
+        frozenset({TELL, SEVERAL_REDIS}),
+        Setup(nodes=2, redis=2),
+    ),
+]
+"""Works in the order of the table."""
