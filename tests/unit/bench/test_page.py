@@ -60,8 +60,8 @@ def test_a_row_has_the_median_of_the_runs_with_the_least_and_the_most(tmp_path: 
 def test_works_that_were_not_run_are_not_on_the_page(tmp_path: Path) -> None:
     text = page(saved(tmp_path, "one.json", result("calls-1", "crosswire", 5)))
     assert [line for line in text.splitlines() if line.startswith("#")] == [
-        "## Targets",
         "# Benchmarks",
+        "## Targets",
         "## Calls",
         "### calls, 100 clients, 1 in flight each (µs for an answer)",
         "## Machine and versions",
