@@ -50,7 +50,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one short run of each, and fewer nodes in one process")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     arguments = parser.parse_args()
-    effort = Effort(0.5, 1, (50, 100)) if arguments.quick else Effort(1.0, RUNS, (100, 200))
+    effort = Effort(0.5, 1, (50, 100)) if arguments.quick else Effort(0.8, RUNS, (100, 200))
     programs = redis_programs()
     redis = {version_of(program): measure_redis(program, effort.seconds / 4) for program in programs}
     beats = [measure_beats(effort.beating[0], 4, often=True), *(measure_beats(count, 4) for count in effort.beating)]

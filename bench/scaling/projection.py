@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import ceil
 from typing import NamedTuple
 
@@ -18,8 +17,7 @@ FULL = 0.7
 """Share of a core that a node or a Redis should use at most, so that peaks find room."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """A cluster and what its clients do.
 
     Attributes:
