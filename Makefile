@@ -68,7 +68,7 @@ bench-peers: $(DEV) ## Measure it beside Bun, Socket.IO, Channels and others, wh
 	@$(RUN) -m bench.peers.install
 	@$(RUN) -m bench.peers --write docs/benchmarks.md $(ARGS)
 
-bench-scaling: $(DEV) ## Fit the model of docs/scaling.md to small runs, and compare it with runs of 2, 4 and 8 nodes (ARGS="--quick")
+bench-scaling: $(DEV) ## Fit the model of what a cluster costs to small runs, and compare it with runs of 2, 4 and 8 nodes (ARGS="--quick")
 	@$(RUN) -m bench.scaling $(ARGS)
 
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
