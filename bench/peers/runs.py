@@ -11,6 +11,10 @@ from bench.peers.works import PeerWork
 from bench.workloads import Figures
 
 
+DEADLINE = 300.0
+"""Seconds after which a run fails: some need a minute to connect ten thousand clients on a busy machine."""
+
+
 @dataclass(slots=True)
 class Result:
     """Figures of the runs of one peer at one work, and what went wrong in those that failed.
@@ -68,4 +72,4 @@ def run_once(work: PeerWork, peer: Peer, seconds: float) -> Figures:
     """Measure one peer once, newly started, so that no run inherits the memory of another."""
     with peer.start(work.setup) as serving:
         reached = Serving(serving.ports[: work.ports], serving.pids)
-        return run_loadgen(work.mode, reached, dialect=peer.dialect, **work.timed(seconds))
+        return run_loadgen(work.mode, reached, dialect=peer.dialect, deadline=DEADLINE, **work.timed(seconds))

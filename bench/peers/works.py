@@ -109,9 +109,9 @@ WORKS = [
     ),
     PeerWork(
         "connects",
-        "connect 9,000 clients",
+        "connect 5,000 clients",
         "connect",
-        {"clients": 9000},
+        {"clients": 5000},
         "connections a second",
         "per_second",
         frozenset({CONNECT}),

@@ -7,7 +7,6 @@ prints `PORT n` when it listens and stops on SIGTERM.
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,15 +14,15 @@ from urllib.parse import parse_qs
 import django
 from django.conf import settings
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--name", required=True)
-parser.add_argument("--redis", required=True, metavar="URL")
-arguments = parser.parse_args()
+from bench.peers.adapters.command_line import options
+from bench.servers.uvicorn_server import serve
+
+chosen = options()
 settings.configure(
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [arguments.redis]},
+            "CONFIG": {"hosts": [chosen.redis]},
         }
     },
     INSTALLED_APPS=["channels"],
@@ -33,8 +32,6 @@ django.setup()
 # These need the settings. They are installed for the comparison alone.
 from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402  # pyright: ignore[reportMissingModuleSource]
 from channels.routing import ProtocolTypeRouter  # noqa: E402  # pyright: ignore[reportMissingModuleSource]
-
-from bench.servers.uvicorn_server import serve  # noqa: E402
 
 REPLY = {"msg": "I am a reply to your say event"}
 
@@ -71,6 +68,9 @@ class Chat(AsyncWebsocketConsumer):  # type: ignore[misc]
         match event:
             case "publish":
                 await self.tell_group("everyone", {"event": "news", "payload": payload})
+            case "publish_room":
+                news = {"event": "news", "payload": {"text": payload["text"]}}
+                await self.tell_group(f"chat.{payload['room_id']}", news)
             case "say":
                 return REPLY
             case "join":
@@ -90,4 +90,4 @@ class Chat(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    serve(ProtocolTypeRouter({"websocket": Chat.as_asgi()}))
+    serve(ProtocolTypeRouter({"websocket": Chat.as_asgi()}), cert=chosen.cert, key=chosen.key)

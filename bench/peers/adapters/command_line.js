@@ -1,16 +1,35 @@
 'use strict';
-// What every adapter on Node.js is told: `--name A [--redis URL]...`; and how it tells its port and ends.
+// What every adapter on Node.js is told: `--name A [--redis URL]... [--cert FILE --key FILE] [--compression]`;
+// and how it makes its HTTP server, tells its port, and ends.
 
+const { readFileSync } = require('node:fs');
+const http = require('node:http');
+const https = require('node:https');
 const { parseArgs } = require('node:util');
 
 const { values } = parseArgs({
-  options: { name: { type: 'string' }, redis: { type: 'string', multiple: true, default: [] } },
+  options: {
+    name: { type: 'string' },
+    redis: { type: 'string', multiple: true, default: [] },
+    cert: { type: 'string' },
+    key: { type: 'string' },
+    compression: { type: 'boolean', default: false },
+  },
 });
+
+function createServer() {
+  if (!values.cert) return http.createServer();
+  return https.createServer({ cert: readFileSync(values.cert), key: readFileSync(values.key) });
+}
 
 function announce(port) {
   console.log(`PORT ${port}`);
 }
 
+function listen(server) {
+  server.listen(0, '127.0.0.1', () => announce(server.address().port));
+}
+
 process.on('SIGTERM', () => process.exit(0));
 
-module.exports = { name: values.name, redis: values.redis, announce };
+module.exports = { ...values, createServer, announce, listen };

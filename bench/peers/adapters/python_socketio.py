@@ -6,23 +6,20 @@ and stops on SIGTERM.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 from urllib.parse import parse_qs
 
 import socketio  # pyright: ignore[reportMissingImports]  # installed for the comparison alone
 
+from bench.peers.adapters.command_line import options
 from bench.servers.uvicorn_server import serve
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--name", required=True)
-parser.add_argument("--redis", metavar="URL")
-arguments = parser.parse_args()
+chosen = options()
 MAX_REDIS_CONNECTIONS = 1000
 """Connections of its pool: every message that is being published holds one, and without one it is lost."""
 REPLY = {"msg": "I am a reply to your say event"}
-options = {"max_connections": MAX_REDIS_CONNECTIONS}
-manager = socketio.AsyncRedisManager(arguments.redis, redis_options=options) if arguments.redis else None
+pool = {"max_connections": MAX_REDIS_CONNECTIONS}
+manager = socketio.AsyncRedisManager(chosen.redis, redis_options=pool) if chosen.redis else None
 server = socketio.AsyncServer(async_mode="asgi", transports=["websocket"], client_manager=manager)
 
 
@@ -40,6 +37,12 @@ async def connect(sid: str, environ: dict[str, Any], auth: object) -> bool:
 async def publish(sid: str, data: dict[str, str]) -> None:
     """Broadcast a client's message to everyone."""
     await server.emit("news", data)
+
+
+@server.event
+async def publish_room(sid: str, data: dict[str, str]) -> None:
+    """Send a client's message to a room."""
+    await server.emit("news", {"text": data["text"]}, room=f"chat/{data['room_id']}")
 
 
 @server.event
@@ -68,4 +71,4 @@ async def tell(sid: str, line: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    serve(socketio.ASGIApp(server))
+    serve(socketio.ASGIApp(server), cert=chosen.cert, key=chosen.key)

@@ -1,6 +1,7 @@
 """Starlette on uvicorn, with a room as one writes it there: a set of WebSockets, and a loop over it.
 
-Each message is encoded once. It prints `PORT n` when it listens and stops on SIGTERM.
+Each message is encoded once. uvicorn grants permessage-deflate to whoever offers it. It prints `PORT n` when it listens
+and stops on SIGTERM.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from bench.peers.adapters.command_line import options
 from bench.servers.uvicorn_server import serve
 
 REPLY = {"msg": "I am a reply to your say event"}
@@ -20,9 +22,10 @@ everyone: set[WebSocket] = set()
 rooms: defaultdict[str, set[WebSocket]] = defaultdict(set)
 
 
-async def broadcast(text: str) -> None:
-    """Send a text to everyone."""
-    for websocket in list(everyone):
+async def send_news(websockets: set[WebSocket], payload: Any) -> None:
+    """Send the news to some clients."""
+    text = json.dumps({"event": "news", "payload": payload})
+    for websocket in list(websockets):
         await websocket.send_text(text)
 
 
@@ -31,10 +34,13 @@ async def take(websocket: WebSocket, message: dict[str, Any]) -> None:
     answer: Any = None
     match message["event"]:
         case "publish":
-            await broadcast(json.dumps({"event": "news", "payload": message["payload"]}))
+            await send_news(everyone, message["payload"])
+        case "publish_room":
+            await send_news(rooms[message["payload"]["room_id"]], {"text": message["payload"]["text"]})
         case "say":
             answer = REPLY
         case "join":
+            websocket.state.rooms.append(message["payload"]["room_id"])
             rooms[message["payload"]["room_id"]].add(websocket)
             answer = {"ok": True}
     if "callbackId" in message:
@@ -47,6 +53,7 @@ async def chat(websocket: WebSocket) -> None:
         await websocket.close(4011)
         return
     await websocket.accept()
+    websocket.state.rooms = []
     everyone.add(websocket)
     try:
         while True:
@@ -55,9 +62,10 @@ async def chat(websocket: WebSocket) -> None:
         pass
     finally:
         everyone.discard(websocket)
-        for members in rooms.values():
-            members.discard(websocket)
+        for room in websocket.state.rooms:
+            rooms[room].discard(websocket)
 
 
 if __name__ == "__main__":
-    serve(Starlette(routes=[WebSocketRoute("/", chat)]))
+    chosen = options()
+    serve(Starlette(routes=[WebSocketRoute("/", chat)]), cert=chosen.cert, key=chosen.key)

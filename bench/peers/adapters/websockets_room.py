@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import ssl
 from collections import defaultdict
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,11 +16,19 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
+from bench.peers.adapters.command_line import options
+
 BACKLOG = 2048
 """Connections that wait to be accepted, as with the other servers."""
 REPLY = {"msg": "I am a reply to your say event"}
 everyone: set[ServerConnection] = set()
 rooms: defaultdict[str, set[ServerConnection]] = defaultdict(set)
+joined: defaultdict[ServerConnection, list[str]] = defaultdict(list)
+
+
+def send_news(connections: set[ServerConnection], payload: Any) -> None:
+    """Send the news to some clients."""
+    broadcast(connections, json.dumps({"event": "news", "payload": payload}))
 
 
 async def take(connection: ServerConnection, message: dict[str, Any]) -> None:
@@ -27,10 +36,13 @@ async def take(connection: ServerConnection, message: dict[str, Any]) -> None:
     answer: Any = None
     match message["event"]:
         case "publish":
-            broadcast(everyone, json.dumps({"event": "news", "payload": message["payload"]}))
+            send_news(everyone, message["payload"])
+        case "publish_room":
+            send_news(rooms[message["payload"]["room_id"]], {"text": message["payload"]["text"]})
         case "say":
             answer = REPLY
         case "join":
+            joined[connection].append(message["payload"]["room_id"])
             rooms[message["payload"]["room_id"]].add(connection)
             answer = {"ok": True}
     if "callbackId" in message:
@@ -49,15 +61,25 @@ async def chat(connection: ServerConnection) -> None:
             await take(connection, json.loads(text))
     finally:
         everyone.discard(connection)
-        for members in rooms.values():
-            members.discard(connection)
+        for room in joined.pop(connection, []):
+            rooms[room].discard(connection)
+
+
+def tls(cert: str, key: str | None) -> ssl.SSLContext:
+    """Return the context of a server with this certificate."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(cert, key)
+    return context
 
 
 async def main() -> None:
     """Run until SIGTERM."""
+    chosen = options()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with serve(chat, "127.0.0.1", 0, compression=None, backlog=BACKLOG) as server:
+    secured = tls(chosen.cert, chosen.key) if chosen.cert else None
+    compression = "deflate" if chosen.compression else None
+    async with serve(chat, "127.0.0.1", 0, compression=compression, backlog=BACKLOG, ssl=secured) as server:
         (listening,) = server.sockets
         print(f"PORT {listening.getsockname()[1]}", flush=True)
         await stopped.wait()

@@ -3,28 +3,38 @@
 // installed beside it, as it recommends.
 
 const { WebSocket, WebSocketServer } = require('ws');
-const { announce } = require('./command_line.js');
+const { compression, createServer, listen } = require('./command_line.js');
 
 const REPLY = { msg: 'I am a reply to your say event' };
 const rooms = new Map();
 
+function sendNews(clients, payload) {
+  const message = JSON.stringify({ event: 'news', payload });
+  for (const client of clients) if (client.readyState === WebSocket.OPEN) client.send(message);
+}
+
 const handlers = {
   publish(socket, payload) {
-    const text = JSON.stringify({ event: 'news', payload });
-    for (const client of server.clients) if (client.readyState === WebSocket.OPEN) client.send(text);
+    sendNews(server.clients, payload);
+  },
+  publish_room(socket, { room_id, text }) {
+    sendNews(rooms.get(room_id) ?? [], { text });
   },
   say: () => REPLY,
   join(socket, payload) {
     if (!rooms.has(payload.room_id)) rooms.set(payload.room_id, new Set());
     rooms.get(payload.room_id).add(socket);
+    socket.rooms.push(payload.room_id);
     return { ok: true };
   },
 };
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0 }, () => announce(server.address().port));
+const http = createServer();
+const server = new WebSocketServer({ server: http, perMessageDeflate: compression });
 
 server.on('connection', (socket, request) => {
   socket.user = new URLSearchParams(request.url.slice(request.url.indexOf('?'))).get('id');
+  socket.rooms = [];
   socket.on('error', console.error);
   socket.on('message', (text) => {
     const { event, payload, callbackId } = JSON.parse(text);
@@ -32,6 +42,8 @@ server.on('connection', (socket, request) => {
     if (callbackId !== undefined) socket.send(JSON.stringify({ payload: answer, callbackId }));
   });
   socket.on('close', () => {
-    for (const members of rooms.values()) members.delete(socket);
+    for (const id of socket.rooms) rooms.get(id).delete(socket);
   });
 });
+
+listen(http);

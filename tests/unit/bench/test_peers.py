@@ -162,7 +162,14 @@ def test_the_load_generator_is_told_the_dialect_and_the_ports_of_the_work(monkey
     monkeypatch.setattr(runs, "run_loadgen", run_loadgen)
     ask = PeerWork("ask", "ask", "calls", {}, "µs", "cpu_us", frozenset(), Setup(nodes=2), ports=1)
     runs.run_once(ask, peer("a"), 2.0)
-    assert said == {"mode": "calls", "ports": [1], "dialect": "json", "seconds": 2.0, "warmup": 1.0}
+    assert said == {
+        "mode": "calls",
+        "ports": [1],
+        "dialect": "json",
+        "deadline": runs.DEADLINE,
+        "seconds": 2.0,
+        "warmup": 1.0,
+    }
 
 
 def test_the_report_has_a_table_for_each_work_and_says_who_cannot() -> None:
