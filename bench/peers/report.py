@@ -94,8 +94,9 @@ def targets(reached: Iterable[Outcome]) -> Iterator[str]:
     yield "|---|---:|---:|---|"
     for outcome in reached:
         against = f", beside {outcome.target.peer}" if outcome.target.peer else ""
-        verdict = "met" if outcome.is_met else "missed"
-        yield f"| {outcome.title}{against} | {outcome.target.bound:g} | {short(outcome.measured)} | {verdict} |"
+        bound = f"{'at least' if outcome.work.more_is_better else 'at most'} {outcome.target.bound:g}"
+        measured = "—" if outcome.measured is None else short(outcome.measured)
+        yield f"| {outcome.work.title}{against} | {bound} | {measured} | {outcome.verdict} |"
 
 
 def short(value: float) -> str:

@@ -9,7 +9,7 @@ from typing import cast
 from crosswire.runtime import environment
 from crosswire.transport.gentle_close import close_gently
 from crosswire.transport.http_head import RequestHead
-from crosswire.transport.http_response import encode_response
+from crosswire.transport.http_response import encode_response, encode_upgrade
 from crosswire.transport.http_rules import BadRequestHead
 from crosswire.transport.interface import (
     Accepted,
@@ -22,7 +22,6 @@ from crosswire.transport.interface import (
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.picows_connection import PicowsConnection
-from crosswire.transport.picows_parser import make_parser
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
@@ -216,17 +215,17 @@ class HandshakeProtocol(asyncio.Protocol):
             close_gently(self._transport)
 
     def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
-        """Hand the connection to picows, with a request of its own that has only what picows reads."""
+        """Answer the request, and hand the connection to picows."""
         self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
         context, transport = self._context, self._transport
         rate = ReadRate.of(context.limits, connection.held_back)
-        reader = PicowsReader(transport, context.read_turns, context.grown_buffers, rate)
+        reader = PicowsReader(transport, connection, context.parsers, context.read_turns, context.grown_buffers, rate)
         transport.set_protocol(_DETACHED)
         transport.set_protocol(reader)
-        key = head.headers["sec-websocket-key"].strip().encode("latin-1")
-        gate = PicowsTransport(transport, reader)
-        reader.start(make_parser(connection, gate, context.limits.max_message, accepted, key), head.rest)
+        answer = encode_upgrade(accepted, head.headers["sec-websocket-key"].strip())
+        connection.open(PicowsTransport(transport, reader, connection), answer)
+        reader.start(head.rest)
 
     def _forget_head(self) -> None:
         if self._head is not None:
