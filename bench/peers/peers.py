@@ -137,11 +137,7 @@ PEERS = [
     ),
     Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | OPTIONS | {ASK}),
     Peer(
-        "python-socketio",
-        "python-socketio on uvicorn",
-        _on_python("python_socketio"),
-        SOCKET_IO,
-        SPREADING | OPTIONS,
+        "python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING | OPTIONS
     ),
     Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE | OPTIONS),
     Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE | OPTIONS),
@@ -150,7 +146,7 @@ PEERS = [
         "Django Channels on uvicorn",
         _on_python("channels_chat", always_redis=True),
         JSON,
-        SPREADING | OPTIONS,
+        SPREADING | OPTIONS | {SEVERAL_REDIS},
     ),
 ]
 """Peers in the order of the table; Crosswire first."""

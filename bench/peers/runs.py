@@ -10,7 +10,6 @@ from bench.peers.peers import Peer
 from bench.peers.works import PeerWork
 from bench.workloads import Figures
 
-
 DEADLINE = 300.0
 """Seconds after which a run fails: some need a minute to connect ten thousand clients on a busy machine."""
 

@@ -13,10 +13,8 @@ import uvicorn
 from bench.servers.plain_application import application
 
 
-def serve(
-    served: Any, lifespan: Literal["on", "off"] = "off", *, cert: str | None = None, key: str | None = None
-) -> None:
-    """Serve an ASGI application until SIGTERM, with TLS or without; its WebSockets as uvicorn does by default."""
+def serve(served: Any, lifespan: Literal["on", "off"] = "off", cert: str | None = None, key: str | None = None) -> None:
+    """Serve an ASGI application until SIGTERM, its WebSockets as uvicorn does by default; with a certificate by TLS."""
     listening = socket.create_server(("127.0.0.1", 0), backlog=2048)
     config = uvicorn.Config(
         served,

@@ -14,15 +14,14 @@ from urllib.parse import parse_qs
 import django
 from django.conf import settings
 
-from bench.peers.adapters.command_line import options
-from bench.servers.uvicorn_server import serve
+from bench.peers.adapters import options
 
-chosen = options()
+arguments = options.parse(__doc__)
 settings.configure(
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [chosen.redis]},
+            "CONFIG": {"hosts": arguments.redis},
         }
     },
     INSTALLED_APPS=["channels"],
@@ -32,6 +31,8 @@ django.setup()
 # These need the settings. They are installed for the comparison alone.
 from channels.generic.websocket import AsyncWebsocketConsumer  # noqa: E402  # pyright: ignore[reportMissingModuleSource]
 from channels.routing import ProtocolTypeRouter  # noqa: E402  # pyright: ignore[reportMissingModuleSource]
+
+from bench.servers.uvicorn_server import serve  # noqa: E402
 
 REPLY = {"msg": "I am a reply to your say event"}
 
@@ -69,8 +70,9 @@ class Chat(AsyncWebsocketConsumer):  # type: ignore[misc]
             case "publish":
                 await self.tell_group("everyone", {"event": "news", "payload": payload})
             case "publish_room":
-                news = {"event": "news", "payload": {"text": payload["text"]}}
-                await self.tell_group(f"chat.{payload['room_id']}", news)
+                await self.tell_group(
+                    f"chat.{payload['room_id']}", {"event": "news", "payload": {"text": payload["text"]}}
+                )
             case "say":
                 return REPLY
             case "join":
@@ -90,4 +92,4 @@ class Chat(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    serve(ProtocolTypeRouter({"websocket": Chat.as_asgi()}), cert=chosen.cert, key=chosen.key)
+    serve(ProtocolTypeRouter({"websocket": Chat.as_asgi()}), cert=arguments.cert, key=arguments.key)

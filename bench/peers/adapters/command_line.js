@@ -1,6 +1,6 @@
 'use strict';
-// What every adapter on Node.js is told: `--name A [--redis URL]... [--cert FILE --key FILE] [--compression]`;
-// and how it makes its HTTP server, tells its port, and ends.
+// What every adapter on Node.js is told: `--name A [--redis URL]... [--cert FILE --key FILE] [--compression]`; and how it
+// tells its port and ends.
 
 const { readFileSync } = require('node:fs');
 const http = require('node:http');
@@ -26,10 +26,7 @@ function announce(port) {
   console.log(`PORT ${port}`);
 }
 
-function listen(server) {
-  server.listen(0, '127.0.0.1', () => announce(server.address().port));
-}
-
 process.on('SIGTERM', () => process.exit(0));
 
-module.exports = { ...values, createServer, announce, listen };
+const { name, redis, compression } = values;
+module.exports = { name, redis, compression, createServer, announce };

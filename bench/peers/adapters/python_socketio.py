@@ -1,7 +1,6 @@
 """python-socketio on uvicorn: WebSockets only. Several servers share one Redis through its AsyncRedisManager.
 
-Run it as `python -m bench.peers.adapters.python_socketio --name A [--redis URL]`. It prints `PORT n` when it listens
-and stops on SIGTERM.
+It prints `PORT n` when it listens and stops on SIGTERM.
 """
 
 from __future__ import annotations
@@ -11,15 +10,15 @@ from urllib.parse import parse_qs
 
 import socketio  # pyright: ignore[reportMissingImports]  # installed for the comparison alone
 
-from bench.peers.adapters.command_line import options
+from bench.peers.adapters import options
 from bench.servers.uvicorn_server import serve
 
-chosen = options()
+arguments = options.parse(__doc__)
 MAX_REDIS_CONNECTIONS = 1000
 """Connections of its pool: every message that is being published holds one, and without one it is lost."""
 REPLY = {"msg": "I am a reply to your say event"}
 pool = {"max_connections": MAX_REDIS_CONNECTIONS}
-manager = socketio.AsyncRedisManager(chosen.redis, redis_options=pool) if chosen.redis else None
+manager = socketio.AsyncRedisManager(arguments.redis[0], redis_options=pool) if arguments.redis else None
 server = socketio.AsyncServer(async_mode="asgi", transports=["websocket"], client_manager=manager)
 
 
@@ -40,9 +39,9 @@ async def publish(sid: str, data: dict[str, str]) -> None:
 
 
 @server.event
-async def publish_room(sid: str, data: dict[str, str]) -> None:
+async def publish_room(sid: str, line: dict[str, str]) -> None:
     """Send a client's message to a room."""
-    await server.emit("news", {"text": data["text"]}, room=f"chat/{data['room_id']}")
+    await server.emit("news", {"text": line["text"]}, room=f"chat/{line['room_id']}")
 
 
 @server.event
@@ -71,4 +70,4 @@ async def tell(sid: str, line: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    serve(socketio.ASGIApp(server), cert=chosen.cert, key=chosen.key)
+    serve(socketio.ASGIApp(server), cert=arguments.cert, key=arguments.key)

@@ -5,17 +5,17 @@
 const { createAdapter } = require('@socket.io/redis-adapter');
 const { createClient } = require('redis');
 const { Server } = require('socket.io');
-const { compression, createServer, listen, redis } = require('./command_line.js');
+const { announce, compression, createServer, redis } = require('./command_line.js');
 
 const REPLY = { msg: 'I am a reply to your say event' };
-const http = createServer();
-const io = new Server(http, { transports: ['websocket'], serveClient: false, perMessageDeflate: compression });
+const listener = createServer();
+const io = new Server(listener, { transports: ['websocket'], serveClient: false, perMessageDeflate: compression });
 
 io.on('connection', (socket) => {
   socket.join(`user/${socket.handshake.query.id}`);
   socket.conn.request = null;
   socket.on('publish', (data) => io.emit('news', data));
-  socket.on('publish_room', ({ room_id, text }) => io.to(`chat/${room_id}`).emit('news', { text }));
+  socket.on('publish_room', (line) => io.to(`chat/${line.room_id}`).emit('news', { text: line.text }));
   socket.on('say', (data, answer) => answer(REPLY));
   socket.on('join', (data, answer) => {
     socket.join(`chat/${data.room_id}`);
@@ -37,7 +37,7 @@ async function start() {
     await Promise.all([publisher.connect(), subscriber.connect()]);
     io.adapter(createAdapter(publisher, subscriber));
   }
-  listen(http);
+  listener.listen(0, '127.0.0.1', () => announce(listener.address().port));
 }
 
 start();

@@ -1,7 +1,6 @@
 """Starlette on uvicorn, with a room as one writes it there: a set of WebSockets, and a loop over it.
 
-Each message is encoded once. uvicorn grants permessage-deflate to whoever offers it. It prints `PORT n` when it listens
-and stops on SIGTERM.
+Each message is encoded once. It prints `PORT n` when it listens and stops on SIGTERM.
 """
 
 from __future__ import annotations
@@ -14,18 +13,19 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bench.peers.adapters.command_line import options
+from bench.peers.adapters import options
 from bench.servers.uvicorn_server import serve
 
+arguments = options.parse(__doc__)
 REPLY = {"msg": "I am a reply to your say event"}
 everyone: set[WebSocket] = set()
 rooms: defaultdict[str, set[WebSocket]] = defaultdict(set)
 
 
-async def send_news(websockets: set[WebSocket], payload: Any) -> None:
-    """Send the news to some clients."""
+async def broadcast(recipients: set[WebSocket], payload: dict[str, str]) -> None:
+    """Send news to a set of clients."""
     text = json.dumps({"event": "news", "payload": payload})
-    for websocket in list(websockets):
+    for websocket in list(recipients):
         await websocket.send_text(text)
 
 
@@ -34,9 +34,9 @@ async def take(websocket: WebSocket, message: dict[str, Any]) -> None:
     answer: Any = None
     match message["event"]:
         case "publish":
-            await send_news(everyone, message["payload"])
+            await broadcast(everyone, message["payload"])
         case "publish_room":
-            await send_news(rooms[message["payload"]["room_id"]], {"text": message["payload"]["text"]})
+            await broadcast(rooms[message["payload"]["room_id"]], {"text": message["payload"]["text"]})
         case "say":
             answer = REPLY
         case "join":
@@ -67,5 +67,4 @@ async def chat(websocket: WebSocket) -> None:
 
 
 if __name__ == "__main__":
-    chosen = options()
-    serve(Starlette(routes=[WebSocketRoute("/", chat)]), cert=chosen.cert, key=chosen.key)
+    serve(Starlette(routes=[WebSocketRoute("/", chat)]), cert=arguments.cert, key=arguments.key)

@@ -16,8 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
-from bench.peers.adapters.command_line import options
+from bench.peers.adapters import options
 
+arguments = options.parse(__doc__)
 BACKLOG = 2048
 """Connections that wait to be accepted, as with the other servers."""
 REPLY = {"msg": "I am a reply to your say event"}
@@ -26,19 +27,15 @@ rooms: defaultdict[str, set[ServerConnection]] = defaultdict(set)
 joined: defaultdict[ServerConnection, list[str]] = defaultdict(list)
 
 
-def send_news(connections: set[ServerConnection], payload: Any) -> None:
-    """Send the news to some clients."""
-    broadcast(connections, json.dumps({"event": "news", "payload": payload}))
-
-
 async def take(connection: ServerConnection, message: dict[str, Any]) -> None:
     """Do what a client's message asks for, and answer a call."""
     answer: Any = None
     match message["event"]:
         case "publish":
-            send_news(everyone, message["payload"])
+            broadcast(everyone, json.dumps({"event": "news", "payload": message["payload"]}))
         case "publish_room":
-            send_news(rooms[message["payload"]["room_id"]], {"text": message["payload"]["text"]})
+            line = {"event": "news", "payload": {"text": message["payload"]["text"]}}
+            broadcast(rooms[message["payload"]["room_id"]], json.dumps(line))
         case "say":
             answer = REPLY
         case "join":
@@ -65,21 +62,21 @@ async def chat(connection: ServerConnection) -> None:
             rooms[room].discard(connection)
 
 
-def tls(cert: str, key: str | None) -> ssl.SSLContext:
-    """Return the context of a server with this certificate."""
+def tls() -> ssl.SSLContext | None:
+    """Return the context of the server, if it has a certificate."""
+    if arguments.cert is None:
+        return None
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(cert, key)
+    context.load_cert_chain(arguments.cert, arguments.key)
     return context
 
 
 async def main() -> None:
     """Run until SIGTERM."""
-    chosen = options()
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    secured = tls(chosen.cert, chosen.key) if chosen.cert else None
-    compression = "deflate" if chosen.compression else None
-    async with serve(chat, "127.0.0.1", 0, compression=compression, backlog=BACKLOG, ssl=secured) as server:
+    compression = "deflate" if arguments.compression else None
+    async with serve(chat, "127.0.0.1", 0, compression=compression, ssl=tls(), backlog=BACKLOG) as server:
         (listening,) = server.sockets
         print(f"PORT {listening.getsockname()[1]}", flush=True)
         await stopped.wait()

@@ -3,22 +3,19 @@
 // installed beside it, as it recommends.
 
 const { WebSocket, WebSocketServer } = require('ws');
-const { compression, createServer, listen } = require('./command_line.js');
+const { announce, compression, createServer } = require('./command_line.js');
 
 const REPLY = { msg: 'I am a reply to your say event' };
 const rooms = new Map();
 
-function sendNews(clients, payload) {
-  const message = JSON.stringify({ event: 'news', payload });
-  for (const client of clients) if (client.readyState === WebSocket.OPEN) client.send(message);
-}
-
 const handlers = {
   publish(socket, payload) {
-    sendNews(server.clients, payload);
+    const text = JSON.stringify({ event: 'news', payload });
+    for (const client of server.clients) if (client.readyState === WebSocket.OPEN) client.send(text);
   },
   publish_room(socket, { room_id, text }) {
-    sendNews(rooms.get(room_id) ?? [], { text });
+    const message = JSON.stringify({ event: 'news', payload: { text } });
+    for (const client of rooms.get(room_id) ?? []) if (client.readyState === WebSocket.OPEN) client.send(message);
   },
   say: () => REPLY,
   join(socket, payload) {
@@ -29,8 +26,8 @@ const handlers = {
   },
 };
 
-const http = createServer();
-const server = new WebSocketServer({ server: http, perMessageDeflate: compression });
+const listener = createServer();
+const server = new WebSocketServer({ server: listener, perMessageDeflate: compression });
 
 server.on('connection', (socket, request) => {
   socket.user = new URLSearchParams(request.url.slice(request.url.indexOf('?'))).get('id');
@@ -46,4 +43,4 @@ server.on('connection', (socket, request) => {
   });
 });
 
-listen(http);
+listener.listen(0, '127.0.0.1', () => announce(listener.address().port));
