@@ -219,6 +219,8 @@ class RoomQueue:
     def lost(self, batch: Batch) -> None:
         """Take note that nobody knows whether a batch is kept: it is appended again, before all that waits."""
         self._in_flight.remove(batch)
+        if self.new_epoch:  # as messages were lost behind these, which come again in front
+            self._mark_loss(0)
         self.new_epoch = self.new_epoch or batch.new_epoch
         self._lost += batch.messages
         self._settle()
@@ -251,7 +253,16 @@ class RoomQueue:
     def withdraw(self, message: Outgoing) -> None:
         """Take back a message whose sender does not wait any more, unless it was handed to the log."""
         if message in self.waiting:
+            if message.follows_loss:
+                self._mark_loss(self.waiting.index(message) + 1)
             self.discard(message)
+
+    def _mark_loss(self, index: int) -> None:
+        """Take note that messages were lost in front of the one at an index of those that wait, or behind all."""
+        if index < len(self.waiting):
+            self.waiting[index].follows_loss = True
+        else:
+            self.is_end_lost = True
 
     def _settle(self) -> None:
         if self._in_flight:
