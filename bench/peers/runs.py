@@ -46,7 +46,7 @@ def measure(
         tell: is told what is done, a line each.
     """
     for work in works:
-        results = [Result(work, peer) for peer in peers if work.needs <= peer.can]
+        results = [Result(work, peer) for peer in peers if is_measured(work, peer)]
         for turn in range(runs):
             for result in results:
                 if result.missing:
@@ -54,6 +54,11 @@ def measure(
                 tell(f"{work.title}: {result.peer.title}, {turn + 1} of {runs}")
                 _add_run(result, seconds, tell)
         yield from results
+
+
+def is_measured(work: PeerWork, peer: Peer) -> bool:
+    """Return whether a peer can do the work, and is among those that are compared at it."""
+    return work.needs <= peer.can and (not work.among or peer.name in work.among)
 
 
 def _add_run(result: Result, seconds: float, tell: Callable[[str], None]) -> None:
