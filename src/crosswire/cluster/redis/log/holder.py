@@ -267,7 +267,7 @@ class Holder:
             entry(reply)
             return
         self._on_their_way -= 1
-        if isinstance(reply, bytes | list):
+        if type(reply) is bytes or type(reply) is list:
             self._kept(entry, reply)
         else:
             self._not_kept(entry, reply)
