@@ -10,7 +10,7 @@ from string import ascii_uppercase
 
 from bench.native import HERE, SERVER_CORE, Serving, build, on_core, serving
 from bench.peers.certificate import certificate
-from bench.peers.installed import bun, node, node_environment, python
+from bench.peers.installed import bun, node, node_environment, original, python
 from bench.peers.works import (
     ASK,
     CALLS,
@@ -107,6 +107,11 @@ def _on_node(adapter: str) -> Start:
     return Program(lambda: [node(), str(ADAPTERS / adapter)], node_environment).start
 
 
+def _original_command() -> Sequence[str]:
+    original()  # raises if there is none
+    return [node(), str(ADAPTERS / "original.js")]
+
+
 def _on_python(module: str, *, always_redis: bool = False) -> Start:
     """Run an adapter on the Python that has the peers' packages."""
     return Program(lambda: [python(), "-m", f"bench.peers.adapters.{module}"], always_redis=always_redis).start
@@ -122,6 +127,18 @@ PEERS = [
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
     Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS),
-    Peer("original", "websocket-cross-server-adapter", _on_node("original.js"), JSON, SPREADING | {ASK}),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE),
+    Peer(
+        "original",
+        "websocket-cross-server-adapter",
+        Program(_original_command, node_environment).start,
+        JSON,
+        SPREADING | {ASK},
+    ),
+    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | {ASK}),
+    Peer("python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING),
+    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE),
+    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE),
+    Peer("channels", "Django Channels on uvicorn", _on_python("channels_chat", always_redis=True), JSON, SPREADING),
 ]
 """Peers in the order of the table; Crosswire first."""
