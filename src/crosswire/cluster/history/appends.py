@@ -126,8 +126,11 @@ class Appends:
 
     def add(self, room: ToRoom, message: Outgoing) -> None:
         """Append a message when it is time, or as soon as the log can be reached."""
-        queue = self._queue(room)
-        message.follows_loss, queue.is_end_lost = queue.is_end_lost, False
+        queue = self._queues.get(room)
+        if queue is None:
+            queue = self._queue(room)
+        if queue.is_end_lost:
+            message.follows_loss, queue.is_end_lost = True, False
         queue.waiting.append(message)
         self._schedule(queue)
 

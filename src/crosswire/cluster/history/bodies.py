@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from crosswire.cluster.history.own_messages import OwnMessages
 from crosswire.core import envelopes
 from crosswire.core.audience import Excluded
 from crosswire.core.envelopes import ClientMessage, LogPlace, excluded_of
@@ -21,11 +22,15 @@ class Bodies:
     Args:
         origin: of this node, 8 bytes.
         keys: with which messages are signed; empty if they are not.
+
+    Attributes:
+        own: messages of this node that need not be read when they come back.
     """
 
-    __slots__ = ("_origin", "_signer")
+    __slots__ = ("_origin", "_signer", "own")
 
     def __init__(self, origin: bytes, keys: Sequence[bytes]) -> None:
+        self.own = OwnMessages()
         self._origin = origin
         self._signer = RecordSigner(keys) if keys else None
 
@@ -49,7 +54,10 @@ class Bodies:
         Raises:
             InvalidMessage, InvalidPayload: it is none, or not signed as it should be.
         """
-        encoded, excluded = self.read_unplaced(channel, record)
+        own = None
+        if record.origin == self._origin:
+            own = self.own.take(channel, record.number, record.body)
+        encoded, excluded = self.read_unplaced(channel, record) if own is None else (own.message, own.excluded)
         positioned = with_position(encoded, record.epoch, record.offset)
         return Kept(record.offset, record.time, record.origin, record.number, positioned, excluded)
 

@@ -194,12 +194,16 @@ class NodeHistory:
     ) -> Outgoing | None:
         """Make a message for a log, and take its bytes of the send buffer; return None if there is no room."""
         self._number = number = self._number + 1
-        channel = self.log_of(room).channel
+        opened = self.rooms.get(room.namespace, room.id)
+        channel = self.log_of(room).channel if opened is None else opened.channel
         body = self._bodies.make(channel, number, message, excluded)
         size = len(channel) + len(body) + OVERHEAD
         if not self._port.reserve(size):
             return None
-        return Outgoing(number, message, excluded, body, environment.monotonic(), size, id, position)
+        outgoing = Outgoing(number, message, excluded, body, environment.monotonic(), size, id, position)
+        if opened is not None:
+            self._bodies.own.add(channel, outgoing)
+        return outgoing
 
     async def page(self, room: ToRoom, before: LogPosition | None, limit: int) -> HistoryPage:
         """Return the last messages of a room, or those before a position.

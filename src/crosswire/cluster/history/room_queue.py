@@ -121,7 +121,7 @@ class RoomQueue:
             return None
         messages = self.in_flight = self._take_next()
         self.begins_epoch = self.new_epoch
-        self.new_epoch = self.has_asked = self._is_loss_next()
+        self.new_epoch = self.has_asked = bool(self.waiting or self.is_end_lost) and self._is_loss_next()
         return messages
 
     def _take_next(self) -> Sequence[Outgoing]:

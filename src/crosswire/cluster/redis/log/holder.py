@@ -375,6 +375,8 @@ def read_positions(reply: bytes | list[Any], count: int) -> Sequence[LogPosition
     """
     if isinstance(reply, bytes):
         epoch_of_all, first = reply[:EPOCH_LENGTH].decode(), int(reply[EPOCH_LENGTH + 1 :])
+        if count == 1:
+            return (LogPosition(epoch_of_all, first),)
         return [LogPosition(epoch_of_all, offset) for offset in range(first, first + count)]
     epoch, *places = reply
     if len(places) != count or not isinstance(epoch, bytes):
