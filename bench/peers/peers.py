@@ -127,18 +127,26 @@ PEERS = [
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
     Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS),
-    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE | OPTIONS),
     Peer(
         "original",
         "websocket-cross-server-adapter",
         Program(_original_command, node_environment).start,
         JSON,
-        SPREADING | {ASK},
+        SPREADING | {ASK, SAY_IN_ROOM},
     ),
-    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | {ASK}),
-    Peer("python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING),
-    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE),
-    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE),
-    Peer("channels", "Django Channels on uvicorn", _on_python("channels_chat", always_redis=True), JSON, SPREADING),
+    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | OPTIONS | {ASK}),
+    Peer(
+        "python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING | OPTIONS
+    ),
+    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE | OPTIONS),
+    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE | OPTIONS),
+    Peer(
+        "channels",
+        "Django Channels on uvicorn",
+        _on_python("channels_chat", always_redis=True),
+        JSON,
+        SPREADING | OPTIONS | {SEVERAL_REDIS},
+    ),
 ]
 """Peers in the order of the table; Crosswire first."""

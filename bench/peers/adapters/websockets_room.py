@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import ssl
 from collections import defaultdict
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,9 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
+from bench.peers.adapters import options
+
+arguments = options.parse(__doc__)
 BACKLOG = 2048
 """Connections that wait to be accepted, as with the other servers."""
 REPLY = {"msg": "I am a reply to your say event"}
@@ -28,6 +32,9 @@ async def take(connection: ServerConnection, message: dict[str, Any]) -> None:
     match message["event"]:
         case "publish":
             broadcast(everyone, json.dumps({"event": "news", "payload": message["payload"]}))
+        case "publish_room":
+            line = {"event": "news", "payload": {"text": message["payload"]["text"]}}
+            broadcast(rooms[message["payload"]["room_id"]], json.dumps(line))
         case "say":
             answer = REPLY
         case "join":
@@ -53,11 +60,21 @@ async def chat(connection: ServerConnection) -> None:
             members.discard(connection)
 
 
+def tls() -> ssl.SSLContext | None:
+    """Return the context of the server, if it has a certificate."""
+    if arguments.cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(arguments.cert, arguments.key)
+    return context
+
+
 async def main() -> None:
     """Run until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with serve(chat, "127.0.0.1", 0, compression=None, backlog=BACKLOG) as server:
+    compression = "deflate" if arguments.compression else None
+    async with serve(chat, "127.0.0.1", 0, compression=compression, ssl=tls(), backlog=BACKLOG) as server:
         (listening,) = server.sockets
         print(f"PORT {listening.getsockname()[1]}", flush=True)
         await stopped.wait()

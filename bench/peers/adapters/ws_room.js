@@ -3,7 +3,7 @@
 // installed beside it, as it recommends.
 
 const { WebSocket, WebSocketServer } = require('ws');
-const { announce } = require('./command_line.js');
+const { announce, compression, createServer } = require('./command_line.js');
 
 const REPLY = { msg: 'I am a reply to your say event' };
 const rooms = new Map();
@@ -13,6 +13,10 @@ const handlers = {
     const text = JSON.stringify({ event: 'news', payload });
     for (const client of server.clients) if (client.readyState === WebSocket.OPEN) client.send(text);
   },
+  publish_room(socket, { room_id, text }) {
+    const message = JSON.stringify({ event: 'news', payload: { text } });
+    for (const client of rooms.get(room_id) ?? []) if (client.readyState === WebSocket.OPEN) client.send(message);
+  },
   say: () => REPLY,
   join(socket, payload) {
     if (!rooms.has(payload.room_id)) rooms.set(payload.room_id, new Set());
@@ -21,7 +25,8 @@ const handlers = {
   },
 };
 
-const server = new WebSocketServer({ host: '127.0.0.1', port: 0 }, () => announce(server.address().port));
+const listener = createServer();
+const server = new WebSocketServer({ server: listener, perMessageDeflate: compression });
 
 server.on('connection', (socket, request) => {
   socket.user = new URLSearchParams(request.url.slice(request.url.indexOf('?'))).get('id');
@@ -35,3 +40,5 @@ server.on('connection', (socket, request) => {
     for (const members of rooms.values()) members.delete(socket);
   });
 });
+
+listener.listen(0, '127.0.0.1', () => announce(listener.address().port));

@@ -117,6 +117,11 @@ class Appends:
         return sum(map(len, self._queues.values()))
 
     @property
+    def dropped(self) -> int:
+        """Number of messages that are lost: they could be delivered nowhere when nothing was appended any more."""
+        return self.pending if self._is_closed else 0
+
+    @property
     def settling(self) -> float:
         """Seconds of an epoch that begins now whose positions are not good for a recovery."""
         return self._settling(environment.monotonic())
@@ -125,10 +130,16 @@ class Appends:
         return SETTLING_TIME if now - self._moved < MOVED_FOR else 0.0
 
     def add(self, room: ToRoom, message: Outgoing) -> None:
-        """Append a message when it is time, or as soon as the log can be reached."""
+        """Append a message when it is time, or as soon as the log can be reached.
+
+        Once nothing is appended any more, it is delivered past the log, as what was left then.
+        """
         queue = self._queues.get(room)
         if queue is None:
             queue = self._queue(room)
+        if self._is_closed:
+            self._pass_by(queue, (message,), _abandoned)
+            return
         if queue.is_end_lost:
             message.follows_loss, queue.is_end_lost = True, False
         queue.waiting.append(message)
@@ -360,18 +371,14 @@ class Appends:
             async with asyncio.timeout(timeout):
                 await self._all_done.wait()
 
-    def close(self) -> int:
-        """Deliver past the logs what is left, after the logs were stopped; return the number of messages that are lost.
-
-        Nothing is appended from now on.
-        """
+    def close(self) -> None:
+        """Deliver past the logs what is left, after the logs were stopped. Nothing is appended from now on."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for queue in list(self._queues.values()):
             self._pass_by(queue, queue.take_waiting(), _abandoned)
-        return self.pending
 
 
 def _refused(why: str, _message: Outgoing) -> BusUnavailable:

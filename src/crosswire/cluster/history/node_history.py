@@ -29,6 +29,7 @@ from crosswire.core.settled_positions import SETTLING_TIME
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import HistoryPage, Position
 
 KEPT_TIMEOUT = 5.0
@@ -46,6 +47,8 @@ YOUNG_EPOCH = SETTLING_TIME / 2
 has settled."""
 COMPARE_INTERVAL = 30.0
 """Seconds between two comparisons of all rooms with their logs."""
+
+logger = get_logger("crosswire.history")
 
 
 class NodeHistory:
@@ -68,7 +71,6 @@ class NodeHistory:
         log: the logs of all rooms.
         rooms: those that have members here.
         appends: the messages on their way to the logs.
-        dropped: number of messages that are lost.
     """
 
     def __init__(
@@ -97,7 +99,6 @@ class NodeHistory:
         self._held = HeldCopies(lambda: port.bus_port.hold_time, self._look_at_copy)
         self._number = self._publishes = 0
         self._compared = environment.monotonic()
-        self.dropped = 0
         self.log = open_log(self)
         self.announce()
         times = AppendTimes()
@@ -286,13 +287,19 @@ class NodeHistory:
         """Do again what has failed, and compare the rooms with their logs twice a minute, until cancelled."""
         while True:
             await asyncio.sleep(TICK)
-            self.rooms.read_pending()
-            self._begin_epochs()
-            now = environment.monotonic()
-            if now - self._compared >= COMPARE_INTERVAL:
-                self._compared = now
-                self.rooms.compare()
-                self.announce()
+            try:
+                self._look()
+            except Exception:  # must not end the task, or nothing would be done again
+                logger.exception("looking after the rooms that keep history failed")
+
+    def _look(self) -> None:
+        self.rooms.read_pending()
+        self._begin_epochs()
+        now = environment.monotonic()
+        if now - self._compared >= COMPARE_INTERVAL:
+            self._compared = now
+            self.rooms.compare()
+            self.announce()
 
     def _begin_epochs(self) -> None:
         """Begin a new epoch in rooms that are void, and for which no other node does it."""
@@ -314,7 +321,7 @@ class NodeHistory:
         """Let messages get into the logs for a short while, deliver the rest past them, and disconnect."""
         await self.appends.finish(DRAIN_TIME)
         await self.log.stop()
-        self.dropped += self.appends.close()
+        self.appends.close()
         self.rooms.clear()
         self._held.close()
 

@@ -169,6 +169,8 @@ class RoomQueue:
     def lost(self) -> None:
         """Take note that nobody knows whether the batch in flight is kept: it waits again, before all others."""
         messages, self.in_flight = self.in_flight or (), None
+        if self.new_epoch:  # as messages were lost behind these, which come again in front
+            self._mark_loss(0)
         self.new_epoch = self.new_epoch or self.begins_epoch
         for each in messages:
             if each.is_abandoned:
@@ -199,7 +201,16 @@ class RoomQueue:
     def withdraw(self, message: Outgoing) -> None:
         """Take back a message whose sender does not wait any more, unless it was handed to the log."""
         if message in self.waiting:
+            if message.follows_loss:
+                self._mark_loss(self.waiting.index(message) + 1)
             self.discard(message)
+
+    def _mark_loss(self, index: int) -> None:
+        """Take note that messages were lost in front of the one at an index of those that wait, or behind all."""
+        if index < len(self.waiting):
+            self.waiting[index].follows_loss = True
+        else:
+            self.is_end_lost = True
 
     def _done(self, message: Outgoing) -> None:
         self._release(message.size)
