@@ -15,6 +15,7 @@ from bench.peers.works import (
     ASK,
     CALLS,
     CONNECT,
+    CROSSWIRE_OPTION,
     DEFLATE,
     FANOUT,
     ROOM,
@@ -117,13 +118,23 @@ def _on_python(module: str, *, always_redis: bool = False) -> Start:
     return Program(lambda: [python(), "-m", f"bench.peers.adapters.{module}"], always_redis=always_redis).start
 
 
+def _crosswire(*options: str) -> Start:
+    """Run Crosswire, with options of its adapter."""
+    return Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node", *options]).start
+
+
+def _with_option(option: str, title: str) -> Peer:
+    """Return Crosswire with an option, for the works that show what it costs."""
+    return Peer(f"crosswire-{option}", title, _crosswire(f"--{option}"), JSON, frozenset({CROSSWIRE_OPTION}))
+
+
 PEERS = [
     Peer(
         "crosswire",
         "Crosswire",
-        Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node"]).start,
+        _crosswire(),
         JSON,
-        SPREADING | OPTIONS | {ASK, SEVERAL_REDIS},
+        SPREADING | OPTIONS | {ASK, SEVERAL_REDIS, CROSSWIRE_OPTION},
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
     Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS),
@@ -148,5 +159,9 @@ PEERS = [
         JSON,
         SPREADING | OPTIONS | {SEVERAL_REDIS},
     ),
+    _with_option("metrics", "Crosswire with metrics"),
+    _with_option("secret", "Crosswire with a secret"),
+    _with_option("history", "Crosswire with history"),
+    _with_option("asgi", "Crosswire on uvicorn (ASGI)"),
 ]
 """Peers in the order of the table; Crosswire first."""

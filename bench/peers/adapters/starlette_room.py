@@ -40,6 +40,7 @@ async def take(websocket: WebSocket, message: dict[str, Any]) -> None:
         case "say":
             answer = REPLY
         case "join":
+            websocket.state.rooms.append(message["payload"]["room_id"])
             rooms[message["payload"]["room_id"]].add(websocket)
             answer = {"ok": True}
     if "callbackId" in message:
@@ -52,6 +53,7 @@ async def chat(websocket: WebSocket) -> None:
         await websocket.close(4011)
         return
     await websocket.accept()
+    websocket.state.rooms = []
     everyone.add(websocket)
     try:
         while True:
@@ -60,8 +62,8 @@ async def chat(websocket: WebSocket) -> None:
         pass
     finally:
         everyone.discard(websocket)
-        for members in rooms.values():
-            members.discard(websocket)
+        for room in websocket.state.rooms:
+            rooms[room].discard(websocket)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ BACKLOG = 2048
 REPLY = {"msg": "I am a reply to your say event"}
 everyone: set[ServerConnection] = set()
 rooms: defaultdict[str, set[ServerConnection]] = defaultdict(set)
+joined: defaultdict[ServerConnection, list[str]] = defaultdict(list)
 
 
 async def take(connection: ServerConnection, message: dict[str, Any]) -> None:
@@ -38,6 +39,7 @@ async def take(connection: ServerConnection, message: dict[str, Any]) -> None:
         case "say":
             answer = REPLY
         case "join":
+            joined[connection].append(message["payload"]["room_id"])
             rooms[message["payload"]["room_id"]].add(connection)
             answer = {"ok": True}
     if "callbackId" in message:
@@ -56,8 +58,8 @@ async def chat(connection: ServerConnection) -> None:
             await take(connection, json.loads(text))
     finally:
         everyone.discard(connection)
-        for members in rooms.values():
-            members.discard(connection)
+        for room in joined.pop(connection, []):
+            rooms[room].discard(connection)
 
 
 def tls() -> ssl.SSLContext | None:

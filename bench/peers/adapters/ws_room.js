@@ -21,6 +21,7 @@ const handlers = {
   join(socket, payload) {
     if (!rooms.has(payload.room_id)) rooms.set(payload.room_id, new Set());
     rooms.get(payload.room_id).add(socket);
+    socket.rooms.push(payload.room_id);
     return { ok: true };
   },
 };
@@ -30,6 +31,7 @@ const server = new WebSocketServer({ server: listener, perMessageDeflate: compre
 
 server.on('connection', (socket, request) => {
   socket.user = new URLSearchParams(request.url.slice(request.url.indexOf('?'))).get('id');
+  socket.rooms = [];
   socket.on('error', console.error);
   socket.on('message', (text) => {
     const { event, payload, callbackId } = JSON.parse(text);
@@ -37,7 +39,7 @@ server.on('connection', (socket, request) => {
     if (callbackId !== undefined) socket.send(JSON.stringify({ payload: answer, callbackId }));
   });
   socket.on('close', () => {
-    for (const members of rooms.values()) members.delete(socket);
+    for (const id of socket.rooms) rooms.get(id).delete(socket);
   });
 });
 
