@@ -147,7 +147,9 @@ class _TracedServerCall(msgspec.Struct, gc=False, rename={"call_id": "callId"}):
     traceparent: str
 
 
-class _CallbackAnswer(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
+class CallbackAnswer(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
+    """The server's answer to a client's call."""
+
     payload: Any
     call_id: str
 
@@ -196,7 +198,7 @@ def client_call(name: str, payload: Any, call_id: str) -> msgspec.Struct:
 
 def answer(call_id: str, payload: Any) -> msgspec.Struct:
     """Return the server's answer to a client's call."""
-    return _CallbackAnswer(payload, call_id)
+    return CallbackAnswer(payload, call_id)
 
 
 def refusal(call_id: str, error: EventError) -> msgspec.Struct:

@@ -28,7 +28,11 @@ _CLOSE, _PING, _PONG = WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG
 
 
 class PicowsConnection(WSListener):
-    """WebSocket that picows reads; a ``Connection``, see interface.py."""
+    """WebSocket that picows reads; a ``Connection``, see interface.py.
+
+    Attributes:
+        outbox: what waits to be sent; from the upgrade on.
+    """
 
     __slots__ = (
         "_assembler",
@@ -36,10 +40,10 @@ class PicowsConnection(WSListener):
         "_context",
         "_deflate",
         "_is_open",
-        "_outbox",
         "_parts",
         "_receiver",
         "_transport",
+        "outbox",
     )
 
     framed = True
@@ -54,24 +58,24 @@ class PicowsConnection(WSListener):
         self._is_open = False
         self._parts = 0  # number of frames that were no message: fragments, Pings
         self._transport: PicowsTransport
-        self._outbox: Outbox
+        self.outbox: Outbox
 
     # Connection
 
     @property
     def push(self) -> Push:
-        return self._outbox.push
+        return self.outbox.push
 
     @property
     def offer(self) -> Offer:
-        return self._outbox.offer
+        return self.outbox.offer
 
     @property
     def behind(self) -> bool:
-        return self._outbox.behind
+        return self.outbox.behind
 
     def ping(self, payload: bytes) -> None:
-        self._outbox.push(encode_frame(Opcode.PING, payload))
+        self.outbox.push(encode_frame(Opcode.PING, payload))
 
     def close(self, code: int, reason: str = "") -> None:
         if self._closing is None:
@@ -79,8 +83,8 @@ class PicowsConnection(WSListener):
 
     def abort(self, close: Close) -> None:
         if self._closing is None:
-            self._closing = ClosingHandshake(close, self._outbox, self._transport)
-        self._outbox.discard()
+            self._closing = ClosingHandshake(close, self.outbox, self._transport)
+        self.outbox.discard()
         self._transport.abort()
 
     def pause_reading(self) -> None:
@@ -95,10 +99,10 @@ class PicowsConnection(WSListener):
 
     @property
     def buffered(self) -> int:
-        return self._outbox.buffered
+        return self.outbox.buffered
 
     async def drained(self, below: int) -> bool:
-        return await self._outbox.drained(below)
+        return await self.outbox.drained(below)
 
     @property
     def traffic(self) -> TrafficSnapshot:
@@ -117,7 +121,7 @@ class PicowsConnection(WSListener):
         self._is_open = True
         self._transport = cast(PicowsTransport, transport.underlying_transport)
         self._transport.opened(self)
-        self._outbox = Outbox(
+        self.outbox = Outbox(
             self._transport, self._context.flusher, self._context.limits.outbox, self, self._context.slow_readers
         )
         self._receiver.opened(self)
@@ -129,7 +133,7 @@ class PicowsConnection(WSListener):
             if kind == _CLOSE:
                 self._transport.hang_up()
             return
-        if kind == _TEXT and frame.fin and self._assembler is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+        if kind is _TEXT and frame.fin and self._assembler is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
             try:
                 text = frame.get_payload_as_utf8_text()
             except UnicodeDecodeError:
@@ -144,7 +148,7 @@ class PicowsConnection(WSListener):
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         """Call ``closed`` of the receiver: the connection is gone."""
-        self._outbox.discard()
+        self.outbox.discard()
         self._transport.closed()
         receiver = self._receiver
         del self._receiver  # it refers to us: without the cycle both are freed now, not by the garbage collector
@@ -156,11 +160,11 @@ class PicowsConnection(WSListener):
 
     def pause_writing(self) -> None:
         """Hold frames back: the kernel's buffer and the event loop's are full."""
-        self._outbox.pause()
+        self.outbox.pause()
 
     def resume_writing(self) -> None:
         """Write again: there is room."""
-        self._outbox.resume()
+        self.outbox.resume()
 
     def held_back(self, limit: str) -> None:
         """Tell the receiver that the connection is read later, as it is over a rate."""
@@ -170,7 +174,7 @@ class PicowsConnection(WSListener):
     # TransportEvents
 
     def bytes_wait(self) -> None:
-        self._outbox.watch()
+        self.outbox.watch()
 
     def refuse(self, payload: bytes) -> None:
         failure = ProtocolFailure(int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace"))
@@ -195,7 +199,7 @@ class PicowsConnection(WSListener):
         if kind == _CLOSE:
             self._answer_close(payload)
         elif kind == _PING:
-            self._outbox.push(encode_frame(Opcode.PONG, payload))
+            self.outbox.push(encode_frame(Opcode.PONG, payload))
         elif kind == _PONG:
             self._receiver.pong(payload)
         elif kind == _CONTINUATION:
@@ -244,7 +248,7 @@ class PicowsConnection(WSListener):
         closing.fail()
 
     def _start_closing(self, close: Close, code: int | None) -> ClosingHandshake:
-        self._closing = closing = ClosingHandshake(close, self._outbox, self._transport)
+        self._closing = closing = ClosingHandshake(close, self.outbox, self._transport)
         closing.start(code, self._context.limits.close_timeout)
         return closing
 

@@ -191,7 +191,8 @@ class HandshakeProtocol(asyncio.Protocol):
         transport.set_protocol(reader)
         key = head.headers["sec-websocket-key"].strip().encode("latin-1")
         gate = PicowsTransport(transport, reader)
-        reader.start(make_parser(connection, gate, context.limits.max_message, accepted, key), head.rest)
+        parser = make_parser(connection, gate, context.limits.max_message, accepted, key)
+        reader.start(parser, connection.outbox, head.rest)
 
     def _forget_head(self) -> None:
         if self._head is not None:

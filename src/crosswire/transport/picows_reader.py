@@ -7,6 +7,7 @@ import asyncio
 from crosswire.core.frames import frame_size
 from crosswire.runtime import environment
 from crosswire.transport.grown_buffers import GrownBuffers
+from crosswire.transport.outbox import Outbox
 from crosswire.transport.picows_parser import INITIAL_ROOM, Parser, make_parser
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import QUANTUM, ReadTurns
@@ -53,6 +54,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         "_is_discarding",
         "_loss",
         "_missing",
+        "_outbox",
         "_parser",
         "_paused",
         "_piece",
@@ -78,6 +80,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._grown_buffers = grown_buffers
         self._buffer = turns.buffer
         self._parser: Parser
+        self._outbox: Outbox
         self._room = INITIAL_ROOM  # bytes of picows' buffer, filled or not: it does not tell
         self._reserve = _RESERVE  # bytes that a read must leave free there for it not to grow
         self._is_direct = rate is None  # whether the event loop reads into picows' buffer, rather than the shared one
@@ -93,9 +96,16 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._is_discarding = False
         self._loss: tuple[Exception | None] | None = None  # the end of the transport, while something is left
 
-    def start(self, parser: Parser, rest: bytes) -> None:
-        """Hand what arrives to picows' parser from now on, and ``rest``, which came with the request."""
+    def start(self, parser: Parser, outbox: Outbox, rest: bytes) -> None:
+        """Hand what arrives to picows' parser from now on, and ``rest``, which came with the request.
+
+        Args:
+            parser: its listener is the connection.
+            outbox: of the connection, for the answers that a read causes.
+            rest: may be empty.
+        """
         self._parser = parser
+        self._outbox = outbox
         if rest:
             self._receive(memoryview(rest))
 
@@ -110,12 +120,20 @@ class PicowsReader(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand over what was read, at once if it is little."""
-        if not self._is_direct:
-            self._receive(self._buffer[:nbytes])
-        elif nbytes <= FAST_READ and len(self._view) - nbytes >= self._reserve:
-            self._parser.buffer_updated(nbytes)
-        else:
-            self._receive_direct(nbytes)
+        flusher = self._outbox.flusher
+        is_alone = flusher.lone_reads > 0
+        if is_alone:
+            flusher.begin_read()
+        try:
+            if not self._is_direct:
+                self._receive(self._buffer[:nbytes])
+            elif nbytes <= FAST_READ and len(self._view) - nbytes >= self._reserve:
+                self._parser.buffer_updated(nbytes)
+            else:
+                self._receive_direct(nbytes)
+        finally:
+            if is_alone:
+                flusher.end_read(self._outbox)
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         return False

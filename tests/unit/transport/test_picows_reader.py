@@ -26,6 +26,7 @@ from crosswire.transport.read_turns import READ_SIZE, ReadTurns
 from tests.support import aio
 from tests.support.aio import wait_until
 from tests.support.attacks import frame
+from tests.unit.transport.test_outbox import OutboxUnderTest
 
 MAX_MESSAGE = 1024 * 1024
 
@@ -103,7 +104,8 @@ class Reading:
         loops_transport = cast(asyncio.Transport, self.transport)
         self.reader = PicowsReader(loops_transport, self.turns, self.grown, rate)
         gate = PicowsTransport(loops_transport, self.reader)
-        self.reader.start(make_parser(self.listener, gate, MAX_MESSAGE), rest)
+        self.own = OutboxUnderTest(limit=MAX_MESSAGE)
+        self.reader.start(make_parser(self.listener, gate, MAX_MESSAGE), self.own.outbox, rest)
 
     def read(self, data: bytes) -> int:
         """Let the transport read once; return how many bytes it took."""
@@ -425,3 +427,68 @@ async def test_a_connection_that_is_gone_is_freed_without_the_garbage_collector(
         assert gone() is None
     finally:
         gc.enable()
+
+
+async def after_a_turn_with_one_answer(rest: bytes = b"") -> Reading:
+    """Return a reader after a turn of the event loop in which its connection alone was sent something."""
+    reading = Reading(rest=rest)
+    reading.own.push(b"before ")
+    await wait_until(lambda: reading.own.writer.writes == [b"before "])
+    reading.own.writer.writes.clear()
+    return reading
+
+
+async def test_the_answers_of_a_lone_read_leave_together_when_it_ends() -> None:
+    reading = await after_a_turn_with_one_answer()
+    written: list[list[bytes]] = []
+
+    def answer() -> None:
+        reading.own.push(reading.listener.payloads[-1])
+        written.append(list(reading.own.writer.writes))
+
+    reading.listener.on_frame = answer
+    reading.read(frames_of([b"a", b"b"]))
+    assert written == [[], []]
+    assert reading.own.writer.writes == [b"ab"]
+
+
+async def test_the_answers_of_a_large_lone_read_leave_in_one_write() -> None:
+    reading = await after_a_turn_with_one_answer()
+    payloads = [b"%03d" % number for number in range(150)]
+    reading.listener.on_frame = lambda: reading.own.push(reading.listener.payloads[-1][:1])
+    reading.read(frames_of(payloads))
+    assert reading.own.writer.writes == [b"".join(each[:1] for each in reading.listener.payloads)]
+    assert len(reading.listener.payloads) > 1
+
+
+async def test_the_first_read_leaves_its_answers_to_the_end_of_the_turn() -> None:
+    reading = Reading()
+    reading.listener.on_frame = lambda: reading.own.push(b"a")
+    reading.read(frames_of([b"x"]))
+    assert reading.own.writer.writes == []
+    await wait_until(lambda: reading.own.writer.writes == [b"a"])
+
+
+async def test_answers_keep_their_place_behind_what_others_have_sent_before() -> None:
+    reading = await after_a_turn_with_one_answer()
+    reading.own.push(b"from another ")
+    reading.listener.on_frame = lambda: reading.own.push(b"answer ")
+    reading.read(frames_of([b"x"]))
+    reading.own.push(b"from a third")
+    assert reading.own.writer.writes == []
+    await wait_until(lambda: reading.own.writer.writes == [b"from another answer from a third"])
+
+
+async def test_a_lone_read_that_fails_leaves_a_working_flusher() -> None:
+    reading = await after_a_turn_with_one_answer()
+
+    def interrupted() -> None:
+        reading.own.push(b"a")
+        raise KeyboardInterrupt
+
+    reading.listener.on_frame = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        reading.read(frames_of([b"x"]))
+    assert reading.own.writer.writes == [b"a"]
+    reading.own.push(b"b")
+    await wait_until(lambda: reading.own.writer.writes == [b"a", b"b"])
