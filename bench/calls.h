@@ -71,16 +71,9 @@ static void calls(void) {
     open_clients((int)opt.clients);
     on_message = take_answer;
     start_calls();
-    run_for(opt.warmup);
-    forget_latencies();
-    Reading a = take_reading();
-    run_for(opt.seconds);
-    Reading b = take_reading();
-    double answers = received_between(&a, &b);
-    Latencies taken = take_latencies(answers);
+    Measured m = measure();
     draining = true;
     run_until_received(sent);
-    report(&a, &b, "answers", answers);
-    report_latencies(taken);
+    report_measured(&m, "answers");
     puts("}");
 }

@@ -33,7 +33,8 @@ enum {
 /* The options of the command line. Numbers are doubles, so that one function can read them all. */
 static struct {
     const char *host, *path, *dialect, *event, *payload, *extensions, *ports, *server_pids;
-    double clients, each, senders, inflight, batch, seconds, warmup, hold, half_open, warm, missed, deadline;
+    double clients, each, senders, inflight, batch, seconds, warmup, hold, half_open, warm, missed, deadline, size,
+        members, tls, compressed;
 } opt = {
     .host = "127.0.0.1", .path = "", .dialect = "json", .payload = "{\"msg\":\"hello\"}", .extensions = "", .ports = "", .server_pids = "",
     .clients = 100, .inflight = 8, .batch = 1, .seconds = 5, .warmup = 1, .half_open = 256, .warm = 200, .missed = 100, .deadline = 60,
@@ -45,24 +46,27 @@ typedef struct {
 
 typedef struct {
     int fd;
-    enum { CONNECTING, UPGRADING, UPGRADED, OPEN } state;
+    enum { CONNECTING, SECURING, UPGRADING, UPGRADED, OPEN } state;
     uint32_t received;   /* messages, to see that everyone got as many */
     uint32_t carry_size;
     uint8_t *carry;      /* the beginning of a frame whose end has not arrived */
+    void *tls;           /* NULL without --tls */
+    struct Inflater *inflater; /* NULL if the server compresses nothing */
 } Client;
 
 typedef struct {
-    uint8_t bytes[512];
+    uint8_t *bytes;
     size_t size;
 } Frame;
 
 static Numbers ports, server_pids; /* the nodes' ports; all processes of the server side, Redis included */
 static Client *clients;
 static int epoll_fd, started, opened;    /* clients that began to connect; that finished the upgrade */
-static bool compressed;                  /* whether the message being taken is */
+static bool is_compressed;               /* whether the message being taken was */
 static bool draining;                    /* what is in flight may still arrive, nothing new is sent */
 static double now, deadline;             /* seconds of the monotonic clock */
 static uint64_t sent, received;          /* messages of the mode under way */
+static uint64_t received_bytes;          /* of all messages, as they were on the network */
 static uint8_t outbox[MAX_FRAME];        /* frames of the client being served, until flush() */
 static size_t outbox_size;
 
@@ -91,22 +95,31 @@ static double clock_seconds(clockid_t id) {
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
+#include "inflating.h"
+#include "streams.h"
+
 /* ---- sending ---- */
 
-/* Formats a masked text frame. */
-__attribute__((format(printf, 1, 2))) static Frame text_frame(const char *format, ...) {
-    char text[448];
+/* Formats a text, which the caller frees. */
+__attribute__((format(printf, 1, 2))) static char *formatted(const char *format, ...) {
+    char *text;
     va_list arguments;
     va_start(arguments, format);
-    size_t size = (size_t)vsnprintf(text, sizeof text, format, arguments);
+    if (vasprintf(&text, format, arguments) < 0) fail("out of memory");
     va_end(arguments);
-    if (size >= sizeof text) fail("the message is too long: %s", text);
+    return text;
+}
 
+/* Makes a masked text frame. */
+static Frame text_frame(const char *text) {
     static const uint8_t ZERO_MASK[4];
+    size_t size = strlen(text);
+    if (size > MAX_FRAME - 8) fail("the message is too long: %s", text);
     uint8_t small[] = {0x81, (uint8_t)(0x80 | size)};
     uint8_t large[] = {0x81, 0x80 | 126, (uint8_t)(size >> 8), (uint8_t)size};
     size_t header = size > 125 ? sizeof large : sizeof small;
-    Frame frame = {.size = header + sizeof ZERO_MASK + size};
+    Frame frame = {calloc(1, header + sizeof ZERO_MASK + size), header + sizeof ZERO_MASK + size};
+    if (!frame.bytes) fail("out of memory");
     memcpy(frame.bytes, size > 125 ? large : small, header);
     memcpy(frame.bytes + header + sizeof ZERO_MASK, text, size);
     return frame;
@@ -121,7 +134,7 @@ static void queue(const void *bytes, size_t size) {
 /* Sends what is queued. It always fits: what a client has in flight is less than a socket buffer. */
 static void flush(Client *c) {
     if (!outbox_size) return;
-    ssize_t n = send(c->fd, outbox, outbox_size, MSG_NOSIGNAL);
+    ssize_t n = transmit(c, outbox, outbox_size);
     if (n != (ssize_t)outbox_size)
         fail("client %d could not send: %s", number_of(c), n < 0 ? strerror(errno) : "its socket is full");
     outbox_size = 0;
@@ -136,7 +149,7 @@ static void queue_pong(const uint8_t *payload, size_t size) {
 /* Closes as a client should, so that the server does not take the end of a run for a thousand accidents. */
 static void say_goodbye(void) {
     static const uint8_t CLOSE_1000[] = {0x88, 0x82, 0, 0, 0, 0, 1000 >> 8, 1000 & 0xFF};
-    for (int i = 0; i < opened && !take_next; i++) send(clients[i].fd, CLOSE_1000, sizeof CLOSE_1000, MSG_NOSIGNAL);
+    for (int i = 0; i < opened && !take_next; i++) transmit(&clients[i], CLOSE_1000, sizeof CLOSE_1000);
 }
 
 /* ---- opening ---- */
@@ -190,13 +203,26 @@ static void begin(Client *c) {
     int error = 0;
     getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &(socklen_t){sizeof error});
     if (error) fail("client %d cannot connect: %s", number_of(c), strerror(error));
-    (on_connected ? on_connected : request_upgrade)(c);
+    c->state = SECURING;
+    if (opt.tls) c->tls = new_tls(c->fd);
+}
+
+static void secure(Client *c) {
+    if (!c->tls || shake_hands(c->tls)) (on_connected ? on_connected : request_upgrade)(c);
 }
 
 static void finish_opening(Client *c) {
     c->state = OPEN;
     opened++;
     if (on_open) on_open(c);
+}
+
+/* Looks into the answer to the upgrade, whether the server may compress. */
+static void expect_compression(Client *c, const char *head, size_t size) {
+    static const char GRANTED[] = "permessage-deflate", FRESH[] = "server_no_context_takeover";
+    if (!memmem(head, size, GRANTED, sizeof GRANTED - 1)) return;
+    if (!*opt.extensions) fail("client %d was granted an extension that it did not offer", number_of(c));
+    c->inflater = new_inflater(!memmem(head, size, FRESH, sizeof FRESH - 1));
 }
 
 /* Returns the size of the answer to the upgrade, 0 while it is not complete. */
@@ -207,6 +233,7 @@ static size_t finish_upgrade(Client *c, const uint8_t *bytes, size_t size) {
     size_t used = (size_t)(end - bytes) + 4;
     if (used < sizeof OK || memcmp(bytes, OK, sizeof OK - 1) != 0 || !memmem(bytes, used, ACCEPT, sizeof ACCEPT - 1))
         fail("client %d was not upgraded: %.*s", number_of(c), (int)used, (const char *)bytes);
+    expect_compression(c, (const char *)bytes, used);
     c->state = UPGRADED;
     if (!take_control) finish_opening(c);
     return used;
@@ -220,6 +247,22 @@ static void take_text(Client *c, const char *text, size_t size) {
     if (on_message) on_message(c, text, size);
 }
 
+/* Inflates a message, unless it has the same bytes as the last one and nothing else to refer to: a server that makes
+ * one frame for all clients spares us the work, too. */
+static void take_compressed(Client *c, const char *bytes, size_t size) {
+    static uint8_t last[MAX_FRAME], text[MAX_FRAME];
+    static size_t last_size;
+    static ssize_t text_size;
+    bool is_same = !c->inflater->keeps_context && size == last_size && memcmp(bytes, last, size) == 0;
+    if (!is_same) {
+        text_size = inflate_message(c->inflater, (const uint8_t *)bytes, size, text, sizeof text);
+        if (text_size < 0) fail("client %d received a message that can't be inflated", number_of(c));
+        memcpy(last, bytes, size);
+        last_size = c->inflater->keeps_context ? 0 : size;
+    }
+    take_text(c, (const char *)text, (size_t)text_size);
+}
+
 _Noreturn static void fail_closed(Client *c, const uint8_t *payload, size_t size) {
     int code = size < 2 ? 1005 : payload[0] << 8 | payload[1];
     int reason = size < 2 ? 0 : (int)size - 2;
@@ -227,8 +270,9 @@ _Noreturn static void fail_closed(Client *c, const uint8_t *payload, size_t size
 }
 
 static void take_frame(Client *c, int opcode, const uint8_t *payload, size_t size) {
+    received_bytes += size;
     switch (opcode) {
-        case 0x1: take_text(c, (const char *)payload, size); break;
+        case 0x1: (is_compressed ? take_compressed : take_text)(c, (const char *)payload, size); break;
         case 0x8: fail_closed(c, payload, size);
         case 0x9: queue_pong(payload, size); break;
         case 0xA: break;
@@ -240,8 +284,8 @@ static void take_frame(Client *c, int opcode, const uint8_t *payload, size_t siz
 static size_t next_frame(Client *c, const uint8_t *bytes, size_t size) {
     if (size < 2) return 0;
     size_t header = 2, payload = bytes[1];
-    compressed = (bytes[0] & 0x40) && *opt.extensions;
-    if ((bytes[0] & 0xF0) != (compressed ? 0xC0 : 0x80) || payload > 126)
+    is_compressed = (bytes[0] & 0x40) && c->inflater;
+    if ((bytes[0] & 0xF0) != (is_compressed ? 0xC0 : 0x80) || payload > 126)
         fail("client %d received a fragment, a reserved bit, a mask or a huge frame", number_of(c));
     if (payload == 126) {
         header = 4;
@@ -266,7 +310,7 @@ static bool read_once(Client *c) {
     static uint8_t buffer[MAX_FRAME + 4 + READ_SIZE];
     size_t size = c->carry_size, used = 0, step;
     if (size) memcpy(buffer, c->carry, size);
-    ssize_t n = recv(c->fd, buffer + size, READ_SIZE, 0);
+    ssize_t n = receive(c, buffer + size, READ_SIZE);
     if (n < 0 && errno == EAGAIN) return false;
     if (n <= 0) fail("client %d lost its connection: %s", number_of(c), n ? strerror(errno) : "end of stream");
     now = clock_seconds(CLOCK_MONOTONIC);
@@ -282,6 +326,8 @@ static bool read_once(Client *c) {
 
 static void serve(Client *c, uint32_t events) {
     if (c->state == CONNECTING) begin(c);
+    if (c->state == SECURING) secure(c);
+    if (c->state == SECURING) return;
     if (!(events & ~(uint32_t)EPOLLOUT)) return;
     bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR); /* then read on until the end shows itself */
     while (read_once(c) || ended) {}

@@ -14,9 +14,11 @@ typedef struct {
 } Dialect;
 
 static uint32_t id_in_json(const char *text, size_t size) {
-    static const char NAME[] = "\"callbackId\":\"";
-    const char *at = memmem(text, size, NAME, sizeof NAME - 1);
-    return at ? (uint32_t)atoi(at + sizeof NAME - 1) : 0; /* it ends at the closing quote at the latest */
+    static const char NAME[] = "\"callbackId\":";
+    const char *at = memmem(text, size, NAME, sizeof NAME - 1), *end = text + size;
+    if (!at) return 0;
+    for (at += sizeof NAME - 1; at < end && (*at == ' ' || *at == '"');) at++;
+    return (uint32_t)atoi(at); /* it ends at the closing quote at the latest */
 }
 
 /* Socket.IO answers with 43, the id and an array. */
@@ -55,12 +57,20 @@ static void choose_dialect(const char *name) {
     fail("there is no dialect %s", name);
 }
 
-static Frame event_frame(const char *event, const char *payload) { return text_frame(dialect->event, event, payload); }
+static Frame event_frame(const char *event, const char *payload) {
+    char *text = formatted(dialect->event, event, payload);
+    Frame frame = text_frame(text);
+    free(text);
+    return frame;
+}
 
 static Frame call_frame_of(const char *event, const char *payload, uint32_t id) {
     char digits[16];
     snprintf(digits, sizeof digits, "%u", id);
-    return text_frame(dialect->call, event, payload, digits);
+    char *text = formatted(dialect->call, event, payload, digits);
+    Frame frame = text_frame(text);
+    free(text);
+    return frame;
 }
 
 /* Returns the id of the call that a message answers, 0 for none, after a look that it is no refusal. */

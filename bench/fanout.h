@@ -1,7 +1,15 @@
 /* One client publishes, every client receives. Included by loadgen.c alone, after opening.h. */
-static const char NEWS[] = "Sixty characters are what a line of chat has on average, so.";
+static bool is_in_room; /* whether the clients are in a room, and what is published names it */
 static Frame publication;
 static double published_at[MAX_INFLIGHT]; /* of the messages under way, message k in place k % MAX_INFLIGHT */
+
+static Frame publication_of(const char *text) {
+    char *payload = is_in_room ? formatted("{\"room_id\":\"%d\",\"text\":\"%s\"}", FIRST_ROOM, text)
+                               : formatted("{\"text\":\"%s\"}", text);
+    Frame frame = event_frame(opt.event, payload);
+    free(payload);
+    return frame;
+}
 
 /* Publishes what may be in flight: message k + inflight goes out once all clients have message k. */
 static void publish_more(void) {
@@ -15,9 +23,8 @@ static void publish_more(void) {
 
 static size_t news_size; /* of one message, as it arrives; 0 before the first */
 
-/* A compressed message is taken for the news, as it is not inflated. */
 static bool has_news(const char *text, size_t size) {
-    return compressed || (memmem(text, size, "\"news\"", 6) && memmem(text, size, NEWS, sizeof NEWS - 1));
+    return memmem(text, size, "\"news\"", 6) && memmem(text, size, the_text(), strlen(the_text()));
 }
 
 /* Looks into the first delivery only: all are alike, so the others must have its size. In a room that keeps history the
@@ -25,6 +32,7 @@ static bool has_news(const char *text, size_t size) {
 static void take_delivery(Client *c, const char *text, size_t size) {
     bool is_news = (news_size && size == news_size) || has_news(text, size);
     if (!is_news) fail("client %d received something else than the news: %.*s", number_of(c), (int)size, text);
+    if (opt.compressed && !is_compressed) fail("client %d received a message that was not compressed", number_of(c));
     news_size = size;
     count_latency(published_at[c->received++ % MAX_INFLIGHT]);
     received++;
@@ -40,23 +48,14 @@ static void check_deliveries(void) {
 }
 
 static void measure_fanout(void) {
-    char payload[sizeof NEWS + 16];
-    snprintf(payload, sizeof payload, "{\"text\":\"%s\"}", NEWS);
-    publication = event_frame(opt.event, payload);
+    publication = publication_of(the_text());
     on_message = take_delivery;
     on_read = publish_more;
     publish_more();
-    run_for(opt.warmup);
-    forget_latencies();
-    Reading a = take_reading();
-    run_for(opt.seconds);
-    Reading b = take_reading();
-    double deliveries = received_between(&a, &b);
-    Latencies taken = take_latencies(deliveries);
+    Measured m = measure();
     check_deliveries();
-    report(&a, &b, "deliveries", deliveries);
-    report_latencies(taken);
-    printf(", \"messages\": %.0f, \"bytes\": %zu}\n", deliveries / opt.clients, news_size);
+    report_measured(&m, "deliveries");
+    printf(", \"messages\": %.0f, \"bytes\": %.0f}\n", m.count / opt.clients, bytes_between(&m.a, &m.b));
 }
 
 static void fanout(void) {
@@ -66,6 +65,7 @@ static void fanout(void) {
 
 /* The same in a room, which all clients join before. */
 static void fanout_in_room(void) {
+    is_in_room = true;
     open_members((int)opt.clients);
     sent = received = 0;
     measure_fanout();

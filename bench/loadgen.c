@@ -2,20 +2,25 @@
  *
  *   fanout   client 0 publishes, every client receives: deliveries a second
  *   room     the same in a room, which every client joins before
- *   calls    every client keeps calls in flight: answers a second and their latency
+ *   rooms    the same in many rooms of --members clients each
+ *   calls    every client keeps calls in flight: answers a second
  *   tell     users tell users on the next node: messages a second
  *   connect  every client connects and upgrades: seconds until all are open
  *   idle     what an open, joined connection costs the server in memory
  *   recovery clients come back to a room that has kept what they missed: seconds until all have everything
  *   http     every client keeps HTTP requests in flight: responses a second
  *
+ * Those that have a duration tell p50_ms and p99_ms, too: what a delivery, an answer or a message took.
  * It prints one line of JSON, or says on stderr what went wrong and exits with 1. Whatever is not what
  * the server should do is a failure: a lost connection, a Close, a refusal, a message too many or too few.
  *
- * Build: cc -O2 -o loadgen loadgen.c
+ * With the headers of OpenSSL it can do --tls, with those of zlib --extensions permessage-deflate.
+ *
+ * Build: cc -O2 -o loadgen loadgen.c -lz -lssl -lcrypto
  */
 #define _GNU_SOURCE
 #include "clients.h"
+#include "texts.h"
 #include "usage.h"
 
 #include "dialects.h"
@@ -27,6 +32,7 @@
 #include "fanout.h"
 #include "recovery.h"
 #include "requests.h"
+#include "rooms.h"
 #include "tell.h"
 
 #include <sys/resource.h>
@@ -42,6 +48,7 @@ static const struct {
     {"idle", "", idle},
     {"recovery", "publish_room", recovery},
     {"room", "publish_room", fanout_in_room},
+    {"rooms", "publish_room", rooms},
     {"http", "", requests},
 };
 
@@ -55,13 +62,17 @@ static const struct {
     {"--dialect", .text = &opt.dialect},         /* that the server speaks: dialects.h */
     {"--event", .text = &opt.event},             /* instead of the mode's own: publish, say, tell, publish_room */
     {"--payload", .text = &opt.payload},         /* calls: JSON */
-    {"--extensions", .text = &opt.extensions},   /* that are offered: permessage-deflate; messages are not inflated */
+    {"--extensions", .text = &opt.extensions},   /* that are offered: permessage-deflate */
     {"--port", .text = &opt.ports},              /* of the server, or of several nodes: 9000,9001 */
     {"--clients", .number = &opt.clients},       /* in all, */
     {"--each", .number = &opt.each},             /* or of each port */
+    {"--members", .number = &opt.members},       /* rooms: clients of a room */
     {"--senders", .number = &opt.senders},       /* tell: nodes that have senders; 0 for all */
-    {"--inflight", .number = &opt.inflight},     /* messages under way: in all (fanout, room), of each client (calls, tell, http) */
+    {"--inflight", .number = &opt.inflight},     /* messages under way: in all (fanout, room, rooms), of each client (calls, tell, http) */
     {"--batch", .number = &opt.batch},           /* calls, tell: 0 gives each a write of its own */
+    {"--size", .number = &opt.size},             /* fanout, room, rooms, tell: bytes of {"text":"..."} */
+    {"--tls", .number = &opt.tls},               /* 1 to connect by TLS */
+    {"--compressed", .number = &opt.compressed}, /* fanout, room: 1 to fail if a message comes uncompressed */
     {"--seconds", .number = &opt.seconds},       /* that are measured, */
     {"--warmup", .number = &opt.warmup},         /* after these, which are not */
     {"--hold", .number = &opt.hold},             /* connect: seconds to stay open */
@@ -109,7 +120,8 @@ static void check_options(void) {
     if (!ports.count) fail("--port is missing");
     if (opt.senders > ports.count) fail("--senders wants as many as there are ports at most");
     if (opt.clients < 1 || opt.half_open < 1) fail("--clients and --half-open want at least 1");
-    if (opt.inflight < 1 || opt.inflight > MAX_INFLIGHT) fail("--inflight wants 1 to %d", MAX_INFLIGHT);
+    int most = opt.members ? (int)(opt.clients / opt.members) : MAX_INFLIGHT;
+    if (opt.inflight < 1 || opt.inflight > most) fail("--inflight wants 1 to %d", most);
 }
 
 /* Makes room for the clients: their records, and as many open files as the system lets us have. */
@@ -135,5 +147,5 @@ int main(int argc, char **argv) {
         say_goodbye();
         return 0;
     }
-    fail("usage: loadgen fanout|room|calls|tell|connect|idle|recovery|http --port P [--option value]...");
+    fail("usage: loadgen fanout|room|rooms|calls|tell|connect|idle|recovery|http --port P [--option value]...");
 }

@@ -20,6 +20,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 BUILD = HERE / "build"
 COMPILE = ("cc", "-O2", "-Wall", "-Wextra")
+LIBRARIES = {"zlib.h": ("-lz",), "openssl/ssl.h": ("-lssl", "-lcrypto")}
+"""Libraries that the load generator uses if their headers are there."""
 
 SERVER_CORE = 0
 GENERATOR_CORE = 1
@@ -31,6 +33,10 @@ STOP_TIMEOUT = 10.0
 
 class BenchError(RuntimeError):
     """A tool could not be built, a server did not start, or a run failed."""
+
+
+class NotInstalled(BenchError):
+    """A program or package that is measured is not on this machine."""
 
 
 class Serving(NamedTuple):
@@ -53,11 +59,18 @@ def build(name: str) -> Path:
         return program
     BUILD.mkdir(exist_ok=True)
     fresh = BUILD / f"{name}.{os.getpid()}"  # so that nobody runs a program that is half written
-    done = subprocess.run([*COMPILE, "-o", fresh, source], capture_output=True, text=True, check=False)
+    libraries = [flag for header, flags in LIBRARIES.items() if _has_header(header) for flag in flags]
+    done = subprocess.run([*COMPILE, "-o", fresh, source, *libraries], capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchError(f"cannot compile {source.name}:\n{done.stderr}")
     fresh.rename(program)
     return program
+
+
+def _has_header(header: str) -> bool:
+    including = f"#include <{header}>\n"
+    done = subprocess.run(["cc", "-E", "-x", "c", "-"], input=including, capture_output=True, text=True, check=False)
+    return done.returncode == 0
 
 
 @contextmanager

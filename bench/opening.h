@@ -12,11 +12,17 @@ static void connect_all(void) {
 
 /* ---- idle ---- */
 
-static Frame join_call;
+enum { FIRST_ROOM = 1000 };
+
+/* The room of a client: with --members there are several, of so many clients each. */
+static int room_of(int number) { return opt.members ? number / (int)opt.members : 0; }
 
 static void join(Client *c) {
-    (void)c; /* the reader flushes to the client it has just opened */
-    queue(join_call.bytes, join_call.size);
+    char payload[64];
+    snprintf(payload, sizeof payload, "{\"room_id\":\"%d\"}", FIRST_ROOM + room_of(number_of(c)));
+    Frame call = call_frame_of("join", payload, FIRST_ID);
+    queue(call.bytes, call.size); /* the reader flushes to the client it has just opened */
+    free(call.bytes);
     sent++;
 }
 
@@ -24,9 +30,8 @@ static void take_join(Client *c, const char *text, size_t size) {
     if (answered_id(c, text, size)) received++;
 }
 
-/* Opens clients, each of which joins the room. */
+/* Opens clients, each of which joins its room. */
 static void open_members(int count) {
-    join_call = call_frame_of("join", "{\"room_id\":\"1000\"}", FIRST_ID);
     on_open = join;
     on_message = take_join;
     open_clients(count);

@@ -3,7 +3,6 @@
  * The clients are pairs: 2p sends to its partner 2p + 1, whose connection is on the next node. What arrives there
  * frees the next message of the pair. With --batch 1 those that one read frees leave in one write.
  */
-static const char LINE[] = "Sixty characters are what a line of chat has on average, so.";
 static Frame *lines; /* of each pair */
 static double *told_at; /* of each pair's messages under way, message k in place k % MAX_INFLIGHT */
 static int freed;    /* messages of the partner being served that have arrived in this read */
@@ -32,7 +31,8 @@ static void send_line(Client *c) {
 
 /* Its first answer tells that its user can be reached from every node. */
 static void greet(Client *c) {
-    Frame hello = call_frame_of("hello", "{}", FIRST_ID);
+    static Frame hello;
+    if (!hello.size) hello = call_frame_of("hello", "{}", FIRST_ID);
     queue(hello.bytes, hello.size); /* the reader flushes to the client it has just opened */
     (void)c;
 }
@@ -47,7 +47,7 @@ static void take_greeting(Client *c, const char *text, size_t size) {
 static void take_line(Client *c, const char *text, size_t size) {
     static size_t told_size;
     bool is_told = told_size ? size == told_size
-                             : memmem(text, size, "\"told\"", 6) && memmem(text, size, LINE, sizeof LINE - 1);
+                             : memmem(text, size, "\"told\"", 6) && memmem(text, size, the_text(), strlen(the_text()));
     if (!is_told || !(number_of(c) & 1))
         fail("client %d received something else than what it was told: %.*s", number_of(c), (int)size, text);
     told_size = size;
@@ -81,9 +81,9 @@ static void start_lines(void) {
     told_at = calloc((size_t)pairs * MAX_INFLIGHT, sizeof *told_at);
     if (!lines || !told_at) fail("out of memory");
     for (int p = 0; p < pairs; p++) {
-        char payload[sizeof LINE + 48];
-        snprintf(payload, sizeof payload, "{\"to\":\"%d\",\"text\":\"%s\"}", 2 * p + 1, LINE);
+        char *payload = formatted("{\"to\":\"%d\",\"text\":\"%s\"}", 2 * p + 1, the_text());
         lines[p] = event_frame(opt.event, payload);
+        free(payload);
         now = clock_seconds(CLOCK_MONOTONIC);
         for (int i = 0; i < (int)opt.inflight; i++) send_line(&clients[2 * p]);
         flush(&clients[2 * p]);
@@ -105,15 +105,8 @@ static void tell(void) {
     on_message = take_line;
     on_read = tell_more;
     start_lines();
-    run_for(opt.warmup);
-    forget_latencies();
-    Reading a = take_reading();
-    run_for(opt.seconds);
-    Reading b = take_reading();
-    double messages = received_between(&a, &b);
-    Latencies taken = take_latencies(messages);
+    Measured m = measure();
     check_lines();
-    report(&a, &b, "messages", messages);
-    report_latencies(taken);
+    report_measured(&m, "messages");
     puts("}");
 }

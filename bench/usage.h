@@ -62,13 +62,13 @@ typedef struct {
 
 typedef struct {
     double time;
-    uint64_t received;
+    uint64_t received, bytes;
     Usage own, server; /* zeros for a server whose pids we were not told */
     double cpu_of_server[MAX_SERVERS];
 } Reading;
 
 static Reading take_reading(void) {
-    Reading r = {.time = clock_seconds(CLOCK_MONOTONIC), .received = received};
+    Reading r = {.time = clock_seconds(CLOCK_MONOTONIC), .received = received, .bytes = received_bytes};
     r.own = (Usage){cpu_of(getpid()), idle_of(core_of(getpid()))};
     for (int i = 0; i < server_pids.count; i++) r.server.cpu += r.cpu_of_server[i] = cpu_of(server_pids.items[i]);
     if (server_pids.count) r.server.idle = idle_of(core_of(server_pids.items[0]));
@@ -104,4 +104,9 @@ static void report(const Reading *a, const Reading *b, const char *unit, double 
 static double received_between(const Reading *a, const Reading *b) {
     if (a->received == b->received) fail("nothing was received in %g s", opt.seconds);
     return (double)(b->received - a->received);
+}
+
+/* The bytes of a message on the network, on average: compressed if it was. */
+static double bytes_between(const Reading *a, const Reading *b) {
+    return (double)(b->bytes - a->bytes) / (double)(b->received - a->received);
 }

@@ -43,7 +43,7 @@ ONE_PORT, UVICORN = "Crosswire and an application on its port", "uvicorn alone"
 ASGI, STARLETTE = "Crosswire as an ASGI application on uvicorn", "a Starlette room on uvicorn"
 
 
-TIMED_MODES = ("fanout", "room", "calls", "tell", "http")
+TIMED_MODES = ("fanout", "room", "rooms", "calls", "tell", "http")
 """Modes of the load generator that have a duration, rather than an amount of work."""
 
 

@@ -9,8 +9,22 @@ from dataclasses import dataclass
 from string import ascii_uppercase
 
 from bench.native import HERE, SERVER_CORE, Serving, build, on_core, serving
-from bench.peers.installed import bun, node, node_environment, python
-from bench.peers.works import ASK, CALLS, CONNECT, FANOUT, ROOM, SPREAD, TELL, Setup
+from bench.peers.certificate import certificate
+from bench.peers.installed import bun, node, node_environment, original, python
+from bench.peers.works import (
+    ASK,
+    CALLS,
+    CONNECT,
+    DEFLATE,
+    FANOUT,
+    ROOM,
+    SAY_IN_ROOM,
+    SEVERAL_REDIS,
+    SPREAD,
+    TELL,
+    TLS,
+    Setup,
+)
 from crosswire.testing.redis_process import RedisProcess
 
 ADAPTERS = HERE / "peers" / "adapters"
@@ -18,6 +32,8 @@ ALONE = frozenset({FANOUT, CALLS, CONNECT, ROOM})
 """Abilities of a server without others of its kind."""
 SPREADING = ALONE | {SPREAD, TELL}
 """Abilities of servers that share messages through Redis."""
+OPTIONS = frozenset({SAY_IN_ROOM, TLS, DEFLATE})
+"""Abilities of an adapter with rooms and the options --cert, --key and --compression."""
 JSON, SOCKET_IO = "json", "socket.io"
 """Dialects of the load generator."""
 
@@ -47,6 +63,8 @@ class Peer:
 class Program:
     """Adapter that runs as a process: `PROGRAM --name A --redis URL`, and prints `PORT n` when it listens.
 
+    For a setup with TLS it gets `--cert FILE --key FILE`, for one with compression `--compression`.
+
     Attributes:
         command: returns the command and its first arguments; raises BenchError if it is not installed.
         environment: returns what its environment has beside this process's.
@@ -65,9 +83,13 @@ class Program:
             with on_core(SERVER_CORE):
                 count = max(setup.redis, int(self.always_redis))
                 redis = [processes.enter_context(RedisProcess()) for _ in range(count)]
-            urls = [argument for each in redis for argument in ("--redis", each.url)]
+            options = [argument for each in redis for argument in ("--redis", each.url)]
+            if setup.tls:
+                options += ["--cert", str(certificate().chain), "--key", str(certificate().key)]
+            if setup.compression:
+                options += ["--compression"]
             nodes = [
-                processes.enter_context(serving([*command, "--name", name, *urls], environment))
+                processes.enter_context(serving([*command, "--name", name, *options], environment))
                 for name in ascii_uppercase[: setup.nodes]
             ]
             yield Serving(
@@ -85,6 +107,11 @@ def _on_node(adapter: str) -> Start:
     return Program(lambda: [node(), str(ADAPTERS / adapter)], node_environment).start
 
 
+def _original_command() -> Sequence[str]:
+    original()  # raises if there is none
+    return [node(), str(ADAPTERS / "original.js")]
+
+
 def _on_python(module: str, *, always_redis: bool = False) -> Start:
     """Run an adapter on the Python that has the peers' packages."""
     return Program(lambda: [python(), "-m", f"bench.peers.adapters.{module}"], always_redis=always_redis).start
@@ -96,10 +123,22 @@ PEERS = [
         "Crosswire",
         Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node"]).start,
         JSON,
-        SPREADING | {ASK},
+        SPREADING | OPTIONS | {ASK, SEVERAL_REDIS},
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
-    Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE),
-    Peer("original", "websocket-cross-server-adapter", _on_node("original.js"), JSON, SPREADING | {ASK}),
+    Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE),
+    Peer(
+        "original",
+        "websocket-cross-server-adapter",
+        Program(_original_command, node_environment).start,
+        JSON,
+        SPREADING | {ASK},
+    ),
+    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | {ASK}),
+    Peer("python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING),
+    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE),
+    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE),
+    Peer("channels", "Django Channels on uvicorn", _on_python("channels_chat", always_redis=True), JSON, SPREADING),
 ]
 """Peers in the order of the table; Crosswire first."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bench.native import BenchError, Serving, run_loadgen
+from bench.native import BenchError, NotInstalled, Serving, run_loadgen
 from bench.peers.peers import Peer
 from bench.peers.works import PeerWork
 from bench.workloads import Figures
@@ -13,12 +13,21 @@ from bench.workloads import Figures
 
 @dataclass(slots=True)
 class Result:
-    """Figures of the runs of one peer at one work, and what went wrong in those that failed."""
+    """Figures of the runs of one peer at one work, and what went wrong in those that failed.
+
+    Attributes:
+        work: work that was done.
+        peer: peer that did it.
+        runs: figures of the runs that succeeded.
+        errors: what went wrong in the others.
+        missing: what is not installed, if the peer could not run at all.
+    """
 
     work: PeerWork
     peer: Peer
     runs: list[Figures] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    missing: str = ""
 
 
 def measure(
@@ -37,6 +46,8 @@ def measure(
         results = [Result(work, peer) for peer in peers if work.needs <= peer.can]
         for turn in range(runs):
             for result in results:
+                if result.missing:
+                    continue
                 tell(f"{work.title}: {result.peer.title}, {turn + 1} of {runs}")
                 _add_run(result, seconds, tell)
         yield from results
@@ -45,6 +56,9 @@ def measure(
 def _add_run(result: Result, seconds: float, tell: Callable[[str], None]) -> None:
     try:
         result.runs.append(run_once(result.work, result.peer, seconds))
+    except NotInstalled as error:
+        result.missing = str(error)
+        tell(f"  left out: {error}")
     except BenchError as error:
         result.errors.append(str(error))
         tell(f"  failed: {error}")

@@ -10,6 +10,8 @@ from bench.workloads import TIMED_MODES
 FANOUT, CALLS, CONNECT, ROOM = "fanout", "calls", "connect", "room"
 TELL, ASK, SPREAD = "tell", "ask", "spread"
 """Abilities: a message to a user of another node, a call answered by one, a fan-out over nodes."""
+SAY_IN_ROOM, TLS, DEFLATE, SEVERAL_REDIS = "say in room", "TLS", "permessage-deflate", "several Redis"
+"""Abilities: a message to a room, and what an option of the adapter switches on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +21,14 @@ class Setup:
     Attributes:
         nodes: servers, which share what is said if there are several.
         redis: independent Redis processes that connect them.
+        tls: whether they listen with TLS.
+        compression: whether they grant permessage-deflate.
     """
 
     nodes: int = 1
     redis: int = 0
+    tls: bool = False
+    compression: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +65,8 @@ class PeerWork:
 
 
 TWO_NODES = Setup(nodes=2, redis=1)
+SECURE = Setup(tls=True)
+COMPRESSED = Setup(compression=True)
 DELIVERY, ANSWER, MESSAGE = "µs for a delivery", "µs for an answer", "µs for a message"
 
 # One write a call or message, as from clients that have nothing to do with each other.
@@ -148,6 +156,147 @@ WORKS = [
         "cpu_us",
         frozenset({SPREAD}),
         TWO_NODES,
+    ),
+    PeerWork(
+        "fanout-10",
+        "fan-out to 10 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 10, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "fanout-10000",
+        "fan-out to 10,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 10_000, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "fanout-64b",
+        "fan-out of 64 bytes to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8, "size": 64},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "fanout-4k",
+        "fan-out of 4 KiB to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8, "size": 4096},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT}),
+    ),
+    PeerWork(
+        "deflate-4k",
+        "permessage-deflate: fan-out of 4 KiB to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8, "size": 4096, "extensions": "permessage-deflate", "compressed": 1},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT, DEFLATE}),
+        COMPRESSED,
+    ),
+    PeerWork(
+        "rooms-64",
+        "10,000 clients in rooms of 10, 64 rooms with a message in flight",
+        "rooms",
+        {"clients": 10_000, "members": 10, "inflight": 64},
+        DELIVERY,
+        "cpu_us",
+        frozenset({ROOM, SAY_IN_ROOM}),
+    ),
+    PeerWork(
+        "rooms-all",
+        "10,000 clients in rooms of 10, each of the 1,000 rooms with a message in flight",
+        "rooms",
+        {"clients": 10_000, "members": 10, "inflight": 1000},
+        DELIVERY,
+        "cpu_us",
+        frozenset({ROOM, SAY_IN_ROOM}),
+    ),
+    PeerWork(
+        "tls-fanout",
+        "TLS: fan-out to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8, "tls": 1},
+        DELIVERY,
+        "cpu_us",
+        frozenset({FANOUT, TLS}),
+        SECURE,
+    ),
+    PeerWork(
+        "tls-calls",
+        "TLS: calls, 100 clients, 8 in flight each",
+        "calls",
+        {"clients": 100, "inflight": 8, "batch": 0, "tls": 1},
+        ANSWER,
+        "cpu_us",
+        frozenset({CALLS, TLS}),
+        SECURE,
+    ),
+    PeerWork(
+        "tls-connects",
+        "TLS: connect 2,000 clients",
+        "connect",
+        {"clients": 2000, "tls": 1},
+        "connections a second",
+        "per_second",
+        frozenset({CONNECT, TLS}),
+        SECURE,
+        more_is_better=True,
+    ),
+    *(
+        PeerWork(
+            f"nodes-{count}-fanout",
+            f"{count} nodes and Redis: fan-out to 500 clients of each, 8 messages in flight",
+            "fanout",
+            {"each": 500, "inflight": 8},
+            DELIVERY,
+            "cpu_us",
+            frozenset({SPREAD}),
+            Setup(nodes=count, redis=1),
+        )
+        for count in (4, 8)
+    ),
+    *(
+        PeerWork(
+            f"nodes-{count}-tell",
+            f"{count} nodes and Redis: user to user, 100 clients of each, 4 in flight for each pair",
+            "tell",
+            {"each": 100, "inflight": 4, "batch": 0},
+            MESSAGE,
+            "cpu_us",
+            frozenset({TELL}),
+            Setup(nodes=count, redis=1),
+        )
+        for count in (4, 8)
+    ),
+    PeerWork(
+        "redis-2-fanout",
+        "two nodes and two Redis: fan-out to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"each": 500, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({SPREAD, SEVERAL_REDIS}),
+        Setup(nodes=2, redis=2),
+    ),
+    PeerWork(
+        "redis-2-tell",
+        "two nodes and two Redis: user to user, 100 pairs, 4 in flight each",
+        "tell",
+        {"each": 100, "senders": 1, "inflight": 4, "batch": 0},
+        MESSAGE,
+        "cpu_us",
+        frozenset({TELL, SEVERAL_REDIS}),
+        Setup(nodes=2, redis=2),
     ),
 ]
 """Works in the order of the table."""

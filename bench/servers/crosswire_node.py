@@ -29,6 +29,13 @@ class JoinRoom(msgspec.Struct):
     room_id: str
 
 
+class RoomLine(msgspec.Struct):
+    """Message of a client to a room."""
+
+    room_id: str
+    text: str
+
+
 class Line(msgspec.Struct):
     """Message from one user to another."""
 
@@ -62,9 +69,9 @@ async def join(socket: Socket, data: JoinRoom) -> dict[str, bool]:
 
 
 @server.on("publish_room")
-def publish_room(socket: Socket, data: dict[str, str]) -> None:
+def publish_room(socket: Socket, line: RoomLine) -> None:
     """Send a client's message to a room."""
-    server.room("chat", "1000").send("news", data)
+    server.room("chat", line.room_id).send("news", {"text": line.text})
 
 
 @server.on("tell")

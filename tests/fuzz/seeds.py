@@ -19,7 +19,9 @@ from crosswire.core.envelopes import (
     Batch,
     Beat,
     Claim,
+    ClientBatch,
     ClientMessage,
+    Doubt,
     Envelope,
     Event,
     Goodbye,
@@ -161,6 +163,8 @@ def bus_messages() -> Seeds:
     messages: dict[str, Envelope] = {
         "client message": ClientMessage(b'{"event":"told","payload":1}', ("2",), None, ("x",)),
         "client messagepack": ClientMessage(b"{}", (), b"\x80"),
+        "clients' batch": ClientBatch([ClientMessage(b'{"event":"a"}'), ClientMessage(b'{"event":"b"}', ("2",))]),
+        "clients' batch with a bad message": ClientBatch([ClientMessage(b'{"event":"a"}'), ClientMessage(b"{")]),
         "no json": ClientMessage(b"{", ("1",), b"\xc1"),
         "claim": Claim("0" * 16, 1, True),
         "event": Event("b", "echo", payload, "00-" + "1" * 32 + "-" + "2" * 16 + "-01"),
@@ -171,6 +175,7 @@ def bus_messages() -> Seeds:
         "beat": Beat("b", "1" * 16, 1.0, 1, 5, True, True, ("redis://x",), True, "native", ("chat",)),
         "goodbye": Goodbye("b", "1" * 16, 2),
         "name taken": NameTaken("c", "2" * 16, True),
+        "doubt": Doubt("b", "1" * 16),
         "published": PublishedMessage("b", payload),
     }
     services: dict[str, object] = {

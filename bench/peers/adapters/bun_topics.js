@@ -1,10 +1,24 @@
-// Bun: its server with native topics, which uWebSockets implements. Run it as `bun bun_topics.js`.
+// Bun: its server with native topics, which uWebSockets implements. Run it as `bun bun_topics.js`, with `--cert FILE --key
+// FILE` for TLS, with `--compression` for permessage-deflate.
+import { parseArgs } from 'node:util';
+
+const { values: options } = parseArgs({
+  options: {
+    name: { type: 'string' },
+    cert: { type: 'string' },
+    key: { type: 'string' },
+    compression: { type: 'boolean', default: false },
+  },
+});
 
 const REPLY = { msg: 'I am a reply to your say event' };
 
 const handlers = {
   publish(ws, payload) {
-    server.publish('everyone', JSON.stringify({ event: 'news', payload }));
+    server.publish('everyone', JSON.stringify({ event: 'news', payload }), options.compression);
+  },
+  publish_room(ws, { room_id, text }) {
+    server.publish(`chat/${room_id}`, JSON.stringify({ event: 'news', payload: { text } }), options.compression);
   },
   say: () => REPLY,
   join(ws, payload) {
@@ -16,6 +30,7 @@ const handlers = {
 const server = Bun.serve({
   hostname: '127.0.0.1',
   port: 0,
+  ...(options.cert && { tls: { cert: Bun.file(options.cert), key: Bun.file(options.key) } }),
   fetch(request, bun) {
     const user = new URL(request.url).searchParams.get('id');
     if (!user) return new Response('who are you?', { status: 401 });
@@ -23,6 +38,7 @@ const server = Bun.serve({
     return new Response('a WebSocket is wanted here', { status: 426 });
   },
   websocket: {
+    perMessageDeflate: options.compression,
     open(ws) {
       ws.subscribe('everyone');
     },

@@ -15,14 +15,31 @@ from crosswire import Handshake, Server, Socket
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--name", required=True, help="unique among the nodes")
 parser.add_argument("--redis", action="append", default=[], metavar="URL")
+parser.add_argument("--cert", metavar="FILE", help="the certificate, for TLS")
+parser.add_argument("--key", metavar="FILE", help="its key")
+parser.add_argument("--compression", action="store_true", help="grant permessage-deflate")
 arguments = parser.parse_args()
-server = Server(arguments.name, port=0, redis=arguments.redis or None, access_log=False)
+server = Server(
+    arguments.name,
+    port=0,
+    redis=arguments.redis or None,
+    tls=(arguments.cert, arguments.key) if arguments.cert else None,
+    compression=arguments.compression,
+    access_log=False,
+)
 
 
 class JoinRoom(msgspec.Struct):
     """Request of a client to join a room."""
 
     room_id: str
+
+
+class RoomLine(msgspec.Struct):
+    """Message of a client to a room."""
+
+    room_id: str
+    text: str
 
 
 class Line(msgspec.Struct):
@@ -55,6 +72,12 @@ async def join(socket: Socket, data: JoinRoom) -> dict[str, bool]:
     """Let the client join a room."""
     await socket.join("chat", data.room_id)
     return {"ok": True}
+
+
+@server.on("publish_room")
+def publish_room(socket: Socket, line: RoomLine) -> None:
+    """Send a client's message to a room."""
+    server.room("chat", line.room_id).send("news", {"text": line.text})
 
 
 @server.on("hello")

@@ -7,7 +7,6 @@ from crosswire.core import envelopes
 from crosswire.core.envelopes import MAX_MESSAGES, Batch, EventMessage
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.log_records import get_logger
-from crosswire.runtime.loop_thread import running_loop
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
 MAX_SIZE = 256 * 1024
@@ -43,7 +42,7 @@ class Batches:
         messages = held.get(channel)
         if messages is None:
             if not held:
-                running_loop().call_soon(self.flush)
+                self._port.flusher.schedule(self)
             held[channel] = [message]
             return
         messages.append(message)
@@ -52,7 +51,7 @@ class Batches:
             held[channel] = []
 
     def publish(self, channel: bytes, message: EventMessage) -> None:
-        """Publish a message at once, behind the messages that wait.
+        """Publish a message behind those that wait, together with further ones that are published next.
 
         Raises:
             BusUnavailable: the send buffer is full, and the policy is to raise.
@@ -60,7 +59,7 @@ class Batches:
         if waiting := self._held.get(channel):
             self._publish(channel, waiting)
             self._held[channel] = []
-        self._port.publish(channel, envelopes.encode(message))
+        self._port.publish_joined(channel, envelopes.encode(message), Batch)
 
     def flush(self) -> None:
         """Publish all messages that wait."""

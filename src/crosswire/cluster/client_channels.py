@@ -7,7 +7,7 @@ from typing import Any
 
 from crosswire.cluster.dialect import Dialect
 from crosswire.cluster.history.histories import Histories
-from crosswire.cluster.history.rooms import OpenRoom
+from crosswire.cluster.history.open_room import OpenRoom
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core.audience import ToRoom

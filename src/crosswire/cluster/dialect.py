@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Beat, Claim, Goodbye, LogPlace, NameTaken
+from crosswire.core.envelopes import Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
@@ -81,6 +81,9 @@ class MemberInbox(Protocol):
     def name_taken(self, taken: NameTaken) -> None:
         """Process the message that another node has this node's name."""
 
+    def doubted(self, doubt: Doubt) -> None:
+        """Process the doubt of a node whether a member is alive."""
+
 
 class Deliver(Protocol):
     """Function that delivers messages to the clients of one node."""
@@ -103,6 +106,9 @@ class ClientInbox(Protocol):
             InvalidPayload: the message is no JSON, and must be converted to MessagePack for some clients.
         """
         ...
+
+    def deliver_all(self, target: Target, messages: list[EncodedMessage], /) -> None:
+        """Deliver messages, in their order, as ``deliver`` does with each."""
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Process the claim of another node that has a connection of this user too."""

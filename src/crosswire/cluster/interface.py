@@ -13,6 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from crosswire.cluster.log.interface import Log, LogEvents
 from crosswire.cluster.send_buffer import Budget, Overflow
+from crosswire.runtime.flusher import Flusher
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure
 
 Receive = Callable[[bytes], None]
@@ -159,6 +160,17 @@ class LogPort(Protocol):
             events: called when the holder of logs changes.
         """
         ...
+
+
+@runtime_checkable
+class FlushedPort(Protocol):
+    """The part of a port that only a bus has that writes what was published in a turn at the end of the turn.
+
+    Attributes:
+        flusher: calls what writes. What its node publishes at the end of a turn leaves in the same write.
+    """
+
+    flusher: Flusher
 
 
 class Bus(Protocol):

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection
 from functools import partial
-from math import isfinite
 from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
@@ -13,6 +11,7 @@ from crosswire.cluster.bus_delay import PING
 from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox, RoomInbox
 from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
+from crosswire.cluster.received_messages import ReceivedClientMessages, is_valid
 from crosswire.core import envelopes
 from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
@@ -23,7 +22,7 @@ from crosswire.core.envelopes import (
     Batch,
     Beat,
     Claim,
-    ClientMessage,
+    Doubt,
     Envelope,
     Event,
     EventMessage,
@@ -33,8 +32,6 @@ from crosswire.core.envelopes import (
     PublishedMessage,
     RequestRefusal,
 )
-from crosswire.core.formats import EncodedMessage, require_event_message
-from crosswire.core.options import MAX_NODE_NAME
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload
@@ -43,15 +40,10 @@ from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, show
 
 INCARNATION_LENGTH = 16
 """Characters of the incarnation of a node, and of what an emitter listens on for answers."""
-_INCARNATION = re.compile("[0-9a-f]{16}")
-_MAX_PATHS = 100
-"""Redis that a node listens on; no node has as many."""
 PING_EVENT = f"{SERVICE}{PING}"
 """The event of a request that is answered by whoever is alive."""
 _MAX_BEAT = 64 * 1024
 """Bytes of a beat, which each node remembers of each other."""
-_MAX_STAMP = 2**62
-"""Microseconds since 1970, more than a stamp has for thousands of years."""
 
 logger = get_logger("crosswire.cluster")
 
@@ -86,7 +78,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         super().__init__(port, channels)
         self._name = name
         self._incarnation = incarnation
-        self._clients: ClientInbox | None = None
+        self._received = ReceivedClientMessages(self)
         self._batches = Batches(port)
         self._warnings = ThrottledWarnings(logger)
         self.unreadable = 0
@@ -157,8 +149,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         """Number of requests and answers that were dropped, as the send buffer was full."""
         return self._batches.dropped
 
-    def announce(self, message: Beat | Goodbye) -> None:
-        """Announce a change of this node to all nodes."""
+    def announce(self, message: Beat | Goodbye | Doubt) -> None:
+        """Announce to all nodes a change of this node, or its doubt about a member."""
         self._port.announce(self._channels.nodes, envelopes.encode(message))
 
     def send_to_incarnation(self, incarnation: str, message: Beat | NameTaken) -> None:
@@ -193,7 +185,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         return (self._channels.everyone,)
 
     def listen_for_clients(self, clients: ClientInbox) -> None:
-        self._clients = clients
+        self._received.clients = clients
         self._subscribe_clients(self._channels.everyone, Everyone())
 
     def subscribe_user(self, user: str) -> None:
@@ -213,7 +205,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     def subscribe_kept_room(self, room: ToRoom, inbox: RoomInbox) -> None:
         """Subscribe to the channel of a room that keeps history."""
-        receive = partial(self._for_kept_room, room, inbox)
+        receive = partial(self._received.take_for_kept_room, room, inbox)
         self._port.subscribe(
             self._channels.room(room.namespace, room.id),
             receive,
@@ -242,7 +234,10 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
     def publish(self, channel: str, payload: RawPayload) -> None:
         self._port.publish(self._channels.custom(channel), envelopes.encode(PublishedMessage(self._name, payload)))
 
-    def _decode(self, body: bytes) -> Envelope | None:
+    # ReadingEvents
+
+    def read(self, body: bytes) -> Envelope | None:
+        """Decode an envelope; count one that can't be read, and return None."""
         try:
             return envelopes.decode(body)
         except InvalidMessage as error:
@@ -256,61 +251,30 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         self._warnings.warn("unreadable", "a message that came over the bus could not be read, and is lost: %r", text)
 
     def _subscribe_clients(self, channel: bytes, target: Target) -> None:
-        receive = partial(self._for_clients, target)
+        receive = partial(self._received.take, target)
         self._port.subscribe(channel, receive, is_readable=partial(receive, only_check=True))
 
     # Each receiver returns False for what can't be read: its number in the sender's order does not count.
 
-    def _for_clients(self, target: Target, body: bytes, *, only_check: bool = False) -> bool:
-        message = self._decode(body)
-        clients = None if only_check else self._clients
-        if type(message) is ClientMessage:
-            try:
-                encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
-            except InvalidPayload as error:
-                self.note_unreadable(error)
-                return False
-            if clients is not None:
-                clients.deliver(target, encoded, envelopes.excluded_of(message))
-            return True
-        if type(message) is Claim and isinstance(target, ToUsers) and _is_valid(message):
-            if clients is not None:
-                clients.claimed(target.users[0], message)
-            return True
-        return self._misplaced(message, "for clients")
-
-    def _for_kept_room(self, room: ToRoom, inbox: RoomInbox, body: bytes, *, only_check: bool = False) -> bool:
-        message = self._decode(body)
-        if type(message) is not ClientMessage:
-            return self._misplaced(message, "for a room")
-        try:
-            encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
-        except InvalidPayload as error:
-            self.note_unreadable(error)
-            return False
-        if not only_check:
-            inbox.unplaced(room, encoded, envelopes.excluded_of(message), message.place)
-        return True
-
-    def _misplaced(self, message: Envelope | None, purpose: str) -> bool:
+    def misplaced(self, message: Envelope | None, purpose: str) -> bool:
         """Note a message that does not belong on its channel, unless it is None, which is noted; return False."""
         if message is not None:
             self.note_unreadable(f"{type(message).__name__} is not {purpose}, or no node says so")
         return False
 
     def _published(self, receive: ReceivePublished, body: bytes) -> bool:
-        message = self._decode(body)
+        message = self.read(body)
         if type(message) is not PublishedMessage:
-            return self._misplaced(message, "published by an application")
+            return self.misplaced(message, "published by an application")
         receive(message.sender, NODE_MSGPACK, message.payload)
         return True
 
     def _is_published(self, body: bytes) -> bool:
-        message = self._decode(body)
-        return type(message) is PublishedMessage or self._misplaced(message, "published by an application")
+        message = self.read(body)
+        return type(message) is PublishedMessage or self.misplaced(message, "published by an application")
 
     def _from_node(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
-        message = self._decode(body)
+        message = self.read(body)
         if type(message) is Batch:
             for each in message.messages:
                 self._receive_event_message(events, replies, each)
@@ -318,8 +282,10 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             self._receive_event_message(events, replies, message)
         elif isinstance(message, NameTaken):
             members.name_taken(message)
-        elif not isinstance(message, Beat | Goodbye) or not _is_valid(message) or len(body) > _MAX_BEAT:
-            return self._misplaced(message, "for nodes")
+        elif isinstance(message, Doubt):
+            members.doubted(message)
+        elif not isinstance(message, Beat | Goodbye) or not is_valid(message) or len(body) > _MAX_BEAT:
+            return self.misplaced(message, "for nodes")
         elif isinstance(message, Beat):
             members.beat(message)
         else:
@@ -328,28 +294,28 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     def _from_unproven(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
         """Take a message that may be a replay if it has no effect then: an answer to a question, what is checked."""
-        message = self._decode(body)
+        message = self.read(body)
         if type(message) is Batch:
             useful = [each for each in message.messages if _is_harmless(each)]
             for each in useful:
                 self._receive_event_message(events, replies, each)
             return len(useful) == len(message.messages)
-        if not isinstance(message, Beat | Goodbye | NameTaken | EventMessage) or not _is_harmless(message):
+        if not isinstance(message, Beat | Goodbye | NameTaken | Doubt | EventMessage) or not _is_harmless(message):
             return False
         if not isinstance(message, Beat):
             return self._from_node(events, replies, members, body)
-        if not _is_valid(message):
+        if not is_valid(message):
             return False
         members.unproven_beat(message)
         return True
 
     def _is_for_nodes(self, body: bytes) -> bool:
-        message = self._decode(body)
-        if isinstance(message, Batch | EventMessage | NameTaken):
+        message = self.read(body)
+        if isinstance(message, Batch | EventMessage | NameTaken | Doubt):
             return True
-        if isinstance(message, Beat | Goodbye) and _is_valid(message) and len(body) <= _MAX_BEAT:
+        if isinstance(message, Beat | Goodbye) and is_valid(message) and len(body) <= _MAX_BEAT:
             return True
-        return self._misplaced(message, "for nodes")
+        return self.misplaced(message, "for nodes")
 
     def _receive_event_message(self, events: EventInbox, replies: ReplyInbox, message: EventMessage) -> None:
         if isinstance(message, Answer):
@@ -370,24 +336,11 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             )
 
 
-def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken) -> bool:
+def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken | Doubt) -> bool:
     """Return whether a message has no effect if it is a replay."""
     if isinstance(message, NodeRequest):
         return message.event == PING_EVENT
     return not isinstance(message, Event)
-
-
-def _is_valid(message: Beat | Goodbye | Claim) -> bool:
-    """Return whether the incarnation, the stamp and the paths can be those of a node."""
-    if isinstance(message, Beat) and not (
-        0 < len(message.name) <= MAX_NODE_NAME
-        and message.name.isprintable()
-        and len(message.paths) <= _MAX_PATHS
-        and len(message.dialect) <= MAX_NODE_NAME
-        and isfinite(message.since)
-    ):
-        return False
-    return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp <= _MAX_STAMP
 
 
 class _NativeAsker:

@@ -8,7 +8,7 @@ from typing import Generic, Protocol, TypeVar
 from crosswire.core import envelopes
 from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
-from crosswire.core.envelopes import ClientMessage
+from crosswire.core.envelopes import BatchKind, ClientBatch, ClientMessage
 from crosswire.core.formats import EncodedMessage
 
 _MAX_BYTES_OF_CHARACTER = 4
@@ -18,8 +18,8 @@ _MAX_BYTES_OF_CHARACTER = 4
 class NumberedPublisher(Protocol):
     """Publishes messages with their place in the order of the sender's messages."""
 
-    def publish(self, channel: bytes, body: bytes) -> None:
-        """Publish a message on a channel."""
+    def publish_joined(self, channel: bytes, body: bytes, kind: BatchKind) -> None:
+        """Publish a message on a channel, with others of a batch if there are some at the same time."""
 
     def require_room(self, sizes: Collection[int]) -> None:
         """Check that none of several messages will be refused; ``sizes`` are of channel and body together, in bytes.
@@ -55,10 +55,10 @@ class NativeClientMessages(Generic[PortT]):
                 self._port.require_room([len(user) * _MAX_BYTES_OF_CHARACTER + len(body) for user in named])
             for user in named:
                 if user not in users:
-                    self._port.publish(self._channels.user(user), body)
+                    self._port.publish_joined(self._channels.user(user), body, ClientBatch)
             return
         body = envelopes.encode(ClientMessage(message.json, users, message.msgpack, sockets, message.policy))
         if isinstance(target, ToRoom):
-            self._port.publish(self._channels.room(target.namespace, target.id), body)
+            self._port.publish_joined(self._channels.room(target.namespace, target.id), body, ClientBatch)
         else:
-            self._port.publish(self._channels.everyone, body)
+            self._port.publish_joined(self._channels.everyone, body, ClientBatch)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from crosswire.cluster.gaps import GapReports
-from crosswire.cluster.interface import Bus, BusEvents, Receive
+from crosswire.cluster.interface import Bus, BusEvents, FlushedPort, Receive
+from crosswire.cluster.joined_messages import JoinedMessages
 from crosswire.cluster.receivers import IsReadable, ReceiveBody, Receivers, ReceiveUnproven, Signing
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
-from crosswire.core.envelopes import pack_header
+from crosswire.core.envelopes import BatchKind, pack_header
 from crosswire.core.numbering import MessageNumbers
 from crosswire.core.signing import sender_of
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo
@@ -35,6 +37,8 @@ class OrderedPort:
     Attributes:
         signed: whether nobody without the secret can send or answer anything.
         bus_port: the bus' own port.
+        flusher: flushes what is published at the end of a turn.
+        joins: whether messages of a turn may share one publication: whether all members can read that.
         dropped: messages that were published and are lost.
         unreadable: messages that came without a valid header.
         gaps: how often messages may have been missed.
@@ -72,6 +76,9 @@ class OrderedPort:
         self._publish_plain = self._buffer.publish_plain
         self._gap_reports = GapReports(self.gap)
         self.bus_port = port = bus.attach(self, name, origin, self._budget)
+        self.flusher = port.flusher if isinstance(port, FlushedPort) else Flusher()
+        self._joined = JoinedMessages(self._budget, self.flusher, self._publish_numbered)
+        self.joins = True
         self._receivers = Receivers(origin, port, self, signing)
         self.remember = self._receivers.remember
         self.forget = self._receivers.forget
@@ -100,6 +107,7 @@ class OrderedPort:
 
     async def stop(self) -> None:
         """Send what was published, if that is possible soon, and disconnect."""
+        self._joined.publish_waiting()
         try:
             await self.bus_port.stop()
         finally:
@@ -113,7 +121,7 @@ class OrderedPort:
     @property
     def published(self) -> int:
         """Number of messages that were handed over to be published or announced."""
-        return self._numbers.count + self._plain_published
+        return self._numbers.count + self._plain_published + self._joined.uncounted
 
     def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
         """Publish a message. While the bus can't take it, it is kept, up to a limit.
@@ -127,16 +135,54 @@ class OrderedPort:
         Raises:
             BusUnavailable: too much waits already, and that is the policy.
         """
-        if len(channel) + len(body) + OVERHEAD > self._budget.free and not self._buffer.admits():
-            if not plain:
-                self._next(channel)  # uses up a number, so that receivers find out that a message is missing
+        self._joined.publish_waiting()
+        if len(channel) + len(body) + OVERHEAD > self._budget.free and not self._admits(channel, plain=plain):
             return
         if plain:
             self._plain_published += 1
             self._publish_plain(channel, body)
             return
+        self._publish_numbered(channel, body)
+
+    def publish_joined(self, channel: bytes, body: bytes, kind: BatchKind) -> None:
+        """Publish a message, at the end of the turn, with those for the same channel that follow it at once.
+
+        They share a number, and what that costs on the way. The messages of a node leave in the order in which they
+        were published, in whatever way.
+
+        Args:
+            channel: its name.
+            body: of the message.
+            kind: the batch that the message may be a part of.
+
+        Raises:
+            BusUnavailable: too much waits already, and that is the policy.
+        """
+        size = len(channel) + len(body) + OVERHEAD
+        if size > self._budget.free and not self._admits(channel):
+            return
+        if self.joins and not (self.flusher.ending or self._buffer.paused):
+            self._joined.add(channel, kind, body, size)
+        else:
+            self._joined.publish_waiting()
+            self._publish_numbered(channel, body)
+
+    def _admits(self, channel: bytes, *, plain: bool = False) -> bool:
+        """Decide about a message that does not fit in: return whether to take it."""
+        if self._buffer.admits():
+            return True
+        if not plain:
+            self._joined.publish_waiting()
+            self._next(channel)  # uses up a number, so that receivers find out that a message is missing
+        return False
+
+    def _publish_numbered(self, channel: bytes, body: bytes) -> None:
         number, previous = self._next(channel)
-        self._publish(channel, pack_header(self.origin, number, previous), body)
+        self._publish(channel, self._header(channel, number, previous, body), body)
+
+    def _header(self, channel: bytes, number: int, previous: int, body: bytes) -> bytes:
+        """Return the header of a message."""
+        return pack_header(self.origin, number, previous)
 
     def reserve(self, size: int) -> bool:
         """Take bytes of the send buffer for a message that waits elsewhere; return False if it does not fit in.
@@ -155,8 +201,9 @@ class OrderedPort:
 
     def announce(self, channel: bytes, body: bytes) -> None:
         """Publish a message over all paths that are connected now; if there are none, drop it."""
+        self._joined.publish_waiting()
         number, previous = self._next(channel)
-        if not self.bus_port.announce(channel, pack_header(self.origin, number, previous), body):
+        if not self.bus_port.announce(channel, self._header(channel, number, previous, body), body):
             self._numbers.take_back(channel, previous)  # or receivers would wait in vain for the dropped message
 
     # Listening

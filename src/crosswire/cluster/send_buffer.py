@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Collection
 from typing import Literal, Protocol
 
+from crosswire.core.envelopes import count_messages
 from crosswire.errors import BusUnavailable
 
 Overflow = Literal["drop", "raise"]
@@ -65,7 +66,7 @@ class SendBuffer:
     def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
         """Keep a message until :meth:`flush`; an empty header stands for a plain one."""
         if self._closed:
-            self._dropped("the node has stopped", 1)
+            self._dropped("the node has stopped", count_messages(body) if header else 1)
             return
         self._budget.free -= len(channel) + len(body) + OVERHEAD
         self._held.append((channel, header, body))
@@ -115,7 +116,8 @@ class SendBuffer:
         """Drop the messages that were kept, and new ones from now on."""
         self._closed = self.paused = True
         if self._held:
-            self._dropped("the node stops, and other nodes can't be reached", len(self._held))
+            count = sum(count_messages(body) if header else 1 for _, header, body in self._held)
+            self._dropped("the node stops, and other nodes can't be reached", count)
         self._held.clear()
 
     def _refusal(self) -> BusUnavailable:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from crosswire.cluster.interface import Bus, BusEvents
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.cluster.send_buffer import OVERHEAD
 from crosswire.cluster.signed_receivers import MICROSECONDS, SignedChannels
 from crosswire.core.signing import Signer
 from crosswire.runtime import environment
@@ -28,20 +27,6 @@ class SignedPort(OrderedPort):
         super().__init__(bus, events, name, origin, SignedChannels(origin, signer, self))
         self._signer = signer
         self._began = environment.wall_time() - environment.monotonic()
-
-    def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
-        """Publish a message; see :class:`OrderedPort`. There are no plain ones."""
-        if len(channel) + len(body) + OVERHEAD > self._budget.free and not self._buffer.admits():
-            self._next(channel)  # uses up a number, so that receivers find out that a message is missing
-            return
-        number, previous = self._next(channel)
-        self._publish(channel, self._header(channel, number, previous, body), body)
-
-    def announce(self, channel: bytes, body: bytes) -> None:
-        """Publish a message over all paths that are connected now; if there are none, drop it."""
-        number, previous = self._next(channel)
-        if not self.bus_port.announce(channel, self._header(channel, number, previous, body), body):
-            self._numbers.take_back(channel, previous)  # or receivers would wait in vain for the dropped message
 
     def _header(self, channel: bytes, number: int, previous: int, body: bytes) -> bytes:
         sent = int((self._began + environment.monotonic()) * MICROSECONDS)

@@ -7,7 +7,7 @@ what they say of who is alive is checked by asking back: :mod:`crosswire.cluster
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Annotated, Any
 
@@ -181,6 +181,8 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
         dialect: in which it carries the messages of applications.
         owns: the namespaces whose rooms it may own; None for all.
         history: the namespaces that keep history; None if the node is of a version that knows no history.
+        batches: whether it reads a :class:`ClientBatch`; not if the node is of a version that knows none.
+        every: seconds after which the node beats again, at the latest.
     """
 
     name: str
@@ -195,6 +197,8 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     dialect: str = "native"
     owns: tuple[str, ...] | None = None
     history: tuple[HistoryDeclaration, ...] | None = None
+    batches: bool = False
+    every: float = 0.5
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):
@@ -220,6 +224,18 @@ class NameTaken(msgspec.Struct, frozen=True, array_like=True, tag="t"):
     replaced: bool = False
 
 
+class Doubt(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+    """A message of a node that hears no answers of a member: each node is to ask the member itself.
+
+    Attributes:
+        name: of the member.
+        incarnation: of the member.
+    """
+
+    name: str
+    incarnation: str
+
+
 class PublishedMessage(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     """A message that an application published on a channel of its own."""
 
@@ -236,12 +252,22 @@ MAX_MESSAGES = 64
 
 
 class Batch(msgspec.Struct, frozen=True, array_like=True, tag="m"):
-    """Several messages of one turn of an event loop."""
+    """Several messages of one turn of an event loop, for one node or for all."""
 
     messages: Annotated[list[EventMessage], msgspec.Meta(max_length=MAX_MESSAGES)]
 
 
-Envelope = ClientMessage | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | PublishedMessage
+class ClientBatch(msgspec.Struct, frozen=True, array_like=True, tag="s"):
+    """Several messages for clients of one turn of an event loop, in their order, on the channel of all of them."""
+
+    messages: Annotated[list[ClientMessage], msgspec.Meta(max_length=MAX_MESSAGES)]
+
+
+BatchKind = type[Batch] | type[ClientBatch]
+
+Envelope = (
+    ClientMessage | ClientBatch | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | Doubt | PublishedMessage
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
@@ -251,6 +277,30 @@ _UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeE
 def encode(envelope: Envelope) -> bytes:
     """Encode an envelope as MessagePack."""
     return _encoder.encode(envelope)
+
+
+_BATCH_STARTS: dict[BatchKind, bytes] = {Batch: b"\x92\xa1m", ClientBatch: b"\x92\xa1s"}
+"""The first bytes of a batch: those of an array of two, and its tag. An array with the messages follows."""
+_MAX_SHORT_ARRAY = 15
+"""Elements of an array in MessagePack whose number is in its first byte."""
+
+
+def join(kind: BatchKind, bodies: Sequence[bytes]) -> bytes:
+    """Join up to :data:`MAX_MESSAGES` encoded messages into one encoded batch, without encoding them again."""
+    count = len(bodies)
+    length = bytes((0x90 | count,)) if count <= _MAX_SHORT_ARRAY else b"\xdc" + count.to_bytes(2, "big")
+    return b"%b%b%b" % (_BATCH_STARTS[kind], length, b"".join(bodies))
+
+
+def count_messages(body: bytes) -> int:
+    """Return how many messages one encoded envelope has; 1 if it is no batch."""
+    if not body.startswith(tuple(_BATCH_STARTS.values())):
+        return 1
+    try:
+        envelope = decode(body)
+    except InvalidMessage:
+        return 1  # the body of another protocol that begins alike
+    return len(envelope.messages) if isinstance(envelope, Batch | ClientBatch) else 1
 
 
 def decode(body: bytes) -> Envelope:

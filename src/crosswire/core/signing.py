@@ -8,7 +8,7 @@ from hashlib import blake2b
 from hmac import compare_digest
 from typing import NamedTuple
 
-from crosswire.core.envelopes import HEADER_SIZE, Beat, decode
+from crosswire.core.envelopes import HEADER_SIZE, Beat, count_messages, decode
 from crosswire.core.log_records import RECORD_VERSION
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError, InvalidMessage
@@ -153,6 +153,14 @@ def sender_of(message: bytes) -> str | None:
                 continue
             return envelope.name if isinstance(envelope, Beat) else None
     return None
+
+
+def count_published(message: bytes) -> int:
+    """Return how many messages of a node were published together as this one, which has a header."""
+    return count_messages(message[SIGNED_HEADER_SIZE if message[:1] == _SIGNED_START else HEADER_SIZE :])
+
+
+_SIGNED_START = bytes([SIGNED_VERSION])
 
 
 def _derived(key: bytes) -> bytes:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Collection
 
 from crosswire.cluster.redis.commands import publish
-from crosswire.core.envelopes import pack_header
+from crosswire.core.envelopes import BatchKind, pack_header
 from crosswire.core.numbering import EmitterNumbers
 from crosswire.core.signing import Signer
 from crosswire.emitter.publisher import Outgoing, Publisher
@@ -41,6 +41,10 @@ class EmitterPort:
         """
         header = b"" if plain else self._header(channel, body)
         self._collected.append(Outgoing(channel, publish(channel, header, body), plain=plain))
+
+    def publish_joined(self, channel: bytes, body: bytes, kind: BatchKind) -> None:
+        """Collect a message, alone: an emitter does not know whether all nodes can read a batch."""
+        self.publish(channel, body)
 
     def _header(self, channel: bytes, body: bytes) -> bytes:
         number, previous = self._numbers.next(channel, time.monotonic())

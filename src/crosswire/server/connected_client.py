@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping
 from typing import Generic, TypeVar
 
-from crosswire.core.formats import Encode, Encoded, Format, Offer, Push
+from crosswire.core.formats import Encode, Encoded, EncodedMessage, Format, Offer, Push
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.core.skipped_messages import Droppable
-from crosswire.errors import EventError, NotConnected
+from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.authority import Authority
 from crosswire.server.client_calls import PendingClientRequest
+from crosswire.server.client_gone import ClientGone
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
 from crosswire.server.offered_positions import OfferedPositions
@@ -143,6 +144,14 @@ class ConnectedClient(Generic[SocketT]):
         if fanout.held_for is not None:
             fanout.flush()
         fanout.sent += 1
+        self.push(encoded)
+
+    def send_joined(self, messages: Collection[EncodedMessage]) -> None:
+        """Queue several messages at once, behind earlier messages to many clients."""
+        fanout, form = self._fanout, self.format
+        encoded = form.join([form.wrap(message) for message in messages])
+        fanout.flush()
+        fanout.sent += len(messages)
         self.push(encoded)
 
     def offer_encoded(self, encoded: Encoded, droppable: Droppable) -> None:
@@ -305,4 +314,4 @@ class ConnectedClient(Generic[SocketT]):
             NotConnected: it is closed.
         """
         if not self.is_open:
-            raise NotConnected(f"the connection of user {self.user!r} is closed")
+            raise ClientGone(self, f"the connection of user {self.user!r} is closed")

@@ -20,6 +20,7 @@ from crosswire.core.revocations import Revocation
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
+from crosswire.runtime.log_records import get_logger
 from crosswire.server.authorities import Authorities
 from crosswire.server.client_calls import PendingClientGather
 from crosswire.server.connected_client import ConnectedClient
@@ -30,6 +31,8 @@ from crosswire.server.sent_messages import SentMessages
 from crosswire.server.sessions import Sessions
 from crosswire.server.socket import Socket
 from crosswire.types import CloseCode, Locations, Replies, RoomInfo, RoomList, Roster, Tally
+
+logger = get_logger("crosswire.server")
 
 MICROSECONDS = 1_000_000
 """Number of them in a second; stamps are in microseconds."""
@@ -159,6 +162,19 @@ class LocalDelivery:
         else:
             fanout.hold(fanout.frames(message), recipients)
         return len(recipients)
+
+    def deliver_all(self, target: Target, messages: list[EncodedMessage]) -> None:
+        if type(target) is ToUsers and self._sent is None and not self._fanout.wants_msgpack:
+            recipients = self._recipients(target)
+            if len(recipients) == 1 and all(message.policy is None for message in messages):
+                for client in recipients:
+                    client.send_joined(messages)
+                return
+        for message in messages:
+            try:
+                self.deliver(target, message, None)
+            except Exception:
+                logger.exception("delivering a message of another node failed")  # and on to the next
 
     def _deliver_droppable(
         self,

@@ -18,9 +18,12 @@ from crosswire.cluster.interface import Bus
 from crosswire.core import envelopes
 from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import (
+    Batch,
     Beat,
     Claim,
+    ClientBatch,
     ClientMessage,
+    Doubt,
     Envelope,
     Event,
     Goodbye,
@@ -97,13 +100,15 @@ async def test_bytes_without_our_header_are_refused_and_counted(redis_bus: Redis
 
 async def test_sound_messages_where_they_do_not_belong_are_refused_and_counted(bus: Bus) -> None:
     for_clients, claim = ClientMessage(b"{}"), Claim("0" * 16, 1)
+    batch, client_batch = Batch([]), ClientBatch([])
     published, event = PublishedMessage("scripted", _NOTHING), Event("scripted", "none", _NOTHING)
     misplaced: list[tuple[int, Envelope]] = [
-        *((place, each) for place in (0, 4, 5) for each in (published, event, NameTaken("a", "0" * 16))),
-        *((place, each) for place in (1, 2, 3) for each in (for_clients, claim, published)),
+        *((place, each) for place in (0, 4, 5) for each in (published, event, batch, NameTaken("a", "0" * 16))),
+        *((place, Doubt("a", "0" * 16)) for place in (0, 4, 5)),
+        *((place, each) for place in (1, 2, 3) for each in (for_clients, client_batch, claim, published)),
         (0, claim),
         (5, claim),
-        *((6, each) for each in (for_clients, claim, event)),
+        *((6, each) for each in (for_clients, client_batch, claim, event)),
     ]
 
     def disturb(scripted: ScriptedNode, channels: list[bytes]) -> None:
@@ -156,6 +161,8 @@ async def test_a_message_for_clients_that_breaks_their_protocol_is_refused_and_c
             body = b'{"event":"\xff"}' if number < 2 else b"no json"
             scripted.say(channel, ClientMessage(body, (), None if number >= 2 else b"\x80"))
             await wait_until(lambda: a.cluster.refused == number + 1)  # noqa: B023 - it is called here
+        scripted.say(channels.user("1"), ClientBatch([ClientMessage(b'{"event":"sound"}'), ClientMessage(b"no json")]))
+        await wait_until(lambda: a.cluster.refused == 5)
         scripted.say(channels.everyone, ClientMessage('{"event":"é"}'.encode()))
         assert [(await each.receive()).event for each in (peer, other)] == ["é", "é"]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
@@ -230,11 +237,15 @@ async def test_no_bytes_on_any_channel_disturb_a_node(messages: list[tuple[int, 
 _ids = st.text(max_size=8)
 _stamps = st.integers(-(2**63), 2**64 - 1)
 _sound: list[st.SearchStrategy[Any]] = [
-    st.builds(Beat, _ids, _ids, st.floats(), _stamps, st.integers(-5, 5), st.booleans(), asks=st.booleans()),
+    st.builds(
+        Beat, _ids, _ids, st.floats(), _stamps, st.integers(-5, 5), st.booleans(), asks=st.booleans(), every=st.floats()
+    ),
     st.builds(Goodbye, _ids, _ids, _stamps),
     st.builds(Claim, _ids, st.integers(-(2**63), 0)),
     st.builds(ClientMessage, st.just(b'{"event":"odd"}'), st.tuples(_ids)),  # what is in it is for the clients to check
+    st.builds(ClientBatch, st.lists(st.builds(ClientMessage, st.sampled_from([b'{"event":"odd"}', b"{"])), max_size=3)),
     st.builds(NameTaken, st.just("a"), _ids, st.booleans()),
+    st.builds(Doubt, st.just("a"), _ids),
     st.builds(NodeRequest, _ids, _ids, _ids, st.sampled_from(["x", "none", "$count", "$members"]), st.just(_NOTHING)),
 ]
 

@@ -71,6 +71,7 @@ async def test_a_gap_names_the_room_or_the_user_whose_message_is_missing() -> No
                 assert (await peer.receive()).event == "before"
                 broker.loses.add(channel)
                 audience.send("lost")
+                await wait_until(lambda: not broker.loses)
                 audience.send("after")
                 assert (await peer.receive()).event == "after"
         assert [gap[3:] for gap in gaps] == [

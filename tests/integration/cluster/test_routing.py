@@ -64,6 +64,34 @@ async def test_recipients_of_a_send_from_each_node(bus: Bus) -> None:
             assert "".join(reached) == expected, number
 
 
+async def test_messages_of_one_turn_arrive_in_the_order_in_which_they_were_sent(bus: Bus) -> None:
+    msgpack = {"Sec-WebSocket-Protocol": "crosswire.msgpack"}
+    heard: list[int] = []
+    async with (
+        running_servers(bus, "a", "b") as (a, b),
+        client(b, "1") as peer,
+        client(b, "2", msgpack) as other,
+    ):
+        b.cluster.on("numbered", lambda _sender, number: heard.append(number))
+        await peer.call("join", ["chat", "r"])
+        await other.call("join", ["chat", "r"])
+        for number in range(300):
+            kind = number * number % 7
+            if kind < 3:
+                a.user("1").send("x", number)
+            elif kind == 4:
+                a.room("chat", "r").send("x", number)
+            else:
+                a.users(["1", "2"]).send("x", number, exclude=["2"] if number % 2 else [])
+            a.cluster.send("numbered", number, to="b")
+        a.everyone.send("end")
+        messages = [await received(each) for each in (peer, other)]
+    assert messages[0] == [("x", number) for number in range(300)]
+    both = [number for number in range(300) if number * number % 7 == 4 or (number * number % 7 > 2 and not number % 2)]
+    assert messages[1] == [("x", number) for number in both]
+    await wait_until(lambda: heard == list(range(300)))
+
+
 @pytest.mark.parametrize("sender", ["a", "b", "worker"])
 async def test_a_single_connection_is_left_out_on_every_node(bus: Bus, sender: str) -> None:
     worker = Node("worker", bus=bus)

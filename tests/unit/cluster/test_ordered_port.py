@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Collection
 
@@ -8,12 +9,13 @@ import pytest
 from crosswire.cluster.interface import PortEvents, Receive
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.send_buffer import Budget, Overflow
-from crosswire.core.envelopes import HEADER_SIZE, unpack_header
+from crosswire.core.envelopes import HEADER_SIZE, ClientBatch, ClientMessage, encode, join, unpack_header
 from crosswire.errors import BusUnavailable
 from crosswire.types import GapInfo
 from tests.support.ignored_events import IgnoredPortEvents
 
 ORIGIN = b"12345678"
+MESSAGES = [encode(ClientMessage(b"%d" % number)) for number in range(3)]
 
 
 class FakePort:
@@ -179,6 +181,73 @@ def test_a_message_larger_than_the_limit_is_taken_if_nothing_waits() -> None:
     port.publish(b"c", b"x" * 5000)
     port.publish(b"c", b"2")
     assert ([len(body) for body in bus.bodies], port.dropped) == ([5000], 1)
+
+
+async def test_messages_of_a_turn_share_a_number_and_leave_at_its_end() -> None:
+    bus = FakePort()
+    port = make(bus)
+    for body in MESSAGES:
+        port.publish_joined(b"a", body, ClientBatch)
+    assert (bus.sent, port.published) == ([], 3)
+    await asyncio.sleep(0)
+    assert bus.numbers == [(b"a", 1, 0)]
+    assert bus.bodies == [join(ClientBatch, MESSAGES)]
+    assert port.published == 3
+
+
+async def test_whatever_else_is_published_comes_behind_the_messages_that_wait() -> None:
+    bus = FakePort()
+    port = make(bus)
+    port.publish_joined(b"a", MESSAGES[0], ClientBatch)
+    port.publish(b"b", b"x")
+    port.publish_joined(b"a", MESSAGES[1], ClientBatch)
+    port.announce(b"a", b"y")
+    port.publish_joined(b"a", MESSAGES[2], ClientBatch)
+    port.publish(b"a", b"z", plain=True)
+    port.publish_joined(b"a", b"last", ClientBatch)
+    await port.stop()
+    assert bus.bodies == [MESSAGES[0], b"x", MESSAGES[1], b"y", MESSAGES[2], b"z", b"last"]
+    assert bus.numbers == [(b"a", 1, 0), (b"b", 2, 0), (b"a", 3, 1), (b"a", 4, 3), (b"a", 5, 4), (b"a", 6, 5)]
+
+
+async def test_messages_are_published_one_by_one_while_a_member_reads_no_batches() -> None:
+    bus = FakePort()
+    port = make(bus)
+    port.publish_joined(b"a", MESSAGES[0], ClientBatch)
+    port.joins = False
+    port.publish_joined(b"a", MESSAGES[1], ClientBatch)
+    assert bus.bodies == [*MESSAGES[:2]]
+
+
+async def test_messages_that_wait_for_the_end_of_the_turn_count_against_the_limit() -> None:
+    port = make(bus := FakePort(buffer=200, overflow="raise"))
+    port.publish_joined(b"a", b"x" * 60, ClientBatch)
+    with pytest.raises(BusUnavailable):
+        port.publish_joined(b"a", b"x" * 60, ClientBatch)
+    port = make(bus := FakePort(buffer=200))
+    for _ in range(3):
+        port.publish_joined(b"a", b"x" * 60, ClientBatch)
+    await asyncio.sleep(0)
+    assert (len(bus.sent), port.dropped) == (1, 2)
+    port.publish(b"a", b"y")
+    assert bus.numbers[-1] == (b"a", 4, 3)  # receivers find out that messages are missing
+
+
+async def test_while_the_bus_is_away_each_message_waits_for_itself() -> None:
+    port = make(bus := FakePort(), started=False)
+    for body in MESSAGES:
+        port.publish_joined(b"a", body, ClientBatch)
+    bus.events.resume_publishing()
+    assert bus.bodies == MESSAGES
+
+
+async def test_a_batch_that_is_lost_counts_as_all_its_messages() -> None:
+    port = make(bus := FakePort())
+    for body in MESSAGES:
+        port.publish_joined(b"a", body, ClientBatch)
+    port.pause_publishing()
+    await port.stop()
+    assert (bus.sent, port.dropped) == ([], 3)
 
 
 async def test_after_the_stop_messages_are_dropped() -> None:

@@ -11,11 +11,14 @@ from hypothesis import strategies as st
 from crosswire.core import envelopes
 from crosswire.core.envelopes import (
     HEADER_SIZE,
+    MAX_MESSAGES,
     Answer,
     Batch,
     Beat,
     Claim,
+    ClientBatch,
     ClientMessage,
+    Doubt,
     Envelope,
     Event,
     Goodbye,
@@ -32,6 +35,7 @@ _PAYLOAD = envelopes.pack({"a": [1, None]})
 EXAMPLES: list[Envelope] = [
     ClientMessage(b'{"event":"x"}', ("1",), b"\x81"),
     ClientMessage(b"{}"),
+    ClientBatch([ClientMessage(b"{}"), ClientMessage(b'{"event":"x"}', ("1",), b"\x81", ("a",))]),
     Claim("ab", 5),
     Event("a", "x", _PAYLOAD),
     NodeRequest("a", "ab", "1", "x", _PAYLOAD),
@@ -41,6 +45,7 @@ EXAMPLES: list[Envelope] = [
     Beat("a", "ab", 1.5, 7, 3, True, False, ("redis://h",), True, "native"),
     Goodbye("a", "ab", 8),
     NameTaken("a", "ab", True),
+    Doubt("a", "ab"),
     PublishedMessage("a", _PAYLOAD),
 ]
 
@@ -128,6 +133,43 @@ def test_a_beat_of_a_node_that_knows_nothing_of_owners_may_own_every_room() -> N
     beat = envelopes.decode(msgspec.msgpack.encode(fields))
     assert isinstance(beat, envelopes.Beat)
     assert (beat.name, beat.dialect, beat.owns) == ("a", "native", None)
-    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], "of a later version"]))
+    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], True, 2.0, "of later"]))
     assert isinstance(newer, envelopes.Beat)
     assert newer.owns == ("game",)
+
+
+_client_messages = st.builds(ClientMessage, st.binary(max_size=300), st.tuples(st.text(max_size=3)), st.none())
+_event_messages = st.one_of(
+    st.builds(Event, st.text(), st.text(), st.just(_PAYLOAD)),
+    st.builds(Answer, st.text(), st.text(), st.just(_PAYLOAD)),
+)
+
+
+@given(st.lists(_client_messages, min_size=1, max_size=MAX_MESSAGES))
+def test_joined_messages_for_clients_are_a_batch_of_them(messages: list[ClientMessage]) -> None:
+    joined = envelopes.join(ClientBatch, [envelopes.encode(each) for each in messages])
+    assert joined == envelopes.encode(ClientBatch(messages))
+    assert envelopes.decode(joined) == ClientBatch(messages)
+    assert envelopes.count_messages(joined) == len(messages)
+
+
+@given(st.lists(_event_messages, min_size=1, max_size=MAX_MESSAGES))
+def test_joined_events_are_a_batch_of_them(messages: list[Event | Answer]) -> None:
+    joined = envelopes.join(Batch, [envelopes.encode(each) for each in messages])
+    assert envelopes.decode(joined) == Batch(list(messages))
+    assert envelopes.count_messages(joined) == len(messages)
+
+
+def test_a_batch_with_too_many_messages_is_refused() -> None:
+    with pytest.raises(InvalidMessage):
+        envelopes.decode(envelopes.encode(ClientBatch([ClientMessage(b"{}")] * (MAX_MESSAGES + 1))))
+
+
+def test_events_are_no_part_of_a_batch_for_clients() -> None:
+    with pytest.raises(InvalidMessage):
+        envelopes.decode(envelopes.join(ClientBatch, [envelopes.encode(Event("a", "x", _PAYLOAD))]))
+
+
+@pytest.mark.parametrize("body", [b"", b"x", b"\x92\xa1s", b"\x92\xa1m\x91\xff"])
+def test_what_is_no_batch_counts_as_one_message(body: bytes) -> None:
+    assert envelopes.count_messages(body) == 1

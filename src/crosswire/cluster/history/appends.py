@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Protocol
 
+from crosswire.cluster.history.append_times import AppendTimes
 from crosswire.cluster.history.room_queue import Batch, Outgoing, RoomQueue
 from crosswire.cluster.log.interface import Append, AppendFailure, Log, NewMessage, RoomLog
 from crosswire.core.audience import ToRoom
@@ -61,9 +62,9 @@ class Fallback(Protocol):
 class Appends:
     """The queues of all rooms.
 
-    What is sent in one turn of the event loop to one room is appended together, at the end of the turn; while an append
-    has no answer yet, what follows waits for that. So a busy room has larger batches, up to a limit: they come to all
-    nodes together, whose clients get each in one write.
+    What is sent in one turn of the event loop to one room is appended together: :class:`AppendTimes` says when. While
+    an append has no answer yet, what follows waits for that. So a busy room has larger batches, up to a limit: they
+    come to all nodes together, whose clients get each in one write.
 
     While a log can't be reached, messages wait for it, for :data:`PATIENCE`. Then those that nobody waits for go past
     it: they are delivered here, and to other nodes over the bus; if these can't be reached either, they are kept for
@@ -75,6 +76,7 @@ class Appends:
         log_of: returns the log of a room.
         fallback: delivers messages that a log does not have.
         release: gives back bytes of the send buffer.
+        times: when what was sent is appended.
 
     Attributes:
         appended: number of messages that were kept.
@@ -87,14 +89,17 @@ class Appends:
         log_of: Callable[[ToRoom], RoomLog],
         fallback: Fallback,
         release: Callable[[int], None],
+        times: AppendTimes,
     ) -> None:
+        times.flush = self.flush
+        self._times = times
         self._origin = origin
         self._log = log
         self._log_of = log_of
         self._fallback = fallback
         self._release = release
         self._queues: dict[ToRoom, RoomQueue] = {}
-        self._dirty: dict[ToRoom, None] = {}  # those to be appended at the end of the turn
+        self._dirty: dict[ToRoom, None] = {}  # those that are appended when it is time
         self._waiting: dict[ToRoom, None] = {}  # those that wait for a log that can't be reached, or has just failed
         self._down_since: dict[str, float] = {}  # by holder
         self._timer: asyncio.TimerHandle | None = None
@@ -115,7 +120,7 @@ class Appends:
         return SETTLING_TIME if environment.monotonic() - self._moved < MOVED_FOR else 0.0
 
     def add(self, room: ToRoom, message: Outgoing) -> None:
-        """Append a message at the end of this turn of the event loop, or as soon as the log can be reached."""
+        """Append a message when it is time, or as soon as the log can be reached."""
         queue = self._queue(room)
         message.follows_loss, queue.is_end_lost = queue.is_end_lost, False
         queue.waiting.append(message)
@@ -158,7 +163,7 @@ class Appends:
     # Appending
 
     def flush(self) -> None:
-        """Append everything that waits for the end of the turn."""
+        """Append everything that was sent up to now."""
         dirty, self._dirty = self._dirty, {}
         now = environment.monotonic()
         for room in dirty:
@@ -251,11 +256,9 @@ class Appends:
                 self._all_done.set()
 
     def _schedule(self, room: ToRoom) -> None:
-        if self._is_closed:
-            return
-        if not self._dirty:
-            asyncio.get_running_loop().call_soon(self.flush)
-        self._dirty[room] = None
+        if not self._is_closed:
+            self._dirty[room] = None
+            self._times.schedule()
 
     # Past the log
 

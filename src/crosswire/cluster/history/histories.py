@@ -10,7 +10,7 @@ from crosswire.cluster.clients import Clients
 from crosswire.cluster.history.bodies import Bodies
 from crosswire.cluster.history.declarations import Declarations, KeptNamespaces
 from crosswire.cluster.history.node_history import NodeHistory
-from crosswire.cluster.history.rooms import OpenRoom
+from crosswire.cluster.history.open_room import OpenRoom
 from crosswire.cluster.history.stray_records import StrayRecords
 from crosswire.cluster.history.void_notices import AskNodes, VoidNotice, VoidNotices
 from crosswire.cluster.history.voids import VoidRooms

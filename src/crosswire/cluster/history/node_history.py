@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Collection, Sequence
 
 from crosswire.cluster.clients import Clients
+from crosswire.cluster.history.append_times import AppendTimes
 from crosswire.cluster.history.appends import MAYBE_KEPT, NOT_KEPT, Appends
 from crosswire.cluster.history.bodies import Bodies
 from crosswire.cluster.history.declarations import KeptNamespaces
@@ -96,6 +97,7 @@ class NodeHistory:
         self.dropped = 0
         self.log = open_log(self)
         self.announce()
+        times = AppendTimes()
         self.rooms = OpenRooms(
             native,
             port,
@@ -108,11 +110,12 @@ class NodeHistory:
             self._voided,
             voids.__contains__,
             self._unplaced,
+            times,
         )
         fallback = PastLog(
             port.origin, port, native, clients, self.rooms, bodies, voids, notices, living, self._ask_for_epoch
         )
-        self.appends = Appends(port.origin, self.log, self.log_of, fallback, port.release)
+        self.appends = Appends(port.origin, self.log, self.log_of, fallback, port.release, times)
 
     def log_of(self, room: ToRoom) -> RoomLog:
         """Return the log of a room, with the options that hold now."""

@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 
 from crosswire.cluster.clients import Clients
+from crosswire.cluster.history.append_times import AppendTimes
 from crosswire.cluster.history.bodies import Bodies
+from crosswire.cluster.history.comparison import Comparison
+from crosswire.cluster.history.open_room import OpenRoom
 from crosswire.cluster.log.interface import Log, RoomLog, Tail
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
@@ -25,8 +28,6 @@ from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
 MAX_READS = 16
 """Reads of logs by one node at the same time; others wait for their turn."""
-MAX_COMPARED = 256
-"""Rooms whose last positions are asked for at once."""
 BEGINNING = 5.0
 """Seconds that may pass until all nodes know that a room keeps history: what is kept then is new to members."""
 JOIN_PATIENCE = 1.0
@@ -35,47 +36,6 @@ TRIMMED = "trimmed"
 """Reason of a loss that could not be repaired: the log does not have the messages any more."""
 
 logger = get_logger("crosswire.history")
-
-
-class OpenRoom:
-    """A room that keeps history and has members here, or is about to have some.
-
-    Attributes:
-        room: its name.
-        channel: on which its log publishes.
-        timeline: its last messages, in order.
-        wants: offset after which the log is to be read; None if nothing has to be read.
-        reading: whether a task reads the log.
-        task: the one that has read it last.
-        since: time of the monotonic clock, in seconds, at which nothing was missing.
-        had_members: whether it had members when it began to keep history, who have no position.
-        settled: where joins wait until the log was read, or can't be; None if they need not wait.
-    """
-
-    __slots__ = ("channel", "had_members", "reading", "room", "settled", "since", "task", "timeline", "wants")
-
-    def __init__(self, room: ToRoom, channel: bytes, log: RoomLog, *, had_members: bool) -> None:
-        self.room = room
-        self.channel = channel
-        self.timeline = Timeline(log.size, log.ttl)
-        self.wants: int | None = 0
-        self.reading = False
-        self.task: asyncio.Task[None] | None = None
-        self.since = environment.monotonic()
-        self.had_members = had_members
-        self.settled: asyncio.Future[None] | None = asyncio.get_running_loop().create_future()
-
-    def lose_log(self) -> None:
-        """Let joins wait until the log can be reached again, for a while, as nobody knows what it has."""
-        self.timeline.lose_log()
-        if self.settled is None:
-            self.settled = asyncio.get_running_loop().create_future()
-
-    def settle(self) -> None:
-        """Let joins wait no more."""
-        settled, self.settled = self.settled, None
-        if settled is not None and not settled.done():
-            settled.set_result(None)
 
 
 class OpenRooms:
@@ -93,6 +53,7 @@ class OpenRooms:
         voided: called with a room some messages of which were delivered here although its log does not have them.
         is_void: returns whether messages of a room were delivered that its log does not have.
         unplaced: takes a message that did not come from the log of its room.
+        times: is told of records that are handed on.
     """
 
     def __init__(
@@ -108,7 +69,9 @@ class OpenRooms:
         voided: Callable[[ToRoom], None],
         is_void: Callable[[ToRoom], bool],
         unplaced: Callable[[ToRoom, EncodedMessage, Excluded | None, LogPlace | None], None],
+        times: AppendTimes,
     ) -> None:
+        self._times = times
         self._native = native
         self._port = port
         self._log = log
@@ -123,7 +86,7 @@ class OpenRooms:
         self._rooms: dict[tuple[str, str], OpenRoom] = {}
         self._reads = asyncio.Semaphore(MAX_READS)
         self._timers: dict[str, asyncio.TimerHandle] = {}  # by holder; how long joins wait for it
-        self._comparing = self._compares_again = False
+        self._comparison = Comparison(log, log_of, tasks, self.all, self._catch_up, self._settle_unreachable)
         self._warnings = ThrottledWarnings(logger)
 
     def __len__(self) -> int:
@@ -196,7 +159,10 @@ class OpenRooms:
         except (InvalidMessage, InvalidPayload) as error:
             self._native.note_unreadable(error)
             return
-        self._apply(opened, opened.timeline.take(record.epoch, kept))
+        change = opened.timeline.take(record.epoch, kept)
+        if change.ready:
+            self._times.records_came()
+        self._apply(opened, change)
 
     def deliver_unplaced(
         self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None, place: LogPlace | None
@@ -248,8 +214,7 @@ class OpenRooms:
 
     def read_pending(self) -> None:
         """Read and compare again where that has failed."""
-        if self._compares_again:
-            self.compare()
+        self._comparison.start_again()
         for opened in self._rooms.values():
             if opened.wants is not None:
                 self._read_soon(opened)
@@ -339,42 +304,12 @@ class OpenRooms:
 
     def compare(self) -> None:
         """Compare the last positions of all rooms with those of their logs, and read where something is missing."""
-        self._compares_again = self._comparing
-        if not self._comparing and self._rooms:
-            self._comparing = True
-            self._tasks.start(self._compare(), "crosswire comparison with rooms' logs")
+        self._comparison.start()
 
-    async def _compare(self) -> None:
-        try:
-            by_holder: dict[str, list[OpenRoom]] = {}
-            for opened in self._rooms.values():
-                log = self._log_of(opened.room)
-                holder = self._log.holder(log)
-                if self._log.is_available(log):
-                    by_holder.setdefault(holder, []).append(opened)
-                elif holder not in self._timers:
-                    opened.settle()
-            for rooms in by_holder.values():
-                for start in range(0, len(rooms), MAX_COMPARED):
-                    await self._compare_some(rooms[start : start + MAX_COMPARED])
-        except BaseException:
-            for opened in self._rooms.values():
-                opened.settle()  # joins do not wait for a comparison that has failed
-            raise
-        finally:
-            self._comparing = False
-
-    async def _compare_some(self, rooms: Sequence[OpenRoom]) -> None:
-        try:
-            positions = await self._log.last_positions([self._log_of(opened.room) for opened in rooms])
-        except BusUnavailable as error:
-            self._compares_again = True
-            self._warnings.warn("compare", "the logs of rooms can't be compared, and are compared later: %s", error)
-            for opened in rooms:
-                opened.settle()
-            return
-        for opened, last in zip(rooms, positions, strict=True):
-            self._catch_up(opened, last)
+    def _settle_unreachable(self, opened: OpenRoom, holder: str) -> None:
+        """Let joins wait no more for a log that can't be reached, unless a timer does so in a moment."""
+        if holder not in self._timers:
+            opened.settle()
 
     def _catch_up(self, opened: OpenRoom, last: LogPosition | None) -> None:
         """Read the log of a room if its last message was not heard here."""

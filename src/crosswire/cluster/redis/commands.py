@@ -29,3 +29,10 @@ def channel_of(command: bytes) -> bytes:
     end = command.index(b"\r\n", len(_PUBLISH))
     start = end + 2
     return command[start : start + int(command[len(_PUBLISH) : end])]
+
+
+def message_of(command: bytes) -> bytes:
+    """Return the message of an encoded PUBLISH."""
+    channel = channel_of(command)
+    start = command.index(b"\r\n", len(_PUBLISH)) + 2 + len(channel) + 2
+    return command[command.index(b"\r\n", start) + 2 : -2]

@@ -16,6 +16,7 @@ from crosswire.cluster.redis.link import Denied, Link, Unreachable, Unresponsive
 from crosswire.cluster.redis.sentinel import find_master
 from crosswire.errors import ConfigError
 from crosswire.runtime.dialing import dial
+from crosswire.runtime.flusher import Flusher
 
 Revive = Callable[[], Awaitable[object]]
 
@@ -31,17 +32,26 @@ class Dialer:
         node: name of the node, shown by ``CLIENT LIST``.
         timeout: seconds in which a connection must be made and logged in.
         revive: called before every connection; starts an embedded Redis that does not run.
+        flusher: writes what the connections send at the end of a turn; None for one of each connection's own.
 
     Raises:
         ConfigError: the files for TLS can't be read.
     """
 
-    def __init__(self, address: Address, node: str, timeout: float, revive: Revive | None = None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        node: str,
+        timeout: float,
+        revive: Revive | None = None,
+        flusher: Flusher | None = None,
+    ) -> None:
         self.address = address
         self._tls = None if address.tls is None else address.tls.context()
         self._name = _INVALID_IN_NAME.sub("_", f"crosswire:{node}").encode()
         self._timeout = timeout
         self._revive = revive
+        self._flusher = flusher
 
     async def open(self, role: str) -> Link:
         """Connect and log in.
@@ -53,7 +63,7 @@ class Dialer:
             Denied: the Redis refuses this node.
             Unreachable: the Redis can't be used now.
         """
-        link = Link()
+        link = Link(self._flusher)
         try:
             if self._revive is not None:
                 await self._revive()

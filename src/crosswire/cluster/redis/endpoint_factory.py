@@ -12,6 +12,7 @@ from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.embedded.database import EmbeddedRedis
 from crosswire.cluster.redis.endpoint import Endpoint, EndpointEvents, ProbeTiming
 from crosswire.cluster.send_buffer import Budget
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import get_logger
 
 CONNECT_TIMEOUT = 1.0
@@ -30,6 +31,7 @@ class EndpointFactory:
         wanted: the channels to subscribe to; the port changes it.
         receivers: take the messages of the channels; the port changes it.
         budget: of the messages that wait.
+        flusher: writes what is published at the end of a turn.
     """
 
     def __init__(
@@ -40,6 +42,7 @@ class EndpointFactory:
         wanted: Set[bytes],
         receivers: Mapping[bytes, Receive],
         budget: Budget,
+        flusher: Flusher,
     ) -> None:
         self._node = node
         self._timing = timing
@@ -47,12 +50,14 @@ class EndpointFactory:
         self._wanted = wanted
         self._receivers = receivers
         self._budget = budget
+        self._flusher = flusher
         self._made = 0
 
     def make(self, address: Address, embedded: EmbeddedRedis | None, events: EndpointEvents) -> Endpoint:
         """Make the endpoint for an address. An embedded Valkey is started before each connection if it has ended."""
         self._made += 1
-        dialer = Dialer(address, self._node, CONNECT_TIMEOUT, None if embedded is None else embedded.acquire)
+        revive = None if embedded is None else embedded.acquire
+        dialer = Dialer(address, self._node, CONNECT_TIMEOUT, revive, self._flusher)
         probe = b"%b:%d" % (self._probes, self._made)
         return Endpoint(dialer, self._timing, probe, self._wanted, self._receivers, self._budget, events)
 

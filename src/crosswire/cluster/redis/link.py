@@ -11,6 +11,8 @@ from typing import Any, cast
 
 import hiredis
 
+from crosswire.runtime.flusher import Flusher
+
 Take = Callable[[Any], None]
 Lost = Callable[[str], None]
 
@@ -30,11 +32,14 @@ class Denied(Unreachable):
 class Link(asyncio.Protocol):
     """A connection. Commands of one turn of the event loop leave in one write, without waiting for replies.
 
+    Args:
+        flusher: writes them at the end of the turn; None for one of its own.
+
     Attributes:
         heard: the number of reads; a change shows that the other end is alive.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, flusher: Flusher | None = None) -> None:
         loop = asyncio.get_running_loop()
         self.heard = 0
         self._reader = hiredis.Reader()
@@ -42,7 +47,7 @@ class Link(asyncio.Protocol):
         self._lost: Lost = _ignore
         self._ended: str | None = None
         self._out: list[bytes] = []
-        self._call_soon = loop.call_soon
+        self._schedule = (flusher or Flusher()).schedule
         self._gone = loop.create_future()
         self._transport: asyncio.Transport | None = None
 
@@ -63,7 +68,7 @@ class Link(asyncio.Protocol):
     def send(self, data: bytes) -> None:
         """Write ``data``, whole commands, at the end of this turn."""
         if not self._out:
-            self._call_soon(self._flush)
+            self._schedule(self)
         self._out.append(data)
 
     def close(self, reason: str) -> None:
@@ -112,7 +117,8 @@ class Link(asyncio.Protocol):
         if not self._gone.done():
             self._gone.set_result(None)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Write the commands of this turn."""
         out, self._out = self._out, []
         if self._ended is None and self._transport is not None:
             self._transport.write(out[0] if len(out) == 1 else b"".join(out))

@@ -7,10 +7,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from crosswire.cluster.redis.choice import Choice, HashChoice
-from crosswire.cluster.redis.commands import channel_of, publish
+from crosswire.cluster.redis.commands import channel_of, message_of, publish
 from crosswire.cluster.redis.endpoint import Endpoint
-from crosswire.cluster.redis.publisher import Message, PlainPublish, RedundantPublish, size_of
+from crosswire.cluster.redis.publisher import Message, PlainPublish, RedundantPublish, command_of, size_of
 from crosswire.cluster.send_buffer import Budget
+from crosswire.core.signing import count_published
 
 RETURN_TIME = 1.5
 """Seconds that other nodes have after an outage to announce that they listen again."""
@@ -89,7 +90,7 @@ class Pool:
         elif isinstance(message, bytes) and (others := [each for each in self._usable if each is not endpoint]):
             self._share(message, others)  # on all others, as some of them may refuse it too
             return True
-        self._events.messages_dropped(None)
+        self._events.messages_dropped(None, 1 if isinstance(message, PlainPublish) else _count([command_of(message)]))
         return False
 
     def lost(self, messages: list[Message]) -> None:
@@ -109,7 +110,7 @@ class Pool:
             self._place_all(again)
         elif self._closed:
             if again:
-                self._events.messages_dropped("the node has stopped", len(again))
+                self._events.messages_dropped("the node has stopped", _count(again))
         else:
             self._budget.free -= sum(map(len, again))
             self._unsent[:0] = again
@@ -134,7 +135,7 @@ class Pool:
         """Drop the messages that wait to be published again, and publish no more."""
         self._closed = True
         if self._unsent:
-            self._events.messages_dropped("the node stops, and no Redis can be reached", len(self._unsent))
+            self._events.messages_dropped("the node stops, and no Redis can be reached", _count(self._unsent))
         self._unsent.clear()
         self.use(())
 
@@ -194,3 +195,8 @@ class Pool:
         message = RedundantPublish(command, len(endpoints), again=again)
         for endpoint in endpoints:
             endpoint.publisher.publish_as(message)
+
+
+def _count(commands: Collection[bytes]) -> int:
+    """Return the number of messages with a header in some commands; several may be in one."""
+    return sum(count_published(message_of(command)) for command in commands)

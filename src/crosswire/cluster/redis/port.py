@@ -20,6 +20,7 @@ from crosswire.cluster.send_buffer import Budget
 from crosswire.core.channel_names import Channels, text_of
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason
 from crosswire.types import LinkStatus
@@ -94,7 +95,8 @@ class RedisPort:
         self.publish_plain = self._pool.publish_plain
         timing = self._timing = ProbeTiming(options.ping_interval, options.ping_timeout)
         probes = Channels(options.prefix).probes(origin.hex())
-        factory = EndpointFactory(name, timing, probes, self.wanted, self._receivers, budget)
+        self.flusher = Flusher()
+        factory = EndpointFactory(name, timing, probes, self.wanted, self._receivers, budget, self.flusher)
         self._endpoints = Endpoints(factory, self._pool, events, redundant=redundant)
 
     async def start(self) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from crosswire.cluster.history.append_times import AppendTimes
 from crosswire.cluster.history.appends import PATIENCE, Appends
 from crosswire.cluster.history.room_queue import MAX_BATCH, MAX_BATCH_BYTES, Outgoing
 from crosswire.cluster.log.interface import Append, AppendFailure, RoomLog, Tail
@@ -109,8 +110,9 @@ class Bench:
         self.bus_works = True
         self.has_begun = False  # whether another node has just begun an epoch
         self.sent = 0
+        self.times = AppendTimes()
         self.appends = Appends(
-            ORIGIN, self.log, lambda room: RoomLog(room, room.id.encode(), 1000, 60.0), self, self._release
+            ORIGIN, self.log, lambda room: RoomLog(room, room.id.encode(), 1000, 60.0), self, self._release, self.times
         )
 
     def _release(self, size: int) -> None:

@@ -8,6 +8,7 @@ from typing import Any, cast
 import msgspec
 
 from crosswire.cluster.clients import Clients
+from crosswire.cluster.history.append_times import AppendTimes
 from crosswire.cluster.history.bodies import Bodies
 from crosswire.cluster.history.rooms import OpenRooms
 from crosswire.cluster.log.interface import Log, RoomLog, Tail
@@ -47,6 +48,7 @@ class Bench:
             lambda _room: None,
             lambda _room: False,
             lambda *_message: None,
+            AppendTimes(),
         )
 
     def subscribe_kept_room(self, room: ToRoom, inbox: object) -> None: ...

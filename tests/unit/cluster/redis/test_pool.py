@@ -11,6 +11,8 @@ from crosswire.cluster.redis.endpoint import Endpoint, ProbeTiming
 from crosswire.cluster.redis.pool import Pool
 from crosswire.cluster.redis.publisher import Message
 from crosswire.cluster.send_buffer import Budget, SendBuffer
+from crosswire.core.envelopes import ClientBatch, ClientMessage, encode, join, pack_header
+from crosswire.core.signing import Signer
 from tests.support.aio import wait_until
 from tests.support.loops import on_instant_loop
 from tests.unit.cluster.redis.fake_redis import FakeRedis
@@ -335,6 +337,18 @@ async def test_a_closed_pool_drops_messages_to_be_published_again() -> None:
     tested.pool.close()
     assert (before, tested.dropped) == (0, 2)
     assert tested.buffer.paused
+
+
+async def test_a_batch_that_is_dropped_counts_as_all_its_messages() -> None:
+    batch = join(ClientBatch, [encode(ClientMessage(b"%d" % number)) for number in range(3)])
+    signed = Signer([b"k" * 16]).header(b"c", b"12345678", 2, 1, 0, batch)
+    tested = PoolUnderTest(1)
+    for header in (pack_header(b"12345678", 1, 0), signed):
+        tested.pool.publish(b"c", header, batch)
+    await turn()
+    tested.sites[0].drop()
+    tested.pool.close()
+    assert tested.dropped == 6
 
 
 async def test_a_closed_pool_drops_messages_that_are_lost_later() -> None:

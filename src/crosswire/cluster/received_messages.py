@@ -1,0 +1,136 @@
+"""Reading of messages for clients in our own dialect, as they come from other nodes and from emitters."""
+
+from __future__ import annotations
+
+import re
+from math import isfinite
+from typing import Protocol
+
+from crosswire.cluster.dialect import ClientInbox, RoomInbox
+from crosswire.core import envelopes
+from crosswire.core.audience import Target, ToRoom, ToUsers
+from crosswire.core.envelopes import Beat, Claim, ClientBatch, ClientMessage, Envelope, Goodbye
+from crosswire.core.formats import EncodedMessage, require_event_message
+from crosswire.core.membership import BEAT_INTERVAL
+from crosswire.core.options import MAX_NODE_NAME
+from crosswire.errors import InvalidPayload
+from crosswire.runtime.log_records import get_logger
+
+_INCARNATION = re.compile("[0-9a-f]{16}")
+_MAX_PATHS = 100
+"""Redis that a node listens on; no node has as many."""
+_MAX_EVERY = 60.0
+"""Seconds between two beats of a node; no cluster is so large."""
+_MAX_STAMP = 2**62
+"""Microseconds since 1970, more than a stamp has for thousands of years."""
+
+logger = get_logger("crosswire.cluster")
+
+
+class ReadingEvents(Protocol):
+    """Callbacks for what can't be read."""
+
+    def read(self, body: bytes) -> Envelope | None:
+        """Decode an envelope; count one that can't be read, and return None."""
+        ...
+
+    def note_unreadable(self, why: object) -> None:
+        """Count a message that can't be used, and log why."""
+
+    def misplaced(self, message: Envelope | None, purpose: str) -> bool:
+        """Note a message that does not belong on its channel, unless it is None, which is noted; return False."""
+        ...
+
+
+class ReceivedClientMessages:
+    """Checks what comes on the channels of clients, and hands it to the clients of this node.
+
+    Its methods return False for what can't be read, of which nothing is handed on: an invalid message spoils its batch,
+    which no node has sent.
+
+    Args:
+        events: called for what can't be read.
+
+    Attributes:
+        clients: of this node; None while there are none.
+    """
+
+    __slots__ = ("_events", "clients")
+
+    def __init__(self, events: ReadingEvents) -> None:
+        self._events = events
+        self.clients: ClientInbox | None = None
+
+    def take(self, target: Target, body: bytes, *, only_check: bool = False) -> bool:
+        """Take what came on the channel of a target."""
+        envelope = self._events.read(body)
+        clients = None if only_check else self.clients
+        if type(envelope) is ClientMessage:
+            received = [envelope]
+        elif type(envelope) is ClientBatch:
+            received = envelope.messages
+        elif type(envelope) is Claim and isinstance(target, ToUsers) and is_valid(envelope):
+            if clients is not None:
+                clients.claimed(target.users[0], envelope)
+            return True
+        else:
+            return self._events.misplaced(envelope, "for clients")
+        messages = self._checked(received)
+        if messages is None:
+            return False
+        if clients is not None:
+            _deliver(clients, target, messages, received)
+        return True
+
+    def take_for_kept_room(self, room: ToRoom, inbox: RoomInbox, body: bytes, *, only_check: bool = False) -> bool:
+        """Take what came on the channel of a room that keeps history, but not from its log."""
+        envelope = self._events.read(body)
+        if type(envelope) is ClientMessage:
+            received = [envelope]
+        elif type(envelope) is ClientBatch:
+            received = envelope.messages
+        else:
+            return self._events.misplaced(envelope, "for a room")
+        messages = self._checked(received)
+        if messages is None:
+            return False
+        if not only_check:
+            for message, each in zip(messages, received, strict=True):
+                inbox.unplaced(room, message, envelopes.excluded_of(each), each.place)
+        return True
+
+    def _checked(self, received: list[ClientMessage]) -> list[EncodedMessage] | None:
+        """Return messages as clients get them; None, and count that, if one of them can't be read."""
+        try:
+            return [require_event_message(EncodedMessage(each.json, each.msgpack, each.policy)) for each in received]
+        except InvalidPayload as error:
+            self._events.note_unreadable(error)
+            return None
+
+
+def _deliver(
+    clients: ClientInbox, target: Target, messages: list[EncodedMessage], received: list[ClientMessage]
+) -> None:
+    if len(messages) > 1 and not any(each.exclude or each.exclude_sockets for each in received):
+        clients.deliver_all(target, messages)
+        return
+    deliver = clients.deliver
+    for message, each in zip(messages, received, strict=True):
+        try:
+            deliver(target, message, envelopes.excluded_of(each))
+        except Exception:
+            logger.exception("delivering a message of another node failed")  # and on to the next
+
+
+def is_valid(message: Beat | Goodbye | Claim) -> bool:
+    """Return whether the incarnation, the stamp and the paths can be those of a node."""
+    if isinstance(message, Beat) and not (
+        0 < len(message.name) <= MAX_NODE_NAME
+        and message.name.isprintable()
+        and len(message.paths) <= _MAX_PATHS
+        and len(message.dialect) <= MAX_NODE_NAME
+        and isfinite(message.since)
+        and BEAT_INTERVAL <= message.every <= _MAX_EVERY
+    ):
+        return False
+    return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp <= _MAX_STAMP
