@@ -217,10 +217,16 @@ class TextFormat(FrameFormat):
         except UNENCODABLE as error:
             raise no_json_form(error) from error
         size = len(payload)
-        return SHORT_TEXT[size] + payload if size < len(SHORT_TEXT) else encode_frame(Opcode.TEXT, payload)
+        return SHORT_TEXT[size] + payload if size < _SHORT else encode_frame(Opcode.TEXT, payload)
+
+    def wrap(self, message: EncodedMessage) -> bytes:
+        payload = message.json
+        size = len(payload)
+        return SHORT_TEXT[size] + payload if size < _SHORT else encode_frame(Opcode.TEXT, payload)
 
 
 _encode_json = JSON.encode_data
+_SHORT = len(SHORT_TEXT)
 
 
 class MessageFormat:

@@ -94,7 +94,8 @@ class FanOut:
             droppable: its policy, if it need not be sent to members that are behind.
         """
         if members is not self.held_for:
-            self.flush()
+            if self.held_for is not None:
+                self.flush()
             self._at_end_of_turn(self)  # before anything is changed: it may raise
             self.held_for = members
         if droppable is not None:

@@ -52,12 +52,12 @@ class _Nobody:
     """Receiver of a parser that nobody uses."""
 
     def frame(self, frame: WSFrame) -> None:
-        """Drop the frame."""
+        """Drop a frame that nobody wants."""
 
     text_frame = frame
 
     def refuse(self, payload: bytes) -> None:
-        """Ignore the Close of picows."""
+        """Ignore the Close that picows would send."""
 
 
 NOBODY = _Nobody()
@@ -109,7 +109,7 @@ class FrameParser(WSListener):
     # WSListener
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Pass a frame on."""
+        """Pass a frame on to the connection."""
         if self.is_text:
             self.connection.text_frame(frame)
         else:

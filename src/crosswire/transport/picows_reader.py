@@ -39,7 +39,7 @@ class ReadConnection(FrameReceiver, Protocol):
 
     @property
     def outbox(self) -> Outbox:
-        """What waits to be sent on it, such as the answers that a read has caused."""
+        """Frames that wait to be sent on it, such as the answers that a read has caused."""
         ...
 
     def close_frame(self, payload: bytes) -> None:
