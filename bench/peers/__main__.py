@@ -48,7 +48,7 @@ def _compare(arguments: argparse.Namespace, command: str) -> Comparison:
     """Measure what the arguments choose."""
     build("loadgen")
     build("epoll_server")
-    works = [work for work in WORKS if _is_chosen(work, arguments.only)]
+    works = [work for work in WORKS if is_chosen(work, arguments.only)]
     peers = [_peer(name) for name in arguments.peer] or PEERS
     seconds = QUICK_SECONDS if arguments.quick else SECONDS
     runs = arguments.runs or (QUICK_RUNS if arguments.quick else RUNS)
@@ -61,9 +61,12 @@ def _compare(arguments: argparse.Namespace, command: str) -> Comparison:
     return comparison
 
 
-def _is_chosen(work: PeerWork, only: Sequence[str]) -> bool:
-    """Return whether one of the texts is in what the work is called, or there is none."""
-    return not only or any(text in f"{work.id} {work.mode} {work.title}" for text in only)
+def is_chosen(work: PeerWork, only: Sequence[str]) -> bool:
+    """Return whether one of the texts is the work's id, or is none and in what it is called; or there are no texts."""
+    ids = {each.id for each in WORKS}
+    return not only or any(
+        text == work.id if text in ids else text in f"{work.id} {work.mode} {work.title}" for text in only
+    )
 
 
 def _arguments() -> argparse.Namespace:
@@ -74,7 +77,7 @@ def _arguments() -> argparse.Namespace:
         action="append",
         default=[],
         metavar="TEXT",
-        help="only the works whose id, mode or title contains it, and others so named",
+        help="only the work with this id, or those whose id, mode or title contains it; and others so named",
     )
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME", help="only this one, and others so named"

@@ -15,6 +15,7 @@ from bench.peers.works import (
     ASK,
     CALLS,
     CONNECT,
+    CROSSWIRE_OPTION,
     DEFLATE,
     FANOUT,
     ROOM,
@@ -117,28 +118,50 @@ def _on_python(module: str, *, always_redis: bool = False) -> Start:
     return Program(lambda: [python(), "-m", f"bench.peers.adapters.{module}"], always_redis=always_redis).start
 
 
+def _crosswire(*options: str) -> Start:
+    """Run Crosswire, with options of its adapter."""
+    return Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node", *options]).start
+
+
+def _with_option(option: str, title: str) -> Peer:
+    """Return Crosswire with an option, for the works that show what it costs."""
+    return Peer(f"crosswire-{option}", title, _crosswire(f"--{option}"), JSON, frozenset({CROSSWIRE_OPTION}))
+
+
 PEERS = [
     Peer(
         "crosswire",
         "Crosswire",
-        Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node"]).start,
+        _crosswire(),
         JSON,
-        SPREADING | OPTIONS | {ASK, SEVERAL_REDIS},
+        SPREADING | OPTIONS | {ASK, SEVERAL_REDIS, CROSSWIRE_OPTION},
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
     Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS),
-    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE | OPTIONS),
     Peer(
         "original",
         "websocket-cross-server-adapter",
         Program(_original_command, node_environment).start,
         JSON,
-        SPREADING | {ASK},
+        SPREADING | {ASK, SAY_IN_ROOM},
     ),
-    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | {ASK}),
-    Peer("python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING),
-    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE),
-    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE),
-    Peer("channels", "Django Channels on uvicorn", _on_python("channels_chat", always_redis=True), JSON, SPREADING),
+    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | OPTIONS | {ASK}),
+    Peer(
+        "python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING | OPTIONS
+    ),
+    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE | OPTIONS),
+    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE | OPTIONS),
+    Peer(
+        "channels",
+        "Django Channels on uvicorn",
+        _on_python("channels_chat", always_redis=True),
+        JSON,
+        SPREADING | OPTIONS | {SEVERAL_REDIS},
+    ),
+    _with_option("metrics", "Crosswire with metrics"),
+    _with_option("secret", "Crosswire with a secret"),
+    _with_option("history", "Crosswire with history"),
+    _with_option("asgi", "Crosswire on uvicorn (ASGI)"),
 ]
 """Peers in the order of the table; Crosswire first."""

@@ -30,6 +30,8 @@ COLUMNS = [
 ]
 ON_NETWORK = Column("bytes on the network", "bytes", 0)
 """Column of the works that compress."""
+UNTIL_DONE = Column("seconds", "seconds", 2)
+"""Column of the works that have an amount to do."""
 
 
 def as_markdown(results: Sequence[Result], peers: Sequence[Peer]) -> str:
@@ -49,14 +51,21 @@ def heading(work: PeerWork) -> str:
 def table(results: Sequence[Result], peers: Sequence[Peer]) -> Iterator[str]:
     """Yield the lines of the table of one work: what was measured, and which peers cannot do it."""
     work = results[0].work
-    known = [*COLUMNS, *([ON_NETWORK] if work.setup.compression else [])]
-    columns = [column for column in known if any(spread(result.runs, column.figure) for result in results)]
+    columns = [column for column in _columns(work) if any(spread(result.runs, column.figure) for result in results)]
     yield f"| {' | '.join(['peer', *(column.heading for column in columns), 'notes'])} |"
     yield f"|---|{'---:|' * len(columns)}---|"
     yield from (_row(result, columns) for result in results)
     for peer in peers:
-        if not work.needs <= peer.can:
+        if not work.needs <= peer.can and not work.among:
             yield f"| {peer.title} |{' |' * len(columns)} cannot |"
+
+
+def _columns(work: PeerWork) -> Iterator[Column]:
+    if work.figure == UNTIL_DONE.figure:
+        yield UNTIL_DONE
+    yield from COLUMNS
+    if work.setup.compression:
+        yield ON_NETWORK
 
 
 def _row(result: Result, columns: Sequence[Column]) -> str:

@@ -7,7 +7,6 @@ prints `PORT n` when it listens and stops on SIGTERM.
 
 from __future__ import annotations
 
-import argparse
 import json
 from typing import Any
 from urllib.parse import parse_qs
@@ -15,15 +14,14 @@ from urllib.parse import parse_qs
 import django
 from django.conf import settings
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--name", required=True)
-parser.add_argument("--redis", required=True, metavar="URL")
-arguments = parser.parse_args()
+from bench.peers.adapters import options
+
+arguments = options.parse(__doc__)
 settings.configure(
     CHANNEL_LAYERS={
         "default": {
             "BACKEND": "channels_redis.pubsub.RedisPubSubChannelLayer",
-            "CONFIG": {"hosts": [arguments.redis]},
+            "CONFIG": {"hosts": arguments.redis},
         }
     },
     INSTALLED_APPS=["channels"],
@@ -71,6 +69,10 @@ class Chat(AsyncWebsocketConsumer):  # type: ignore[misc]
         match event:
             case "publish":
                 await self.tell_group("everyone", {"event": "news", "payload": payload})
+            case "publish_room":
+                await self.tell_group(
+                    f"chat.{payload['room_id']}", {"event": "news", "payload": {"text": payload["text"]}}
+                )
             case "say":
                 return REPLY
             case "join":
@@ -90,4 +92,4 @@ class Chat(AsyncWebsocketConsumer):  # type: ignore[misc]
 
 
 if __name__ == "__main__":
-    serve(ProtocolTypeRouter({"websocket": Chat.as_asgi()}))
+    serve(ProtocolTypeRouter({"websocket": Chat.as_asgi()}), cert=arguments.cert, key=arguments.key)

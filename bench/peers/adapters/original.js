@@ -26,6 +26,9 @@ server.onWebSocketEvent('close', (socket) => {
 });
 
 server.onWebSocketEvent('publish', (socket, data) => server.broadcast('news', data));
+server.onWebSocketEvent('publish_room', (socket, line) => {
+  server.broadcastToRoom('chat', String(line.room_id), 'news', { text: line.text });
+});
 server.onWebSocketEvent('say', (socket, data, answer) => answer?.(REPLY));
 server.onWebSocketEvent('join', (socket, data, answer) => {
   server.joinRoom('chat', String(data.room_id), socket.playerId);

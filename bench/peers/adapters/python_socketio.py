@@ -1,28 +1,24 @@
 """python-socketio on uvicorn: WebSockets only. Several servers share one Redis through its AsyncRedisManager.
 
-Run it as `python -m bench.peers.adapters.python_socketio --name A [--redis URL]`. It prints `PORT n` when it listens
-and stops on SIGTERM.
+It prints `PORT n` when it listens and stops on SIGTERM.
 """
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 from urllib.parse import parse_qs
 
 import socketio  # pyright: ignore[reportMissingImports]  # installed for the comparison alone
 
+from bench.peers.adapters import options
 from bench.servers.uvicorn_server import serve
 
-parser = argparse.ArgumentParser(description=__doc__)
-parser.add_argument("--name", required=True)
-parser.add_argument("--redis", metavar="URL")
-arguments = parser.parse_args()
+arguments = options.parse(__doc__)
 MAX_REDIS_CONNECTIONS = 1000
 """Connections of its pool: every message that is being published holds one, and without one it is lost."""
 REPLY = {"msg": "I am a reply to your say event"}
-options = {"max_connections": MAX_REDIS_CONNECTIONS}
-manager = socketio.AsyncRedisManager(arguments.redis, redis_options=options) if arguments.redis else None
+pool = {"max_connections": MAX_REDIS_CONNECTIONS}
+manager = socketio.AsyncRedisManager(arguments.redis[0], redis_options=pool) if arguments.redis else None
 server = socketio.AsyncServer(async_mode="asgi", transports=["websocket"], client_manager=manager)
 
 
@@ -40,6 +36,12 @@ async def connect(sid: str, environ: dict[str, Any], auth: object) -> bool:
 async def publish(sid: str, data: dict[str, str]) -> None:
     """Broadcast a client's message to everyone."""
     await server.emit("news", data)
+
+
+@server.event
+async def publish_room(sid: str, line: dict[str, str]) -> None:
+    """Send a client's message to a room."""
+    await server.emit("news", {"text": line["text"]}, room=f"chat/{line['room_id']}")
 
 
 @server.event
@@ -68,4 +70,4 @@ async def tell(sid: str, line: dict[str, str]) -> None:
 
 
 if __name__ == "__main__":
-    serve(socketio.ASGIApp(server))
+    serve(socketio.ASGIApp(server), cert=arguments.cert, key=arguments.key)

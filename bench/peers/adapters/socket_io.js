@@ -2,20 +2,20 @@
 // Socket.IO 4: WebSockets only, ws with its native add-ons, and no reference to the first request kept, as its page
 // on performance says. Several servers share one Redis through its Redis adapter.
 
-const { createServer } = require('node:http');
 const { createAdapter } = require('@socket.io/redis-adapter');
 const { createClient } = require('redis');
 const { Server } = require('socket.io');
-const { announce, redis } = require('./command_line.js');
+const { announce, compression, createServer, redis } = require('./command_line.js');
 
 const REPLY = { msg: 'I am a reply to your say event' };
-const http = createServer();
-const io = new Server(http, { transports: ['websocket'], serveClient: false });
+const listener = createServer();
+const io = new Server(listener, { transports: ['websocket'], serveClient: false, perMessageDeflate: compression });
 
 io.on('connection', (socket) => {
   socket.join(`user/${socket.handshake.query.id}`);
   socket.conn.request = null;
   socket.on('publish', (data) => io.emit('news', data));
+  socket.on('publish_room', (line) => io.to(`chat/${line.room_id}`).emit('news', { text: line.text }));
   socket.on('say', (data, answer) => answer(REPLY));
   socket.on('join', (data, answer) => {
     socket.join(`chat/${data.room_id}`);
@@ -37,7 +37,7 @@ async function start() {
     await Promise.all([publisher.connect(), subscriber.connect()]);
     io.adapter(createAdapter(publisher, subscriber));
   }
-  http.listen(0, '127.0.0.1', () => announce(http.address().port));
+  listener.listen(0, '127.0.0.1', () => announce(listener.address().port));
 }
 
 start();

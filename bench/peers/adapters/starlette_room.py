@@ -13,16 +13,19 @@ from starlette.applications import Starlette
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
+from bench.peers.adapters import options
 from bench.servers.uvicorn_server import serve
 
+arguments = options.parse(__doc__)
 REPLY = {"msg": "I am a reply to your say event"}
 everyone: set[WebSocket] = set()
 rooms: defaultdict[str, set[WebSocket]] = defaultdict(set)
 
 
-async def broadcast(text: str) -> None:
-    """Send a text to everyone."""
-    for websocket in list(everyone):
+async def broadcast(recipients: set[WebSocket], payload: dict[str, str]) -> None:
+    """Send news to a set of clients."""
+    text = json.dumps({"event": "news", "payload": payload})
+    for websocket in list(recipients):
         await websocket.send_text(text)
 
 
@@ -31,10 +34,13 @@ async def take(websocket: WebSocket, message: dict[str, Any]) -> None:
     answer: Any = None
     match message["event"]:
         case "publish":
-            await broadcast(json.dumps({"event": "news", "payload": message["payload"]}))
+            await broadcast(everyone, message["payload"])
+        case "publish_room":
+            await broadcast(rooms[message["payload"]["room_id"]], {"text": message["payload"]["text"]})
         case "say":
             answer = REPLY
         case "join":
+            websocket.state.rooms.append(message["payload"]["room_id"])
             rooms[message["payload"]["room_id"]].add(websocket)
             answer = {"ok": True}
     if "callbackId" in message:
@@ -47,6 +53,7 @@ async def chat(websocket: WebSocket) -> None:
         await websocket.close(4011)
         return
     await websocket.accept()
+    websocket.state.rooms = []
     everyone.add(websocket)
     try:
         while True:
@@ -55,9 +62,9 @@ async def chat(websocket: WebSocket) -> None:
         pass
     finally:
         everyone.discard(websocket)
-        for members in rooms.values():
-            members.discard(websocket)
+        for room in websocket.state.rooms:
+            rooms[room].discard(websocket)
 
 
 if __name__ == "__main__":
-    serve(Starlette(routes=[WebSocketRoute("/", chat)]))
+    serve(Starlette(routes=[WebSocketRoute("/", chat)]), cert=arguments.cert, key=arguments.key)

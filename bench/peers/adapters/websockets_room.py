@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import ssl
 from collections import defaultdict
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -15,11 +16,15 @@ from urllib.parse import parse_qs, urlsplit
 import uvloop
 from websockets.asyncio.server import ServerConnection, broadcast, serve
 
+from bench.peers.adapters import options
+
+arguments = options.parse(__doc__)
 BACKLOG = 2048
 """Connections that wait to be accepted, as with the other servers."""
 REPLY = {"msg": "I am a reply to your say event"}
 everyone: set[ServerConnection] = set()
 rooms: defaultdict[str, set[ServerConnection]] = defaultdict(set)
+joined: defaultdict[ServerConnection, list[str]] = defaultdict(list)
 
 
 async def take(connection: ServerConnection, message: dict[str, Any]) -> None:
@@ -28,9 +33,13 @@ async def take(connection: ServerConnection, message: dict[str, Any]) -> None:
     match message["event"]:
         case "publish":
             broadcast(everyone, json.dumps({"event": "news", "payload": message["payload"]}))
+        case "publish_room":
+            line = {"event": "news", "payload": {"text": message["payload"]["text"]}}
+            broadcast(rooms[message["payload"]["room_id"]], json.dumps(line))
         case "say":
             answer = REPLY
         case "join":
+            joined[connection].append(message["payload"]["room_id"])
             rooms[message["payload"]["room_id"]].add(connection)
             answer = {"ok": True}
     if "callbackId" in message:
@@ -49,15 +58,25 @@ async def chat(connection: ServerConnection) -> None:
             await take(connection, json.loads(text))
     finally:
         everyone.discard(connection)
-        for members in rooms.values():
-            members.discard(connection)
+        for room in joined.pop(connection, []):
+            rooms[room].discard(connection)
+
+
+def tls() -> ssl.SSLContext | None:
+    """Return the context of the server, if it has a certificate."""
+    if arguments.cert is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(arguments.cert, arguments.key)
+    return context
 
 
 async def main() -> None:
     """Run until SIGTERM."""
     stopped = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stopped.set)
-    async with serve(chat, "127.0.0.1", 0, compression=None, backlog=BACKLOG) as server:
+    compression = "deflate" if arguments.compression else None
+    async with serve(chat, "127.0.0.1", 0, compression=compression, ssl=tls(), backlog=BACKLOG) as server:
         (listening,) = server.sockets
         print(f"PORT {listening.getsockname()[1]}", flush=True)
         await stopped.wait()

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 from bench.native import BenchError, NotInstalled, Serving
 from bench.peers import runs
+from bench.peers.__main__ import is_chosen
 from bench.peers.peers import JSON, PEERS, Peer
 from bench.peers.report import as_markdown
-from bench.peers.runs import Result, measure
+from bench.peers.runs import Result, is_measured, measure
 from bench.peers.summary import (
     TARGETS,
     Target,
@@ -162,7 +164,14 @@ def test_the_load_generator_is_told_the_dialect_and_the_ports_of_the_work(monkey
     monkeypatch.setattr(runs, "run_loadgen", run_loadgen)
     ask = PeerWork("ask", "ask", "calls", {}, "µs", "cpu_us", frozenset(), Setup(nodes=2), ports=1)
     runs.run_once(ask, peer("a"), 2.0)
-    assert said == {"mode": "calls", "ports": [1], "dialect": "json", "seconds": 2.0, "warmup": 1.0}
+    assert said == {
+        "mode": "calls",
+        "ports": [1],
+        "dialect": "json",
+        "deadline": runs.DEADLINE,
+        "seconds": 2.0,
+        "warmup": 1.0,
+    }
 
 
 def test_the_report_has_a_table_for_each_work_and_says_who_cannot() -> None:
@@ -175,3 +184,35 @@ def test_the_report_has_a_table_for_each_work_and_says_who_cannot() -> None:
         "| Crosswire | 2.00 (2.00 to 2.00) | 1,234 (1,234 to 1,234) | the load generator was more than half busy |"
     ) in lines
     assert "| Tree | | | cannot |" in lines
+
+
+def test_only_some_peers_may_be_among_those_of_a_work() -> None:
+    some = PeerWork("a", "", "calls", {}, "", "cpu_us", frozenset({"x"}), among=frozenset({"one", "unable"}))
+    assert is_measured(some, peer("one", "x"))
+    assert not is_measured(some, peer("unable"))
+    assert not is_measured(some, peer("other", "x"))
+    assert is_measured(replace(some, among=frozenset()), peer("other", "x"))
+
+
+def test_peers_that_are_not_among_those_of_a_work_are_not_said_to_be_unable() -> None:
+    some = replace(work("a", "x"), among=frozenset({"one"}))
+    text = as_markdown([result(some, "one", 1.0)], [peer("one", "x"), peer("other")])
+    assert "Other" not in text
+
+
+def test_the_peers_that_works_name_exist_and_can_do_them() -> None:
+    named = [(each, name) for each in WORKS for name in each.among]
+    assert named
+    abilities = {each.name: each.can for each in PEERS}
+    unable = [(each.id, name) for each, name in named if not each.needs <= abilities[name]]
+    assert {name for _, name in unable} <= {"c"}  # it has no rooms
+
+
+def test_a_work_is_chosen_by_its_id_or_by_a_part_of_its_title() -> None:
+    def chosen(*texts: str) -> list[str]:
+        return [each.id for each in WORKS if is_chosen(each, texts)]
+
+    assert chosen("fanout-100") == ["fanout-100"]
+    assert chosen("idle connection", "calls-1") == ["calls-1", "idle"]
+    assert chosen() == [each.id for each in WORKS]
+    assert chosen("juggling") == []
