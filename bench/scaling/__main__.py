@@ -17,8 +17,8 @@ from bench.__main__ import machine
 from bench.native import BenchError
 from bench.scaling import report
 from bench.scaling.beats import Beats, measure_beats
-from bench.scaling.calibration import RedisCosts, calibrate, measure_redis
-from bench.scaling.comparison import Compared, compare
+from bench.scaling.calibration import RedisCosts, costs_of, measure_redis, measure_round
+from bench.scaling.comparison import Compared, compare, observe
 from bench.scaling.model import Costs
 from bench.scaling.redis_loop import version_of
 from crosswire.cluster.redis.embedded.database import find_server
@@ -54,8 +54,13 @@ def main() -> int:
     programs = redis_programs()
     redis = {version_of(program): measure_redis(program, effort.seconds / 4) for program in programs}
     beats = [measure_beats(effort.beating[0], 4, often=True), *(measure_beats(count, 4) for count in effort.beating)]
-    costs = replace(calibrate(effort.seconds, effort.runs), beat=beats[-1].cpu)
-    compared = [row for nodes in SIZES for row in compare(costs, nodes, effort.seconds, effort.runs)]
+    rounds, observed = [], []
+    for number in range(effort.runs):  # in turns, so that a slow time of the machine is one for all
+        print(f"round {number + 1} of {effort.runs}", file=sys.stderr)
+        rounds.append(measure_round(effort.seconds))
+        observed.append([each for nodes in SIZES for each in observe(nodes, effort.seconds)])
+    costs = replace(costs_of(rounds), beat=beats[-1].cpu)
+    compared = [compare(costs, runs) for runs in zip(*observed, strict=True)]
     host = {name: value for name, value in machine().items() if name != "host"}
     print(report.whole(host, redis, costs, compared, beats))
     if arguments.json:

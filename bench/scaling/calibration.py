@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -46,27 +47,48 @@ def measure_redis(binary: str | Path, seconds: float) -> RedisCosts:
     return RedisCosts(*publish_costs(binary, seconds), *publish_costs(binary, seconds, JOINED))
 
 
-def calibrate(seconds: float, runs: int) -> Costs:
-    """Measure one node, and two; each run is repeated, and the medians count."""
+class Round(NamedTuple):
+    """One run of each kind that the model is fitted to.
+
+    Attributes:
+        idle: what nodes and Redis use while nothing is said.
+        messages: messages to rooms, and what each cost.
+        told: what a message from one user to another cost.
+    """
+
+    idle: Costs
+    messages: list[tuple[Message, _Cost]]
+    told: _Cost
+
+
+def measure_round(seconds: float) -> Round:
+    """Measure one node, and two."""
+    pair = user_load(1)
     with cluster(2) as two:
-        costs = _idle(two)
-        shared = _messages(costs, two, seconds, runs)
-        pair = user_load(1)
-        told = _cost(costs, two, replace(pair, options={**pair.options, "size": LONG_TEXT}), seconds, runs)
+        idle = _idle(two)
+        shared = _messages(idle, two, seconds)
+        told = _cost(idle, two, replace(pair, options={**pair.options, "size": LONG_TEXT}), seconds)
     with cluster(1) as one:
-        alone = _messages(costs, one, seconds, runs)
-    say, receive, deliver = fit(
-        [((1, message.listening - 1, message.deliveries), cost.nodes) for message, cost in alone + shared]
-    )
-    publish, forward = fit([((1, message.listening), cost.redis) for message, cost in alone + shared])
-    return replace(
-        costs,
+        return Round(idle, _messages(idle, one, seconds) + shared, told)
+
+
+def costs_of(rounds: Sequence[Round]) -> Costs:
+    """Fit the costs to the medians of some rounds."""
+    messages = [message for message, _ in rounds[0].messages]
+    costs = [_median(each.messages[number][1] for each in rounds) for number in range(len(messages))]
+    points = list(zip(messages, costs, strict=True))
+    say, receive, deliver = fit([((1, each.listening - 1, each.deliveries), cost.nodes) for each, cost in points])
+    publish, forward = fit([((1, each.listening), cost.redis) for each, cost in points])
+    return Costs(
         say=say,
-        tell=told.nodes - receive - deliver,
+        tell=_median(each.told for each in rounds).nodes - receive - deliver,
         receive=receive,
         deliver=deliver,
         publish=publish,
         forward=forward,
+        idle=median(each.idle.idle for each in rounds),
+        redis_idle=median(each.idle.redis_idle for each in rounds),
+        member_bytes=median(each.idle.member_bytes for each in rounds),
     )
 
 
@@ -77,16 +99,19 @@ class _Cost(NamedTuple):
     redis: float
 
 
-def _messages(costs: Costs, running: Cluster, seconds: float, runs: int) -> list[tuple[Message, _Cost]]:
+def _median(costs: Iterable[_Cost]) -> _Cost:
+    return _Cost(*(median(values) for values in zip(*costs, strict=True)))
+
+
+def _messages(idle: Costs, running: Cluster, seconds: float) -> list[tuple[Message, _Cost]]:
     nodes = len(running.serving.ports)
     loads = [(room_load(nodes, each), room_message(nodes, each * nodes)) for each in ROOM_SIZES]
     loads += [(small_rooms_load(nodes, 120, each), room_message(nodes, each)) for each in SMALL_ROOM_SIZES]
-    return [(message, _cost(costs, running, load, seconds, runs)) for load, message in loads]
+    return [(message, _cost(idle, running, load, seconds)) for load, message in loads]
 
 
-def _cost(costs: Costs, running: Cluster, load: Load, seconds: float, runs: int) -> _Cost:
-    repeated = [_without_idle(costs, measure(running.serving, load, seconds)) for _ in range(runs)]
-    return _Cost(*(median(values) for values in zip(*repeated, strict=True)))
+def _cost(idle: Costs, running: Cluster, load: Load, seconds: float) -> _Cost:
+    return _without_idle(idle, measure(running.serving, load, seconds))
 
 
 def _without_idle(costs: Costs, measured: Measured) -> _Cost:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from bench.scaling.bus_bytes import BusBytes
 from bench.scaling.model import Costs, bus_bytes, error, member_traffic, nodes_cost, redis_cost
-from bench.scaling.runs import Cluster, Comparison, cluster, comparisons, measure_together
+from bench.scaling.runs import Cluster, Comparison, Measured, cluster, comparisons, measure_together
 
 
 class Pair(NamedTuple):
@@ -44,35 +44,54 @@ class Compared(NamedTuple):
     others: float
 
 
-def compare(costs: Costs, nodes: int, seconds: float, runs: int) -> list[Compared]:
-    """Run all comparisons of one size of the cluster some times; return of each the run in the middle."""
+class Observed(NamedTuple):
+    """What was seen of a run.
+
+    Attributes:
+        comparison: what was run.
+        measured: of each of its loads.
+        wire: bytes between nodes and Redis in a second.
+    """
+
+    comparison: Comparison
+    measured: list[Measured]
+    wire: float
+
+
+def observe(nodes: int, seconds: float) -> list[Observed]:
+    """Run all comparisons of one size of the cluster once."""
     with cluster(nodes) as running:
-        results = [[_run(costs, running, each, seconds) for each in comparisons(nodes)] for _ in range(runs)]
-    return [_middle(of_one) for of_one in zip(*results, strict=True)]
+        return [_observe(running, each, seconds) for each in comparisons(nodes)]
 
 
-def _middle(runs: Sequence[Compared]) -> Compared:
-    return sorted(runs, key=lambda each: each.cpu.error)[len(runs) // 2]
+def compare(costs: Costs, runs: Sequence[Observed]) -> Compared:
+    """Return the one in the middle of some runs of the same kind beside what the model says of it."""
+    results = sorted((_compared(costs, each) for each in runs), key=lambda each: each.cpu.error)
+    return results[len(results) // 2]
 
 
-def _run(costs: Costs, running: Cluster, comparison: Comparison, seconds: float) -> Compared:
+def _observe(running: Cluster, comparison: Comparison, seconds: float) -> Observed:
     loads = [load for load, _ in comparison.loads]
     bus = BusBytes(running.redis)
     measured = bus.during(partial(measure_together, running.serving, loads, seconds))
-    said = [(each.per_second, message) for each, (_, message) in zip(measured, comparison.loads, strict=True)]
-    nodes = sum(rate * nodes_cost(costs, message) for rate, message in said) / 1e6 + comparison.nodes * costs.idle
-    redis = sum(rate * redis_cost(costs, message) for rate, message in said) / 1e6 + costs.redis_idle
-    wire = sum(
-        each.per_second * sum(bus_bytes(message, load.channel, each.size))
+    return Observed(comparison, measured, bus.per_second(seconds * 0.8))
+
+
+def _compared(costs: Costs, observed: Observed) -> Compared:
+    comparison, measured = observed.comparison, observed.measured
+    said = [
+        (each.per_second, message, load, each.size)
         for each, (load, message) in zip(measured, comparison.loads, strict=True)
-    )
+    ]
+    nodes = sum(rate * nodes_cost(costs, message) for rate, message, _, _ in said) / 1e6
+    redis = sum(rate * redis_cost(costs, message) for rate, message, _, _ in said) / 1e6
+    wire = sum(rate * sum(bus_bytes(message, load.channel, size)) for rate, message, load, size in said)
     membership = member_traffic(comparison.nodes)
-    wire += costs.member_bytes * (membership.published + membership.forwarded)
     return Compared(
         comparison.title,
         comparison.nodes,
-        Pair(nodes, mean(each.per_second * sum(each.nodes) / 1e6 for each in measured)),
-        Pair(redis, mean(each.per_second * each.redis / 1e6 for each in measured)),
-        Pair(wire, bus.per_second(seconds * 0.8)),
+        Pair(nodes + comparison.nodes * costs.idle, mean(each.per_second * sum(each.nodes) / 1e6 for each in measured)),
+        Pair(redis + costs.redis_idle, mean(each.per_second * each.redis / 1e6 for each in measured)),
+        Pair(wire + costs.member_bytes * (membership.published + membership.forwarded), observed.wire),
         max(each.others for each in measured),
     )
