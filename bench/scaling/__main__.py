@@ -21,6 +21,7 @@ from bench.scaling.calibration import RedisCosts, costs_of, measure_redis, measu
 from bench.scaling.comparison import Compared, compare, observe
 from bench.scaling.model import Costs
 from bench.scaling.redis_loop import version_of
+from bench.scaling.under_load import UnderLoad, measure_under_load
 from crosswire.cluster.redis.embedded.database import find_server
 from crosswire.errors import ConfigError
 
@@ -59,12 +60,13 @@ def main() -> int:
         print(f"round {number + 1} of {effort.runs}", file=sys.stderr)
         rounds.append(measure_round(effort.seconds))
         observed.append([each for nodes in SIZES for each in observe(nodes, effort.seconds)])
+    under_load = measure_under_load(effort.seconds, effort.runs)
     costs = replace(costs_of(rounds), beat=beats[-1].cpu)
     compared = [compare(costs, runs) for runs in zip(*observed, strict=True)]
     host = {name: value for name, value in machine().items() if name != "host"}
-    print(report.whole(host, redis, costs, compared, beats))
+    print(report.whole(host, redis, costs, compared, under_load, beats))
     if arguments.json:
-        arguments.json.write_text(json.dumps(raw(host, redis, costs, compared, beats), indent=2) + "\n")
+        arguments.json.write_text(json.dumps(raw(host, redis, costs, compared, under_load, beats), indent=2) + "\n")
     return 0
 
 
@@ -86,7 +88,12 @@ def redis_programs() -> list[Path]:
 
 
 def raw(
-    host: dict[str, str], redis: dict[str, RedisCosts], costs: Costs, compared: list[Compared], beats: list[Beats]
+    host: dict[str, str],
+    redis: dict[str, RedisCosts],
+    costs: Costs,
+    compared: list[Compared],
+    under_load: list[UnderLoad],
+    beats: list[Beats],
 ) -> dict[str, object]:
     """Return all figures, for JSON."""
     return {
@@ -94,6 +101,7 @@ def raw(
         "redis": {name: each._asdict() for name, each in redis.items()},
         "costs": {name: getattr(costs, name) for name in Costs.__slots__},
         "compared": [each._asdict() for each in compared],
+        "under load": [each._asdict() for each in under_load],
         "beats": [each._asdict() for each in beats],
     }
 

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.scaling.beats import Beats
 from bench.scaling.calibration import RedisCosts
 from bench.scaling.comparison import Compared, Pair
-from bench.scaling.model import Costs, MemberTraffic, member_traffic, old_member_traffic
+from bench.scaling.model import Costs, MemberTraffic, member_traffic, nodes_cost, old_member_traffic, redis_cost
 from bench.scaling.projection import Plan, busy_publish, membership_of_redis, most_published, project
+from bench.scaling.under_load import UnderLoad
 
 PLANS = [Plan(nodes, 1_000_000, 50, 20_000, 10_000) for nodes in (20, 50, 200, 1000)]
 """A million connections in rooms of 50; each says something to its room every 50 seconds, and to a user every 100."""
@@ -23,6 +24,7 @@ def whole(
     redis: Mapping[str, RedisCosts],
     costs: Costs,
     compared: Sequence[Compared],
+    under_load: Sequence[UnderLoad],
     beats: Sequence[Beats],
 ) -> str:
     """Return all that is printed."""
@@ -40,6 +42,10 @@ def whole(
                 "other work",
             ),
             map(_compared_row, compared),
+        ),
+        table(
+            ("2 nodes, many under way", "nodes: one alone, µs", "measured", "Redis: one alone, µs", "measured"),
+            [_load_row(costs, each) for each in under_load],
         ),
         table(("a PUBLISH", "alone", "and each receiver", "of 16 together", "and each receiver"), _redis_rows(redis)),
         table(
@@ -91,6 +97,12 @@ def _steps(costs: Costs) -> list[tuple[str, str]]:
     ]
 
 
+def _load_row(costs: Costs, each: UnderLoad) -> tuple[str, ...]:
+    alone = nodes_cost(costs, each.message)
+    redis = redis_cost(costs, each.message)
+    return each.title, f"{alone:,.0f}", f"{each.nodes:,.1f}", f"{redis:,.0f}", f"{each.redis:,.2f}"
+
+
 def _redis_rows(redis: Mapping[str, RedisCosts]) -> list[tuple[str, ...]]:
     return [(name, *(f"{value:.2f}" for value in each)) for name, each in redis.items()]
 
@@ -121,8 +133,8 @@ def _beats_row(each: Beats, *, often: bool) -> tuple[str, ...]:
 def _member_rows(costs: Costs, redis: RedisCosts) -> list[tuple[str, ...]]:
     rows = []
     for nodes in MEMBERS:
-        old = _member_row(f"{nodes}, each beating twice a second", costs, redis, old_member_traffic(nodes))
-        rows += [old, _member_row(f"{nodes}", costs, redis, member_traffic(nodes))]
+        old = _member_row(f"{nodes:,}, each beating twice a second", costs, redis, old_member_traffic(nodes))
+        rows += [old, _member_row(f"{nodes:,}", costs, redis, member_traffic(nodes))]
     return rows
 
 
