@@ -15,6 +15,8 @@ def require_name(value: object, what: str) -> str:
     Raises:
         UsageError: it is anything else. Numbers are not converted.
     """
+    if type(value) is str and value and value.isascii():  # nearly always, and fast
+        return value
     if not isinstance(value, str):
         raise UsageError(f"{what} must be a string, not {type(value).__name__} ({value!r}): convert it yourself")
     if not value:
