@@ -64,9 +64,9 @@ format: $(DEV) ## Format the code, and fix what ruff can fix
 bench: $(DEV) ## Measure it beside a bare epoll loop, uvicorn and Starlette (needs a C compiler)
 	@$(RUN) -m bench $(ARGS)
 
-bench-peers: $(DEV) ## Measure it beside Bun, Socket.IO, Channels and others, which are installed for that (ARGS="--quick")
+bench-peers: $(DEV) ## Measure it beside Bun, Socket.IO, Channels and others, which are installed for that; writes docs/benchmarks.md (ARGS="--quick")
 	@$(RUN) -m bench.peers.install
-	@$(RUN) -m bench.peers $(ARGS)
+	@$(RUN) -m bench.peers --write docs/benchmarks.md $(ARGS)
 
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
 	@$(RUN) -m tests.conformance.autobahn --write docs/conformance.md

@@ -247,20 +247,22 @@ static void take_text(Client *c, const char *text, size_t size) {
     if (on_message) on_message(c, text, size);
 }
 
-/* Inflates a message, unless it has the same bytes as the last one and nothing else to refer to: a server that makes
- * one frame for all clients spares us the work, too. */
+/* Inflates a message, unless another client has had the same bytes as the message of this number, and they refer to
+ * nothing before: a server that makes one frame for all clients spares us the work, too. */
 static void take_compressed(Client *c, const char *bytes, size_t size) {
-    static uint8_t last[MAX_FRAME], text[MAX_FRAME];
-    static size_t last_size;
-    static ssize_t text_size;
-    bool is_same = !c->inflater->keeps_context && size == last_size && memcmp(bytes, last, size) == 0;
-    if (!is_same) {
-        text_size = inflate_message(c->inflater, (const uint8_t *)bytes, size, text, sizeof text);
-        if (text_size < 0) fail("client %d received a message that can't be inflated", number_of(c));
-        memcpy(last, bytes, size);
-        last_size = c->inflater->keeps_context ? 0 : size;
+    static struct {
+        uint8_t bytes[MAX_FRAME], text[MAX_FRAME];
+        size_t size;
+        ssize_t text_size;
+    } inflated[MAX_INFLIGHT], *last;
+    last = &inflated[c->received % MAX_INFLIGHT];
+    if (c->inflater->keeps_context || size != last->size || memcmp(bytes, last->bytes, size) != 0) {
+        last->text_size = inflate_message(c->inflater, (const uint8_t *)bytes, size, last->text, sizeof last->text);
+        if (last->text_size < 0) fail("client %d received a message that can't be inflated", number_of(c));
+        memcpy(last->bytes, bytes, size);
+        last->size = c->inflater->keeps_context ? 0 : size;
     }
-    take_text(c, (const char *)text, (size_t)text_size);
+    take_text(c, (const char *)last->text, (size_t)last->text_size);
 }
 
 _Noreturn static void fail_closed(Client *c, const uint8_t *payload, size_t size) {

@@ -14,9 +14,11 @@ typedef struct {
 } Dialect;
 
 static uint32_t id_in_json(const char *text, size_t size) {
-    static const char NAME[] = "\"callbackId\":\"";
-    const char *at = memmem(text, size, NAME, sizeof NAME - 1);
-    return at ? (uint32_t)atoi(at + sizeof NAME - 1) : 0; /* it ends at the closing quote at the latest */
+    static const char NAME[] = "\"callbackId\":";
+    const char *at = memmem(text, size, NAME, sizeof NAME - 1), *end = text + size;
+    if (!at) return 0;
+    for (at += sizeof NAME - 1; at < end && (*at == ' ' || *at == '"');) at++;
+    return (uint32_t)atoi(at); /* it ends at the closing quote at the latest */
 }
 
 /* Socket.IO answers with 43, the id and an array. */

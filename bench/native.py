@@ -35,6 +35,10 @@ class BenchError(RuntimeError):
     """A tool could not be built, a server did not start, or a run failed."""
 
 
+class NotInstalled(BenchError):
+    """A program or package that is measured is not on this machine."""
+
+
 class Serving(NamedTuple):
     """Running servers that the load generator connects to.
 

@@ -69,7 +69,7 @@ static void prepare_rooms(void) {
     for (int i = 0; i < chat_count(); i++) {
         snprintf(chats[i].label, sizeof chats[i].label, "room-%06u", (unsigned)(FIRST_ROOM + i) % 1000000);
         char *payload = formatted("{\"room_id\":\"%d\",\"text\":\"%s%s\"}", FIRST_ROOM + i, chats[i].label,
-                                  the_text() + LABEL_SIZE);
+                                  text_of((uint64_t)i) + LABEL_SIZE);
         chats[i].line = event_frame(opt.event, payload);
         free(payload);
         let_wait(i);

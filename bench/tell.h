@@ -47,7 +47,7 @@ static void take_greeting(Client *c, const char *text, size_t size) {
 static void take_line(Client *c, const char *text, size_t size) {
     static size_t told_size;
     bool is_told = told_size ? size == told_size
-                             : memmem(text, size, "\"told\"", 6) && memmem(text, size, the_text(), strlen(the_text()));
+                             : memmem(text, size, "\"told\"", 6) && memmem(text, size, text_of(0), strlen(text_of(0)));
     if (!is_told || !(number_of(c) & 1))
         fail("client %d received something else than what it was told: %.*s", number_of(c), (int)size, text);
     told_size = size;
@@ -81,7 +81,7 @@ static void start_lines(void) {
     told_at = calloc((size_t)pairs * MAX_INFLIGHT, sizeof *told_at);
     if (!lines || !told_at) fail("out of memory");
     for (int p = 0; p < pairs; p++) {
-        char *payload = formatted("{\"to\":\"%d\",\"text\":\"%s\"}", 2 * p + 1, the_text());
+        char *payload = formatted("{\"to\":\"%d\",\"text\":\"%s\"}", 2 * p + 1, text_of(0));
         lines[p] = event_frame(opt.event, payload);
         free(payload);
         now = clock_seconds(CLOCK_MONOTONIC);

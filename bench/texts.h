@@ -1,8 +1,10 @@
 /* What is said in messages. Included by loadgen.c alone.
  *
- * Without --size it is a line of chat: SAYING. With it the text is made of words, so that compressing it saves about as
- * much as with what people write, and the payload {"text":"..."} has --size bytes.
+ * Without --size it is a line of chat: SAYING. With it the text is made of words, and the payload {"text":"..."} has
+ * --size bytes. So that compressing it saves about as much as with what people write there are TEXTS of them, and said in
+ * turn: each is new to whoever remembers the last 32 KiB.
  */
+enum { TEXTS = 64 };
 static const char SAYING[] = "Sixty characters are what a line of chat has on average, so.";
 static const char *const WORDS[] = {
     "the",   "of",    "and",   "to",     "in",    "is",     "you",   "that",   "it",    "he",    "was",   "for",   "on",
@@ -16,9 +18,8 @@ static const char *const WORDS[] = {
 };
 static const char AROUND_TEXT[] = "{\"text\":\"\"}";
 
-/* Fills the text with words; the same ones each time, in no order that repeats itself. */
-static void write_words(char *text, size_t size) {
-    uint32_t state = 12345;
+/* Fills the text with words, in no order that repeats itself. */
+static void write_words(char *text, size_t size, uint32_t state) {
     for (size_t at = 0; at < size;) {
         state = state * 1103515245 + 12345; /* the example of the C standard */
         const char *word = WORDS[(state >> 16) % (sizeof WORDS / sizeof *WORDS)];
@@ -27,14 +28,15 @@ static void write_words(char *text, size_t size) {
     }
 }
 
-/* Returns what is said, formatted once. */
-static const char *the_text(void) {
-    static char *text;
+/* Returns what is said in a message, by its number; each text is formatted once. */
+static const char *text_of(uint64_t message) {
+    static char *texts[TEXTS];
+    char **text = &texts[message % TEXTS];
     size_t around = sizeof AROUND_TEXT - 1, wanted = (size_t)opt.size;
     if (!wanted) return SAYING;
-    if (text) return text;
+    if (*text) return *text;
     if (wanted <= around || wanted > MAX_FRAME / 2) fail("--size wants %zu to %d", around + 1, MAX_FRAME / 2);
-    if (!(text = calloc(1, wanted - around + 1))) fail("out of memory");
-    write_words(text, wanted - around);
-    return text;
+    if (!(*text = calloc(1, wanted - around + 1))) fail("out of memory");
+    write_words(*text, wanted - around, (uint32_t)(message % TEXTS));
+    return *text;
 }

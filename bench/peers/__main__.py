@@ -1,24 +1,27 @@
 """Compares Crosswire with other servers at the same work: `python -m bench.peers`.
 
-What the peers need is installed by `python -m bench.peers.install`; `make bench-peers` does both.
+With `--write docs/benchmarks.md` it writes the page. A long comparison can be measured in slices (`--only`, `--json`),
+which `--from` joins. What the peers need is installed by `python -m bench.peers.install`; `make bench-peers` does both.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import shlex
 import sys
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.__main__ import machine
-from bench.native import build
+from bench.native import BenchError, build
+from bench.peers import page
+from bench.peers.comparison import Comparison, read
 from bench.peers.installed import versions
 from bench.peers.peers import PEERS, Peer
-from bench.peers.report import as_json, as_markdown
-from bench.peers.runs import Result, measure
-from bench.peers.works import WORKS
+from bench.peers.report import as_markdown
+from bench.peers.runs import measure
+from bench.peers.works import WORKS, PeerWork
 
 RUNS, QUICK_RUNS = 5, 3
 SECONDS, QUICK_SECONDS = 3.0, 1.0
@@ -28,33 +31,63 @@ SECONDS, QUICK_SECONDS = 3.0, 1.0
 def main() -> int:
     """Run everything and print the tables; return 1 if any run failed."""
     arguments = _arguments()
+    command = shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]])
+    try:
+        comparison = read(arguments.read) if arguments.read else _compare(arguments, command)
+    except BenchError as error:
+        sys.exit(str(error))
+    peers = list({result.peer.name: result.peer for result in comparison.results}.values())
+    print(", ".join(f"{name} {value}" for name, value in comparison.machine.items()))
+    print(as_markdown(comparison.results, peers))
+    if arguments.write:
+        page.write(comparison, command, arguments.write)
+    return int(any(result.errors for result in comparison.results))
+
+
+def _compare(arguments: argparse.Namespace, command: str) -> Comparison:
+    """Measure what the arguments choose."""
     build("loadgen")
     build("epoll_server")
-    works = [work for work in WORKS if arguments.only in f"{work.id} {work.mode} {work.title}"]
+    works = [work for work in WORKS if is_chosen(work, arguments.only)]
     peers = [_peer(name) for name in arguments.peer] or PEERS
     seconds = QUICK_SECONDS if arguments.quick else SECONDS
     runs = arguments.runs or (QUICK_RUNS if arguments.quick else RUNS)
-    host, date = {**machine(), **versions()}, datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    results: list[Result] = []
+    date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    comparison = Comparison([(command, date)], {**machine(), **versions()})
     for result in measure(works, peers, runs, seconds, tell=_tell):
-        results.append(result)
+        comparison.results.append(result)
         if arguments.json:  # after each, so that a run that is cut short leaves what it has measured
-            found = as_json(shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]]), date, host, results)
-            arguments.json.write_text(json.dumps(found, indent=2) + "\n")
-    print(", ".join(f"{name} {value}" for name, value in host.items()))
-    print(as_markdown(results, peers))
-    return int(any(result.errors for result in results))
+            comparison.write(arguments.json)
+    return comparison
+
+
+def is_chosen(work: PeerWork, only: Sequence[str]) -> bool:
+    """Return whether one of the texts is the work's id, or is none and in what it is called; or there are no texts."""
+    ids = {each.id for each in WORKS}
+    return not only or any(
+        text == work.id if text in ids else text in f"{work.id} {work.mode} {work.title}" for text in only
+    )
 
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
     parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs of {QUICK_SECONDS:g} s each")
-    parser.add_argument("--only", default="", metavar="TEXT", help="only the works whose id, mode or title contains it")
+    parser.add_argument(
+        "--only",
+        action="append",
+        default=[],
+        metavar="TEXT",
+        help="only the work with this id, or those whose id, mode or title contains it; and others so named",
+    )
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME", help="only this one, and others so named"
     )
     parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each peer at each work, {RUNS} by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of all runs there")
+    parser.add_argument(
+        "--from", dest="read", nargs="+", type=Path, metavar="FILE", help="measure nothing, read what --json wrote"
+    )
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page, and its plots beside it")
     return parser.parse_args()
 
 

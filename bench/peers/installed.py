@@ -8,7 +8,7 @@ import sys
 from importlib.metadata import distributions
 from pathlib import Path
 
-from bench.native import BUILD, BenchError
+from bench.native import BUILD, NotInstalled
 
 INSTALLED = BUILD / "peers"
 PACKAGES = INSTALLED / "node" / "node_modules"
@@ -45,6 +45,11 @@ def bun() -> str:
     return _existing(PACKAGES / "@oven" / f"bun-linux-{architecture}" / "bin" / "bun")
 
 
+def original() -> str:
+    """Return the directory of the original's package."""
+    return _existing(ORIGINAL / "websocket-cross-server-adapter")
+
+
 def python() -> str:
     """Return the Python that has the peers' packages."""
     return _existing(ENVIRONMENT / "bin" / "python")
@@ -57,7 +62,7 @@ def node_environment() -> dict[str, str]:
 
 def _existing(path: Path) -> str:
     if not path.exists():
-        raise BenchError(f"{path.name} is not installed: `make bench-peers` installs what can be had")
+        raise NotInstalled(f"{path.name} is not installed")
     return str(path)
 
 

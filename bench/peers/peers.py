@@ -10,11 +10,12 @@ from string import ascii_uppercase
 
 from bench.native import HERE, SERVER_CORE, Serving, build, on_core, serving
 from bench.peers.certificate import certificate
-from bench.peers.installed import bun, node, node_environment, python
+from bench.peers.installed import bun, node, node_environment, original, python
 from bench.peers.works import (
     ASK,
     CALLS,
     CONNECT,
+    CROSSWIRE_OPTION,
     DEFLATE,
     FANOUT,
     ROOM,
@@ -107,21 +108,60 @@ def _on_node(adapter: str) -> Start:
     return Program(lambda: [node(), str(ADAPTERS / adapter)], node_environment).start
 
 
+def _original_command() -> Sequence[str]:
+    original()  # raises if there is none
+    return [node(), str(ADAPTERS / "original.js")]
+
+
 def _on_python(module: str, *, always_redis: bool = False) -> Start:
     """Run an adapter on the Python that has the peers' packages."""
     return Program(lambda: [python(), "-m", f"bench.peers.adapters.{module}"], always_redis=always_redis).start
+
+
+def _crosswire(*options: str) -> Start:
+    """Run Crosswire, with options of its adapter."""
+    return Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node", *options]).start
+
+
+def _with_option(option: str, title: str) -> Peer:
+    """Return Crosswire with an option, for the works that show what it costs."""
+    return Peer(f"crosswire-{option}", title, _crosswire(f"--{option}"), JSON, frozenset({CROSSWIRE_OPTION}))
 
 
 PEERS = [
     Peer(
         "crosswire",
         "Crosswire",
-        Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node"]).start,
+        _crosswire(),
         JSON,
-        SPREADING | OPTIONS | {ASK, SEVERAL_REDIS},
+        SPREADING | OPTIONS | {ASK, SEVERAL_REDIS, CROSSWIRE_OPTION},
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
     Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS),
-    Peer("original", "websocket-cross-server-adapter", _on_node("original.js"), JSON, SPREADING | {ASK}),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE | OPTIONS),
+    Peer(
+        "original",
+        "websocket-cross-server-adapter",
+        Program(_original_command, node_environment).start,
+        JSON,
+        SPREADING | {ASK, SAY_IN_ROOM},
+    ),
+    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | OPTIONS | {ASK}),
+    Peer(
+        "python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING | OPTIONS
+    ),
+    Peer("websockets", "websockets", _on_python("websockets_room"), JSON, ALONE | OPTIONS),
+    Peer("starlette", "Starlette on uvicorn", _on_python("starlette_room"), JSON, ALONE | OPTIONS),
+    Peer(
+        "channels",
+        "Django Channels on uvicorn",
+        _on_python("channels_chat", always_redis=True),
+        JSON,
+        SPREADING | OPTIONS | {SEVERAL_REDIS},
+    ),
+    _with_option("metrics", "Crosswire with metrics"),
+    _with_option("secret", "Crosswire with a secret"),
+    _with_option("history", "Crosswire with history"),
+    _with_option("asgi", "Crosswire on uvicorn (ASGI)"),
 ]
 """Peers in the order of the table; Crosswire first."""

@@ -1,48 +1,75 @@
-"""The report of a comparison: Markdown for the terminal, and JSON."""
+"""Tables of results, in Markdown."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
-from typing import Any
+from typing import NamedTuple
 
+from bench.native import ROOT
 from bench.peers.peers import Peer
 from bench.peers.runs import Result
 from bench.peers.summary import Outcome, Spread, is_disturbed, is_limited_by_generator, outcomes, spread
 from bench.peers.works import PeerWork
 
-HEAD = [
-    "| peer | CPU, µs for one | a second | p50, ms | p99, ms | bytes for one | notes |",
-    "|---|---:|---:|---:|---:|---:|---|",
+
+class Column(NamedTuple):
+    """Column of a table: its heading, its figure, and the digits behind the point."""
+
+    heading: str
+    figure: str
+    digits: int
+
+
+COLUMNS = [
+    Column("CPU, µs for one", "cpu_us", 2),
+    Column("a second", "per_second", 0),
+    Column("p50, ms", "p50_ms", 2),
+    Column("p99, ms", "p99_ms", 2),
+    Column("bytes for one", "bytes_per_client", 0),
 ]
+ON_NETWORK = Column("bytes on the network", "bytes", 0)
+"""Column of the works that compress."""
+UNTIL_DONE = Column("seconds", "seconds", 2)
+"""Column of the works that have an amount to do."""
 
 
 def as_markdown(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     """Format a table for each work, and then the targets."""
     lines: list[str] = []
     for _, group in groupby(results, key=lambda result: result.work.id):
-        lines += ["", *_table(list(group), peers)]
-    return "\n".join([*lines, "", *_targets(outcomes(results))])
+        of_work = list(group)
+        lines += ["", f"### {heading(of_work[0].work)}", "", *table(of_work, peers)]
+    return "\n".join([*lines, "", *targets(outcomes(results))])
 
 
-def _table(results: Sequence[Result], peers: Sequence[Peer]) -> Iterator[str]:
+def heading(work: PeerWork) -> str:
+    """Return the heading of a work: what is done, and what is counted."""
+    return f"{work.title} ({work.unit})"
+
+
+def table(results: Sequence[Result], peers: Sequence[Peer]) -> Iterator[str]:
+    """Yield the lines of the table of one work: what was measured, and which peers cannot do it."""
     work = results[0].work
-    yield f"### {work.title} ({work.unit})"
-    yield ""
-    yield from HEAD
-    yield from (_row(result) for result in results)
-    yield from (f"| {peer.title} | — | | | | | cannot |" for peer in peers if not work.needs <= peer.can)
+    columns = [column for column in _columns(work) if any(spread(result.runs, column.figure) for result in results)]
+    yield f"| {' | '.join(['peer', *(column.heading for column in columns), 'notes'])} |"
+    yield f"|---|{'---:|' * len(columns)}---|"
+    yield from (_row(result, columns) for result in results)
+    for peer in peers:
+        if not work.needs <= peer.can and not work.among:
+            yield f"| {peer.title} |{' |' * len(columns)} cannot |"
 
 
-def _row(result: Result) -> str:
-    runs = result.runs
-    figures = [
-        _cell(spread(runs, "cpu_us"), 2),
-        _cell(spread(runs, "per_second"), 0),
-        _cell(spread(runs, "p50_ms"), 2),
-        _cell(spread(runs, "p99_ms"), 2),
-        _cell(spread(runs, "bytes_per_client"), 0),
-    ]
+def _columns(work: PeerWork) -> Iterator[Column]:
+    if work.figure == UNTIL_DONE.figure:
+        yield UNTIL_DONE
+    yield from COLUMNS
+    if work.setup.compression:
+        yield ON_NETWORK
+
+
+def _row(result: Result, columns: Sequence[Column]) -> str:
+    figures = (_cell(spread(result.runs, column.figure), column.digits) for column in columns)
     return f"| {' | '.join([result.peer.title, *figures, '; '.join(_notes(result))])} |"
 
 
@@ -55,40 +82,32 @@ def _cell(figure: Spread | None, digits: int) -> str:
 
 
 def _notes(result: Result) -> Iterator[str]:
+    if result.missing:
+        yield result.missing
     if result.errors:
-        yield f"{len(result.errors)} failed: {result.errors[0].splitlines()[0][:200]}"
+        yield f"{len(result.errors)} failed: {_in_table(result.errors[0])}"
     if is_limited_by_generator(result.runs):
         yield "the load generator was more than half busy"
     if is_disturbed(result.runs):
         yield "disturbed by other processes"
 
 
-def _targets(reached: Iterable[Outcome]) -> Iterator[str]:
+def _in_table(error: str) -> str:
+    """Return the beginning of an error as a cell can hold it, without the directory of this checkout."""
+    return error.replace(f"{ROOT}/", "").splitlines()[0][:200].replace("|", "/")
+
+
+def targets(reached: Iterable[Outcome]) -> Iterator[str]:
+    """Yield the lines of the table of targets."""
     yield "| target | bound | measured | |"
     yield "|---|---:|---:|---|"
     for outcome in reached:
         against = f", beside {outcome.target.peer}" if outcome.target.peer else ""
-        verdict = "met" if outcome.is_met else "missed"
-        yield f"| {outcome.title}{against} | {outcome.target.bound:g} | {_short(outcome.measured)} | {verdict} |"
+        bound = f"{'at least' if outcome.work.more_is_better else 'at most'} {outcome.target.bound:g}"
+        measured = "—" if outcome.measured is None else short(outcome.measured)
+        yield f"| {outcome.work.title}{against} | {bound} | {measured} | {outcome.verdict} |"
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Format a figure with as many digits as say something."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.2f}"
-
-
-def as_json(command: str, date: str, machine: Mapping[str, str], results: Iterable[Result]) -> dict[str, Any]:
-    """Return what was measured, for JSON."""
-    return {"command": command, "date": date, "machine": machine, "results": [_result(result) for result in results]}
-
-
-def _result(result: Result) -> dict[str, Any]:
-    work: PeerWork = result.work
-    return {
-        "work": work.id,
-        "title": work.title,
-        "unit": work.unit,
-        "figure": work.figure,
-        "peer": result.peer.name,
-        "runs": result.runs,
-        "errors": result.errors,
-    }

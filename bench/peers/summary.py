@@ -8,8 +8,11 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.peers.runs import Result
+from bench.peers.works import PeerWork
 from bench.workloads import Figures
 
+CROSSWIRE = "crosswire"
+"""Name of the peer that targets are for."""
 MAX_GENERATOR_BUSY = 0.5
 """Share of its core that the load generator may use; above it, the generator may be the limit and not the server."""
 MAX_DISTURBANCE = 0.05
@@ -74,31 +77,42 @@ TARGETS = [
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """Target with what was measured: the ratio, or the figure."""
+    """Target with what was measured.
+
+    Attributes:
+        target: the target.
+        work: work that it is of.
+        measured: the ratio, or the figure; None if the peer that it is compared with was not measured.
+    """
 
     target: Target
-    title: str
-    measured: float
-    is_met: bool
+    work: PeerWork
+    measured: float | None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target is met, in a word or two."""
+        if self.measured is None:
+            return "not measured"
+        is_met = self.measured >= self.target.bound if self.work.more_is_better else self.measured <= self.target.bound
+        return "met" if is_met else "missed"
 
 
 def outcomes(results: Iterable[Result], targets: Sequence[Target] = TARGETS) -> list[Outcome]:
-    """Compare medians with targets; a target whose figures were not measured has no outcome."""
+    """Compare medians with the targets of the works that Crosswire was measured at."""
     found = {(result.work.id, result.peer.name): result for result in results}
-    compared = (_outcome(target, found) for target in targets)
-    return [outcome for outcome in compared if outcome is not None]
+    ours = [(target, found.get((target.work, CROSSWIRE))) for target in targets]
+    return [
+        Outcome(target, result.work, _measured(target, result, found.get((target.work, target.peer or ""))))
+        for target, result in ours
+        if result is not None
+    ]
 
 
-def _outcome(target: Target, found: dict[tuple[str, str], Result]) -> Outcome | None:
-    ours = found.get((target.work, "crosswire"))
-    if ours is None or (figure := spread(ours.runs, ours.work.figure)) is None:
-        return None
-    measured = figure.median
-    if target.peer is not None:
-        theirs = found.get((target.work, target.peer))
-        other = spread(theirs.runs, ours.work.figure) if theirs is not None else None
-        if other is None:
-            return None
-        measured /= other.median
-    is_met = measured >= target.bound if ours.work.more_is_better else measured <= target.bound
-    return Outcome(target, ours.work.title, measured, is_met)
+def _measured(target: Target, ours: Result, theirs: Result | None) -> float | None:
+    """Return the ratio of the medians, or our median if the target is absolute."""
+    figure = spread(ours.runs, ours.work.figure)
+    if figure is None or target.peer is None:
+        return figure and figure.median
+    other = spread(theirs.runs, ours.work.figure) if theirs is not None else None
+    return figure.median / other.median if other is not None else None

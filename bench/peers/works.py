@@ -12,6 +12,8 @@ TELL, ASK, SPREAD = "tell", "ask", "spread"
 """Abilities: a message to a user of another node, a call answered by one, a fan-out over nodes."""
 SAY_IN_ROOM, TLS, DEFLATE, SEVERAL_REDIS = "say in room", "TLS", "permessage-deflate", "several Redis"
 """Abilities: a message to a room, and what an option of the adapter switches on."""
+CROSSWIRE_OPTION = "option of Crosswire"
+"""Ability of Crosswire, with one of its options or without: what they cost is measured apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ class PeerWork:
         setup: servers that a peer starts.
         ports: number of the servers' ports that clients connect to, the first ones; None for all.
         more_is_better: whether the peer with the largest figure is the best.
+        among: names of the peers that are compared, where others would take too long; empty for all.
     """
 
     id: str
@@ -58,6 +61,7 @@ class PeerWork:
     setup: Setup = field(default_factory=Setup)
     ports: int | None = None
     more_is_better: bool = False
+    among: frozenset[str] = frozenset()
 
     def timed(self, seconds: float) -> dict[str, object]:
         """Return the options of a run; it measures for so many seconds, if the mode has a duration."""
@@ -65,6 +69,10 @@ class PeerWork:
 
 
 TWO_NODES = Setup(nodes=2, redis=1)
+QUICK_TO_OPEN = frozenset({"crosswire", "c", "bun", "ws", "socket.io"})
+"""Peers that accept 10,000 clients in a few seconds."""
+LIGHT_NODES = frozenset({"crosswire", "original", "socket.io"})
+"""Peers of which one core can run eight nodes at once."""
 SECURE = Setup(tls=True)
 COMPRESSED = Setup(compression=True)
 DELIVERY, ANSWER, MESSAGE = "µs for a delivery", "µs for an answer", "µs for a message"
@@ -109,9 +117,9 @@ WORKS = [
     ),
     PeerWork(
         "connects",
-        "connect 9,000 clients",
+        "connect 5,000 clients",
         "connect",
-        {"clients": 9000},
+        {"clients": 5000},
         "connections a second",
         "per_second",
         frozenset({CONNECT}),
@@ -174,6 +182,7 @@ WORKS = [
         DELIVERY,
         "cpu_us",
         frozenset({FANOUT}),
+        among=QUICK_TO_OPEN,
     ),
     PeerWork(
         "fanout-64b",
@@ -211,6 +220,7 @@ WORKS = [
         DELIVERY,
         "cpu_us",
         frozenset({ROOM, SAY_IN_ROOM}),
+        among=QUICK_TO_OPEN,
     ),
     PeerWork(
         "rooms-all",
@@ -220,6 +230,7 @@ WORKS = [
         DELIVERY,
         "cpu_us",
         frozenset({ROOM, SAY_IN_ROOM}),
+        among=QUICK_TO_OPEN,
     ),
     PeerWork(
         "tls-fanout",
@@ -243,9 +254,9 @@ WORKS = [
     ),
     PeerWork(
         "tls-connects",
-        "TLS: connect 2,000 clients",
+        "TLS: connect 1,000 clients",
         "connect",
-        {"clients": 2000, "tls": 1},
+        {"clients": 1000, "tls": 1},
         "connections a second",
         "per_second",
         frozenset({CONNECT, TLS}),
@@ -262,6 +273,7 @@ WORKS = [
             "cpu_us",
             frozenset({SPREAD}),
             Setup(nodes=count, redis=1),
+            among=LIGHT_NODES,
         )
         for count in (4, 8)
     ),
@@ -275,6 +287,7 @@ WORKS = [
             "cpu_us",
             frozenset({TELL}),
             Setup(nodes=count, redis=1),
+            among=LIGHT_NODES,
         )
         for count in (4, 8)
     ),
@@ -297,6 +310,70 @@ WORKS = [
         "cpu_us",
         frozenset({TELL, SEVERAL_REDIS}),
         Setup(nodes=2, redis=2),
+    ),
+    PeerWork(
+        "metrics-fanout",
+        "with metrics and without: fan-out to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({CROSSWIRE_OPTION}),
+        among=frozenset({"crosswire", "crosswire-metrics"}),
+    ),
+    PeerWork(
+        "secret-tell",
+        "with a secret and without, two nodes: user to user, 100 pairs, 4 in flight each",
+        "tell",
+        {"each": 100, "senders": 1, "inflight": 4, "batch": 0},
+        MESSAGE,
+        "cpu_us",
+        frozenset({CROSSWIRE_OPTION}),
+        TWO_NODES,
+        among=frozenset({"crosswire", "crosswire-secret"}),
+    ),
+    PeerWork(
+        "history-fanout",
+        "with history and without, two nodes: a room of 1,000 clients, 8 messages in flight",
+        "room",
+        {"each": 500, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({CROSSWIRE_OPTION}),
+        TWO_NODES,
+        among=frozenset({"crosswire", "crosswire-history"}),
+    ),
+    PeerWork(
+        "history-line",
+        "with history and without, two nodes: a room of 4 clients, 1 message in flight",
+        "room",
+        {"each": 2, "inflight": 1},
+        DELIVERY,
+        "cpu_us",
+        frozenset({CROSSWIRE_OPTION}),
+        TWO_NODES,
+        among=frozenset({"crosswire", "crosswire-history"}),
+    ),
+    PeerWork(
+        "history-recovery",
+        "with history, two nodes: 1,000 clients come back, and each gets 100 messages it missed",
+        "recovery",
+        {"clients": 1000, "missed": 100, "path": "/?id=%d&_cw=2"},
+        "seconds until all have everything",
+        "seconds",
+        frozenset({CROSSWIRE_OPTION}),
+        TWO_NODES,
+        among=frozenset({"crosswire-history"}),
+    ),
+    PeerWork(
+        "asgi-fanout",
+        "with its own listener and on uvicorn: fan-out to 1,000 clients, 8 messages in flight",
+        "fanout",
+        {"clients": 1000, "inflight": 8},
+        DELIVERY,
+        "cpu_us",
+        frozenset({CROSSWIRE_OPTION}),
+        among=frozenset({"crosswire", "crosswire-asgi"}),
     ),
 ]
 """Works in the order of the table."""

@@ -17,6 +17,7 @@ import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from msgspec.structs import replace
 
 from crosswire.cluster.log.interface import Append, NewMessage, RoomLog, Tail
 from crosswire.cluster.log.memory_rooms import MemoryRooms
@@ -280,7 +281,7 @@ class SameLogs(RuleBasedStateMachine):
         assert self.with_epochs(found) == expected
 
     def with_epochs(self, records: Sequence[LogRecord]) -> list[LogRecord]:
-        return [record._replace(epoch=self.epochs.get(record.epoch, "?")) for record in records]
+        return [replace(record, epoch=self.epochs.get(record.epoch, "?")) for record in records]
 
     def meet(self, of_server: str, of_model: str) -> None:
         """Remember that two names mean the same epoch; fail if one of them means another one."""

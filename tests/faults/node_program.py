@@ -113,7 +113,7 @@ def make_server(node: int, redis: Redis) -> Server:
 
 
 def add_handlers(server: Server) -> None:
-    """Let the server know its clients, let them into rooms, and tell of what its node is told."""
+    """Let the server know its clients, let them into rooms, answer them, and tell of what its node is told."""
 
     @server.authenticate
     def who(handshake: Handshake) -> str:
@@ -123,6 +123,10 @@ def add_handlers(server: Server) -> None:
     async def join(socket: Socket, room: str) -> bool:
         await socket.join(ROOM, room)
         return True
+
+    @server.on("echo")
+    def echo(_socket: Socket, data: Any) -> Any:
+        return data
 
     @server.cluster.on_join
     def joined(info: NodeInfo) -> None:

@@ -56,6 +56,11 @@ class Program:
             )
         return cls(module, process, errors)
 
+    @property
+    def pid(self) -> int:
+        """The id of the process."""
+        return self._process.pid
+
     def signal(self, number: signal.Signals) -> None:
         """Send the process a signal."""
         self.killed |= number == signal.SIGKILL
@@ -66,11 +71,11 @@ class Program:
         assert self._process.stdin is not None
         self._process.stdin.write(f"{text}\n".encode())
 
-    async def ask(self, text: str, answer: str) -> Line:
+    async def ask(self, text: str, answer: str, timeout: float = WAIT_TIMEOUT) -> Line:
         """Give it a command, and return what it says next of that kind."""
         before = len(self.all(answer))
         self.command(text)
-        await self.until(lambda: len(self.all(answer)) > before)
+        await self.until(lambda: len(self.all(answer)) > before, timeout)
         return self.all(answer)[-1]
 
     def all(self, what: str) -> list[Line]:

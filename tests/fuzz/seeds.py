@@ -21,6 +21,7 @@ from crosswire.core.envelopes import (
     Claim,
     ClientBatch,
     ClientMessage,
+    Doubt,
     Envelope,
     Event,
     Goodbye,
@@ -174,6 +175,7 @@ def bus_messages() -> Seeds:
         "beat": Beat("b", "1" * 16, 1.0, 1, 5, True, True, ("redis://x",), True, "native", ("chat",)),
         "goodbye": Goodbye("b", "1" * 16, 2),
         "name taken": NameTaken("c", "2" * 16, True),
+        "doubt": Doubt("b", "1" * 16),
         "published": PublishedMessage("b", payload),
     }
     services: dict[str, object] = {

@@ -327,13 +327,43 @@ async def attacker(
         await raw.close()
 
 
-class Latencies(NamedTuple):
-    """Latencies of a well-behaved client's calls, in milliseconds, with those that it could not make meanwhile."""
+class Latencies:
+    """Latencies of well-behaved clients' calls, in milliseconds, with those that they could not make meanwhile.
 
-    calls: int
-    p50: float
-    p99: float
-    worst: float
+    Args:
+        latencies: in any order.
+    """
+
+    def __init__(self, latencies: Iterable[float]) -> None:
+        self._sorted = sorted(latencies)
+
+    def __add__(self, others: Latencies) -> Latencies:
+        return Latencies((*self._sorted, *others._sorted))
+
+    @property
+    def calls(self) -> int:
+        """Their number."""
+        return len(self._sorted)
+
+    @property
+    def p50(self) -> float:
+        """The one that half of them do not exceed."""
+        return self._below(0.5)
+
+    @property
+    def p99(self) -> float:
+        """The one that 99 in a hundred do not exceed."""
+        return self._below(0.99)
+
+    @property
+    def worst(self) -> float:
+        """The longest."""
+        return self._below(1.0)
+
+    def _below(self, share: float) -> float:
+        if not self._sorted:
+            return 0.0
+        return self._sorted[min(int(len(self._sorted) * share), len(self._sorted) - 1)]
 
 
 class Witness:
@@ -343,19 +373,36 @@ class Witness:
         self._process = process
         self._latencies: Latencies | None = None
 
+    @property
+    def pid(self) -> int:
+        """The id of its process."""
+        return self._process.pid
+
+    def begin_again(self) -> None:
+        """Let it forget the latencies up to now."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(b"begin again\n")
+
     async def result(self) -> Latencies:
         """Let it end, and return its latencies."""
         if self._latencies is None:
             assert self._process.stdin is not None
             self._process.stdin.close()
-            self._latencies = Latencies(**await read_answer(self._process))
+            self._latencies = Latencies((await read_answer(self._process))["latencies"])
         return self._latencies
 
 
 @asynccontextmanager
 async def witness(server: AttackedServer) -> AsyncIterator[Witness]:
     """Run a well-behaved client in a process of its own while the context lasts."""
-    async with running_program("tests.support.witness_program", str(server.port)) as process:
+    async with witness_at(server.port) as witness:
+        yield witness
+
+
+@asynccontextmanager
+async def witness_at(port: int) -> AsyncIterator[Witness]:
+    """Run a well-behaved client of a server that answers ``echo``, in a process of its own, while the context lasts."""
+    async with running_program("tests.support.witness_program", str(port)) as process:
         await read_answer(process)  # it has been answered
         yield Witness(process)
 

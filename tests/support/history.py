@@ -94,7 +94,7 @@ class HistoryChannels:
         """Keep a message in the log, and deliver it to the members, as a node does."""
         log = self.log.setdefault((room.namespace, room.id), [])
         position = LogPosition(epoch_of(room.id), len(log) + 1)
-        message = with_position(encode(event("said", text), msgpack=False), position)
+        message = with_position(encode(event("said", text), msgpack=False), *position)
         log.append(
             kept := Kept(
                 position.offset, int(environment.wall_time() * 1000), ORIGIN, position.offset, message, excluded

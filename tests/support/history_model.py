@@ -511,7 +511,7 @@ def _body(message: int) -> bytes:
 
 def _kept(record: LogRecord) -> Kept:
     at = LogPosition(record.epoch, record.offset)
-    message = with_position(EncodedMessage(record.body), at)
+    message = with_position(EncodedMessage(record.body), *at)
     return Kept(record.offset, record.time, record.origin, record.number, message, None)
 
 

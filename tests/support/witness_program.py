@@ -1,6 +1,7 @@
 """A well-behaved client, in a process of its own: ``python -m tests.support.witness_program PORT``.
 
-It calls ``echo`` every few milliseconds until standard input ends, and then prints its latencies, in milliseconds.
+It calls ``echo`` every few milliseconds until standard input ends, and then prints its latencies, in milliseconds. With
+each line on standard input it forgets those up to then.
 """
 
 from __future__ import annotations
@@ -26,18 +27,18 @@ def main() -> None:
     """Call until standard input ends, and print the latencies."""
     with socket.create_connection(("127.0.0.1", int(sys.argv[1])), timeout=TIMEOUT) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connection.sendall(upgrade_request("/?user=witness"))
+        connection.sendall(upgrade_request(f"/?user=witness&id=witness-{sys.argv[1]}"))
         _read_until(connection, b"\r\n\r\n")
         _call(connection)
         print(json.dumps({"started": True}), flush=True)
         latencies: list[float] = []
-        while not select.select([sys.stdin], [], [], INTERVAL)[0]:
+        while True:
+            if select.select([sys.stdin], [], [], INTERVAL)[0]:
+                if not sys.stdin.readline():
+                    break
+                latencies.clear()
             latencies += _with_missed(_call(connection))
-    latencies = sorted(latencies) or [0.0]
-    p99 = latencies[int(len(latencies) * 0.99)]
-    print(
-        json.dumps({"calls": len(latencies), "p99": p99, "worst": latencies[-1], "p50": latencies[len(latencies) // 2]})
-    )
+    print(json.dumps({"latencies": [round(each, 3) for each in latencies]}))
 
 
 def _call(connection: socket.socket) -> float:

@@ -10,7 +10,8 @@ import argparse
 
 import msgspec
 
-from crosswire import Handshake, Server, Socket
+from bench.servers.uvicorn_server import serve
+from crosswire import Handshake, Redis, Server, Socket
 
 parser = argparse.ArgumentParser(description=__doc__)
 parser.add_argument("--name", required=True, help="unique among the nodes")
@@ -18,15 +19,23 @@ parser.add_argument("--redis", action="append", default=[], metavar="URL")
 parser.add_argument("--cert", metavar="FILE", help="the certificate, for TLS")
 parser.add_argument("--key", metavar="FILE", help="its key")
 parser.add_argument("--compression", action="store_true", help="grant permessage-deflate")
+parser.add_argument("--metrics", action="store_true", help="count, and serve metrics")
+parser.add_argument("--secret", action="store_true", help="sign what goes over Redis")
+parser.add_argument("--history", action="store_true", help="keep what is said in rooms")
+parser.add_argument("--asgi", action="store_true", help="be served by uvicorn")
 arguments = parser.parse_args()
+SECRET = "a secret for measurements"
 server = Server(
     arguments.name,
     port=0,
-    redis=arguments.redis or None,
+    redis=Redis(arguments.redis, secret=SECRET if arguments.secret else None) if arguments.redis else None,
     tls=(arguments.cert, arguments.key) if arguments.cert else None,
     compression=arguments.compression,
+    metrics=arguments.metrics,
     access_log=False,
 )
+if arguments.history:
+    server.history("chat", size=100, ttl=300)
 
 
 class JoinRoom(msgspec.Struct):
@@ -112,4 +121,7 @@ def announce() -> None:
 
 
 if __name__ == "__main__":
-    server.run(drain=0)
+    if arguments.asgi:
+        serve(server.asgi, lifespan="on")
+    else:
+        server.run(drain=0)

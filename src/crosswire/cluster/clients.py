@@ -7,7 +7,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from crosswire.cluster.dialect import ClientInbox
-from crosswire.cluster.members import ClientLoad
+from crosswire.cluster.member_events import ClientLoad
 from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
 from crosswire.core.envelopes import Claim
 from crosswire.core.event_policies import SendPolicy

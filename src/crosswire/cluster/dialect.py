@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Beat, Claim, Goodbye, LogPlace, NameTaken
+from crosswire.core.envelopes import Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
@@ -80,6 +80,9 @@ class MemberInbox(Protocol):
 
     def name_taken(self, taken: NameTaken) -> None:
         """Process the message that another node has this node's name."""
+
+    def doubted(self, doubt: Doubt) -> None:
+        """Process the doubt of a node whether a member is alive."""
 
 
 class Deliver(Protocol):

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from itertools import count
 from math import inf
-from typing import Any, Protocol
 
 from crosswire.cluster.life_checks import LifeChecks
+from crosswire.cluster.member_events import ClientLoad, HistoryDeclarations, MembershipEvents
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.newcomers import Newcomers
 from crosswire.cluster.ordered_port import OrderedPort
+from crosswire.cluster.own_beats import OwnBeats
+from crosswire.cluster.own_name import OwnName
+from crosswire.cluster.running_checks import RunningChecks
+from crosswire.cluster.silence import Silence
 from crosswire.core.clock import HybridClock
-from crosswire.core.envelopes import Beat, Goodbye, HistoryDeclaration, NameTaken
+from crosswire.core.envelopes import Beat, Doubt, Goodbye, NameTaken
 from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, BeatResult, Member, Membership
 from crosswire.core.ownership import may_own
 from crosswire.core.throttle import Throttle
@@ -35,53 +38,6 @@ MAX_ANSWERS = 500
 MAX_TIMER_DELAY = 1.0
 """Seconds by which this node's own timer may be late. Beyond that this process stood still, and the silence of other
 nodes does not count."""
-
-
-class ClientLoad(Protocol):
-    """The clients of a node, as its beats describe them."""
-
-    @property
-    def connections(self) -> int:
-        """Number of clients that are connected to the node."""
-        ...
-
-    @property
-    def serves(self) -> bool:
-        """Whether the node is a server."""
-        ...
-
-    @property
-    def wants_msgpack(self) -> bool:
-        """Whether some of the clients want MessagePack."""
-        ...
-
-
-class MembershipEvents(Protocol):
-    """Callbacks for nodes that join and leave."""
-
-    def joined(self, info: NodeInfo) -> None:
-        """Handle a node that has joined."""
-
-    def left(self, info: NodeInfo, reason: str) -> None:
-        """Handle a node that is gone; ``reason`` is "goodbye", "timeout" or "replaced"."""
-
-    def replaced(self) -> None:
-        """Handle that another node has taken over this node's name."""
-
-
-class HistoryDeclarations(Protocol):
-    """The declarations of the namespaces that keep history, which travel in beats."""
-
-    @property
-    def announced(self) -> tuple[HistoryDeclaration, ...]:
-        """The declarations in the beats of this node."""
-        ...
-
-    def heard(self, name: str, incarnation: str, declared: tuple[HistoryDeclaration, ...] | None) -> None:
-        """Take what a member says in its beats."""
-
-    def gone(self, incarnation: str) -> None:
-        """Take note that a member is gone."""
 
 
 class Members:
@@ -105,7 +61,6 @@ class Members:
     Attributes:
         want_msgpack: whether another member has clients that want MessagePack.
         lack_history: whether another member is a server of a version that knows no history, and reads no log.
-        admitted: whether this node has its name, and other nodes know of it.
     """
 
     def __init__(
@@ -134,26 +89,39 @@ class Members:
         self._dialect = dialect
         self._history = history
         self._owns = owns
+        self._members = Membership()
+        self._beats = OwnBeats(own, self._members, port, load, clock, dialect, history, owns)
+        self._silence = Silence(own.incarnation, self._members, native, self._beats, self._lost)
         self._holder_timeout = holder_timeout
         self._welcome_timeout = welcome_timeout
         self._warned: set[str] = set()
         self._checks = checks
         self._tasks = tasks
         self._newcomers = Newcomers(self._check_newcomer, tasks)
-        self._being_checked: set[str] = set()  # incarnations that say goodbye or want a name
-        self._waiting_for_checks: list[asyncio.Future[None]] = []
+        self._changes = asyncio.Event()
+        self._running_checks = RunningChecks(tasks, self._changes.set)  # of nodes that say goodbye or want a name
+        self._name = OwnName(
+            own,
+            native,
+            port,
+            checks=checks,
+            running=self._running_checks,
+            answer=self._answer,
+            replaced=events.replaced,
+        )
         self._answers = Throttle(MAX_ANSWERS, 1.0)
         self._recounting = False
-        self._members = Membership()
-        self.admitted = False
-        self._name_taken = self._announced = self._gave_way = self._leaves = False
-        self._changes: asyncio.Event = asyncio.Event()
         self.want_msgpack = self.lack_history = False
 
     @property
     def announced(self) -> bool:
         """Whether this node has sent its first beat, or is about to."""
-        return self._announced
+        return self._name.announced
+
+    @property
+    def admitted(self) -> bool:
+        """Whether this node has its name, and other nodes know of it."""
+        return self._name.admitted
 
     @property
     def nodes(self) -> dict[str, NodeInfo]:
@@ -199,12 +167,11 @@ class Members:
         Raises:
             ConfigError: a living node has it.
         """
-        self._announced = False
-        listeners = await self._port.count_listeners(self._native.own_channels.name)
-        if listeners is not None and listeners <= 1:  # this node is one; if listeners can't be counted, ask
+        self._name.announced = False
+        if not await self._name.may_be_held():
             return
         self._native.send_to_name(self._own.name, self._beat(asks=True))
-        await self._wait(lambda: self._name_taken, self._holder_timeout)
+        await self._wait(lambda: self._name.taken, self._holder_timeout)
         await self._require_name()
 
     async def introduce(self) -> None:
@@ -216,11 +183,11 @@ class Members:
         listeners = await self._port.count_listeners(self._native.own_channels.all_nodes)
         expected = inf if listeners is None else listeners - 1
         await self._require_name()  # if this node stood still, NameTaken may have come only after the timeout
-        self._announced = True
-        self._native.announce(self._beat(asks=True))
-        await self._wait(lambda: self._name_taken or len(self._members) >= expected, self._welcome_timeout)
+        self._name.announced = True
+        self._announce_beat(asks=True)
+        await self._wait(lambda: self._name.taken or len(self._members) >= expected, self._welcome_timeout)
         await self._require_name()
-        self.admitted = True
+        self._name.admitted = True
 
     async def wait_for_all(self) -> None:
         """Wait until all members are known, also members that were too slow for :meth:`introduce`.
@@ -241,7 +208,7 @@ class Members:
 
     def end_checks(self) -> None:
         """Begin no more checks in the background, as this node leaves."""
-        self._leaves = True
+        self._running_checks.close()
 
     def announce_leave(self) -> None:
         """Announce to all nodes that this node leaves."""
@@ -255,27 +222,30 @@ class Members:
                     await self._changes.wait()
 
     async def _require_name(self) -> None:
-        if self._own.incarnation in self._being_checked:  # there is a message that the name is taken
-            await self._wait(lambda: self._own.incarnation not in self._being_checked, 2 * self._holder_timeout)
-        if self._name_taken:
+        if self._own.incarnation in self._running_checks:  # there is a message that the name is taken
+            await self._wait(lambda: self._own.incarnation not in self._running_checks, 2 * self._holder_timeout)
+        if self._name.taken:
             raise ConfigError(f"there is a living node of the name {self._own.name!r} already: choose another name")
 
     # Staying alive
 
     async def run(self) -> None:
-        """Send beats, and check twice as often for members that have fallen silent, until cancelled."""
+        """Send beats when they are due, and look for members that have fallen silent, until cancelled."""
         loop = asyncio.get_running_loop()
         due = loop.time()
-        for turn in count(1):
+        while True:
             due += BEAT_INTERVAL / 2
             await asyncio.sleep(max(due - loop.time(), 0))
             now = loop.time()
-            if now - due > MAX_TIMER_DELAY or not self._port.available:
+            stood_still = now - due > MAX_TIMER_DELAY
+            if stood_still or not self._port.available:
                 self._members.reset_silence(now)
                 due = now
-            if turn % 2 == 0:
+            if stood_still:
+                self._beats.want()  # other nodes may have given this one up
+            if self._beats.is_due(now):
                 self.send_beat()
-            self._check_silence(now)
+            self._silence.check(now)
 
     def send_beat(self, *, asks: bool = False) -> None:
         """Send a beat at once, as something about this node changed.
@@ -285,8 +255,8 @@ class Members:
         Args:
             asks: whether other nodes answer with their beats.
         """
-        if self.admitted and not self._gave_way:
-            self._native.announce(self._beat(asks=asks))
+        if self.admitted and not self._name.gave_way:
+            self._announce_beat(asks=asks)
 
     def reset_silence(self) -> None:
         """Count every member's silence from now on."""
@@ -297,28 +267,17 @@ class Members:
         self._members.lost_path(path)
         self._port.use_paths(self._members.common_paths())
 
-    def _beat(self, *, asks: bool = False) -> Beat:
-        return Beat(
-            *self._own[:3],
-            self._clock.stamp(),
-            self._load.connections,
-            self._load.serves,
-            self._load.wants_msgpack,
-            self._port.paths,
-            asks,
-            self._dialect,
-            self._owns,
-            self._history.announced,
-            batches=True,
-        )
+    def _announce_beat(self, *, asks: bool) -> None:
+        beat = self._beat(asks=asks)
+        self._native.announce(beat)
+        self._beats.sent(beat, asyncio.get_running_loop().time())
 
-    def _check_silence(self, now: float) -> None:
-        doubtful, dead = self._members.check_silence(now)
-        for member in doubtful:
-            self._native.send_to_incarnation(member.beat.incarnation, self._beat(asks=True))
-        for member in dead:
-            self._members.lose(member)
-            self._gone(member, "timeout")
+    def _beat(self, *, asks: bool = False) -> Beat:
+        return self._beats.make(asks=asks)
+
+    def _lost(self, member: Member) -> None:
+        self._members.lose(member)
+        self._gone(member, "timeout")
 
     # MemberInbox
 
@@ -328,7 +287,7 @@ class Members:
         if beat.incarnation == self._own.incarnation:
             return
         if beat.name == self._own.name:
-            self._contest_name(beat)
+            self._name.contest(beat)
             return
         changes = self._members.changes
         result = self._members.receive(beat, asyncio.get_running_loop().time())
@@ -343,7 +302,7 @@ class Members:
             self._answer(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced=True))
         elif result is BeatResult.FALSE:
             self._native.note_unreadable(f"{beat.name!r} is the run of another node, or one node too many")
-        elif not self._leaves:
+        elif not self._running_checks.closed:
             self._newcomers.add(beat)
 
     def unproven_beat(self, beat: Beat) -> None:
@@ -360,8 +319,8 @@ class Members:
             return
         loop = asyncio.get_running_loop()
         if (holder := self._members.get(beat.name)) is not None:
-            while holder.beat.incarnation in self._being_checked:  # it has said goodbye
-                await self._end_of_a_check()
+            while holder.beat.incarnation in self._running_checks:  # it has said goodbye
+                await self._running_checks.wait_for_end()
         if beat.asks:
             loop.call_soon(self._answer, beat.incarnation, self._beat())
         if await self._gets_name(beat):
@@ -400,7 +359,7 @@ class Members:
         if member is None or member.beat.incarnation != goodbye.incarnation:
             self._members.leave(goodbye, asyncio.get_running_loop().time())
         else:
-            self._check(goodbye.incarnation, self._check_goodbye(goodbye))
+            self._running_checks.start(goodbye.incarnation, self._check_goodbye(goodbye))
 
     async def _check_goodbye(self, goodbye: Goodbye) -> None:
         if await self._checks.has_left(goodbye.incarnation):
@@ -410,79 +369,28 @@ class Members:
         else:
             self._native.note_unreadable(f"{goodbye.name!r} has not left")
 
+    def doubted(self, doubt: Doubt) -> None:
+        """Process the doubt of a node whether a member is alive."""
+        self._silence.doubted(doubt, asyncio.get_running_loop().time())
+
     def name_taken(self, taken: NameTaken) -> None:
-        """Process the message that another node has this node's name, which may be false.
-
-        A node that is admitted waits for a beat of the other node.
-        """
-        if taken.incarnation != self._own.incarnation or (self._announced and not taken.replaced) or self.admitted:
-            return  # or too late: other nodes know already that the name is this node's
-        self._check(self._own.incarnation, self._check_name())
-
-    async def _check_name(self) -> None:
-        """Find out whether another node has this node's name, which is just starting."""
-        if await self._checks.name_is_held(self._native.own_channels.name):
-            self._name_taken = True
-        else:
-            self._native.note_unreadable(f"nobody else has the name {self._own.name!r}")
-
-    async def _check_rival(self, beat: Beat) -> None:
-        """Give way to a living node with this node's name: this node did not answer when it was asked."""
-        rival = self._native.incarnation_channel(beat.incarnation)
-        if await self._port.count_listeners(rival) == 0 or not await self._checks.answers(rival):
-            self._native.note_unreadable(f"nobody else has the name {self._own.name!r}")
-        elif not self._gave_way:
-            self._gave_way = True
-            self._events.replaced()
-
-    def _check(self, incarnation: str, check: Coroutine[Any, Any, None]) -> None:
-        """Run a check of a node in the background, unless there is one already."""
-
-        async def run() -> None:
-            try:
-                await check
-            finally:
-                self._being_checked.discard(incarnation)
-                self._changes.set()
-                waiting, self._waiting_for_checks = self._waiting_for_checks, []
-                for each in waiting:
-                    if not each.done():
-                        each.set_result(None)
-
-        if incarnation in self._being_checked or self._leaves:
-            check.close()
-            return
-        self._being_checked.add(incarnation)
-        self._tasks.start(run(), "crosswire check of a node")
-
-    async def _end_of_a_check(self) -> None:
-        """Wait until one of the checks has ended."""
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting_for_checks.append(waiter)
-        await waiter
+        """Process the message that another node has this node's name, which may be false."""
+        self._name.refused(taken)
 
     def _answer(self, incarnation: str, message: Beat | NameTaken) -> None:
-        """Answer a run of a node, if there were not too many answers lately: anybody can make this node answer."""
+        """Answer a run of a node, if there were not too many answers lately: anybody can make this node answer.
+
+        Nodes that get no answer hear the next beat.
+        """
         if self._answers.admit(None, asyncio.get_running_loop().time()) is not None:
             self._native.send_to_incarnation(incarnation, message)
+        else:
+            self._beats.want()
 
     def _update_clock(self, message: Beat | Goodbye) -> None:
         """Adopt the stamp of a message, unless it is too far ahead; the rest of the message counts even so."""
         if not self._clock.update(message.stamp):
             self._native.note_unreadable(f"the clock of {message.name!r} is too far ahead")
-
-    def _contest_name(self, beat: Beat) -> None:
-        """Tell a node with this node's name that it can't have the name, if that is so.
-
-        The older node keeps the name, unless it did not answer in time when the newer one started.
-        """
-        older = (self._own.since, self._own.incarnation) < (beat.since, beat.incarnation)
-        if self.admitted and older and not beat.asks:
-            # Perhaps this node did not answer in time, and the other node has joined with the name.
-            self._check(self._own.incarnation, self._check_rival(beat))
-        elif older or self.admitted:
-            replaced = self.admitted and not older
-            self._answer(beat.incarnation, NameTaken(beat.name, beat.incarnation, replaced))
 
     def _warn_of_other_dialect(self, beat: Beat) -> None:
         """Warn once of a member with another dialect, at its second beat: `crosswire nodes` joins only for a moment."""

@@ -22,6 +22,7 @@ from crosswire.core.envelopes import (
     Batch,
     Beat,
     Claim,
+    Doubt,
     Envelope,
     Event,
     EventMessage,
@@ -151,8 +152,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         """Number of requests and answers that were dropped, as the send buffer was full."""
         return self._batches.dropped
 
-    def announce(self, message: Beat | Goodbye) -> None:
-        """Announce a change of this node to all nodes."""
+    def announce(self, message: Beat | Goodbye | Doubt) -> None:
+        """Announce to all nodes a change of this node, or its doubt about a member."""
         self._port.announce(self._channels.nodes, envelopes.encode(message))
 
     def send_to_incarnation(self, incarnation: str, message: Beat | NameTaken) -> None:
@@ -284,6 +285,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             self._receive_event_message(events, replies, message)
         elif isinstance(message, NameTaken):
             members.name_taken(message)
+        elif isinstance(message, Doubt):
+            members.doubted(message)
         elif not isinstance(message, Beat | Goodbye) or not is_valid(message) or len(body) > _MAX_BEAT:
             return self.misplaced(message, "for nodes")
         elif isinstance(message, Beat):
@@ -300,7 +303,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             for each in useful:
                 self._receive_event_message(events, replies, each)
             return len(useful) == len(message.messages)
-        if not isinstance(message, Beat | Goodbye | NameTaken | EventMessage) or not _is_harmless(message):
+        if not isinstance(message, Beat | Goodbye | NameTaken | Doubt | EventMessage) or not _is_harmless(message):
             return False
         if not isinstance(message, Beat):
             return self._from_node(events, replies, members, body)
@@ -311,7 +314,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     def _is_for_nodes(self, body: bytes) -> bool:
         message = self.read(body)
-        if isinstance(message, Batch | EventMessage | NameTaken):
+        if isinstance(message, Batch | EventMessage | NameTaken | Doubt):
             return True
         if isinstance(message, Beat | Goodbye) and is_valid(message) and len(body) <= _MAX_BEAT:
             return True
@@ -336,7 +339,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             )
 
 
-def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken) -> bool:
+def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken | Doubt) -> bool:
     """Return whether a message has no effect if it is a replay."""
     if isinstance(message, NodeRequest):
         return message.event == PING_EVENT

@@ -11,6 +11,7 @@ from crosswire.core import envelopes
 from crosswire.core.audience import Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Beat, Claim, ClientBatch, ClientMessage, Envelope, Goodbye
 from crosswire.core.formats import EncodedMessage, require_event_message
+from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.options import MAX_NODE_NAME
 from crosswire.errors import InvalidPayload
 from crosswire.runtime.log_records import get_logger
@@ -18,6 +19,8 @@ from crosswire.runtime.log_records import get_logger
 _INCARNATION = re.compile("[0-9a-f]{16}")
 _MAX_PATHS = 100
 """Redis that a node listens on; no node has as many."""
+_MAX_EVERY = 60.0
+"""Seconds between two beats of a node; no cluster is so large."""
 _MAX_STAMP = 2**62
 """Microseconds since 1970, more than a stamp has for thousands of years."""
 
@@ -135,6 +138,7 @@ def is_valid(message: Beat | Goodbye | Claim) -> bool:
         and len(message.paths) <= _MAX_PATHS
         and len(message.dialect) <= MAX_NODE_NAME
         and isfinite(message.since)
+        and BEAT_INTERVAL <= message.every <= _MAX_EVERY
     ):
         return False
     return _INCARNATION.fullmatch(message.incarnation) is not None and 0 <= message.stamp <= _MAX_STAMP

@@ -276,7 +276,7 @@ class RecordSplitter:
 
     def take(self, message: bytes) -> None:
         """Take a message of either kind."""
-        if not is_record(message):
+        if message[:1] != _RECORD:
             self._take(message)
             return
         try:

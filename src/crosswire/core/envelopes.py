@@ -182,6 +182,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
         owns: the namespaces whose rooms it may own; None for all.
         history: the namespaces that keep history; None if the node is of a version that knows no history.
         batches: whether it reads a :class:`ClientBatch`; not if the node is of a version that knows none.
+        every: seconds after which the node beats again, at the latest.
     """
 
     name: str
@@ -197,6 +198,7 @@ class Beat(msgspec.Struct, frozen=True, array_like=True, tag="b"):
     owns: tuple[str, ...] | None = None
     history: tuple[HistoryDeclaration, ...] | None = None
     batches: bool = False
+    every: float = 0.5
 
 
 class Goodbye(msgspec.Struct, frozen=True, array_like=True, tag="g"):
@@ -220,6 +222,18 @@ class NameTaken(msgspec.Struct, frozen=True, array_like=True, tag="t"):
     name: str
     incarnation: str
     replaced: bool = False
+
+
+class Doubt(msgspec.Struct, frozen=True, array_like=True, tag="d"):
+    """A message of a node that hears no answers of a member: each node is to ask the member itself.
+
+    Attributes:
+        name: of the member.
+        incarnation: of the member.
+    """
+
+    name: str
+    incarnation: str
 
 
 class PublishedMessage(msgspec.Struct, frozen=True, array_like=True, tag="p"):
@@ -251,7 +265,9 @@ class ClientBatch(msgspec.Struct, frozen=True, array_like=True, tag="s"):
 
 BatchKind = type[Batch] | type[ClientBatch]
 
-Envelope = ClientMessage | ClientBatch | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | PublishedMessage
+Envelope = (
+    ClientMessage | ClientBatch | Claim | EventMessage | Batch | Beat | Goodbye | NameTaken | Doubt | PublishedMessage
+)
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)

@@ -1,4 +1,7 @@
-"""Encoding of WebSocket frames as a server sends them: unmasked (RFC 6455, section 5.2)."""
+"""Encoding of WebSocket frames as a server sends them: unmasked; and what it sees of masked ones at a glance.
+
+See RFC 6455, section 5.2.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,10 @@ _CODE = Struct("!H")
 _FIN = 0x80
 _RSV1 = 0x40
 _MASKED, _LENGTH = 0x80, 0x7F
+_SHORT_HEADER = 6
+"""Bytes of the header of a masked frame of at most 125 bytes."""
+CLOSE_BYTE = 0x88
+"""First byte of a Close frame."""
 MAX_REASON = 123
 """Bytes of the longest reason that fits into a Close frame (RFC 6455, section 5.5)."""
 
@@ -76,3 +83,12 @@ def frame_size(data: bytes | memoryview) -> int:
         return 2 + mask + length
     end = 4 if length == 126 else 10
     return end + mask + int.from_bytes(data[2:end], "big") if len(data) >= end else 0
+
+
+def whole_close(data: bytes) -> bytes | None:
+    """Return the payload of a Close frame if ``data`` is one of a client, whole and with nothing behind it."""
+    size = len(data) - _SHORT_HEADER
+    if not 0 <= size <= 125 or data[0] != CLOSE_BYTE or data[1] != _MASKED | size:
+        return None
+    mask, payload = data[2:_SHORT_HEADER] * (size // 4 + 1), data[_SHORT_HEADER:]
+    return (int.from_bytes(mask[:size], "big") ^ int.from_bytes(payload, "big")).to_bytes(size, "big")

@@ -6,6 +6,8 @@ from collections import deque
 from itertools import islice
 from typing import NamedTuple
 
+import msgspec
+
 from crosswire.core.audience import Excluded
 from crosswire.core.formats import EncodedMessage
 
@@ -13,7 +15,7 @@ MAX_SLICES = 16
 """Slices that are remembered until the next message comes, one for each position; beyond it, all are forgotten."""
 
 
-class Kept(NamedTuple):
+class Kept(msgspec.Struct, frozen=True, gc=False):
     """A message of a room's log.
 
     Attributes:

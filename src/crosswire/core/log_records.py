@@ -9,7 +9,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+
+import msgspec
 
 from crosswire.core.positions import EPOCH_LENGTH
 from crosswire.errors import InvalidMessage
@@ -18,11 +19,13 @@ RECORD_VERSION = 3
 """The first byte of a record; other messages on a room's channel begin with 1, or with 2 if they are signed."""
 _RECORD = struct.Struct(f"<B{EPOCH_LENGTH}sQQ")
 _SENDER = struct.Struct("<8sQ")
+_BOTH = struct.Struct(f"<B{EPOCH_LENGTH}sQQ8sQ")
+"""The header of a record, and the sender's part behind it."""
 SENDER_SIZE = _SENDER.size
 """Bytes of the sender's part of a record."""
 
 
-class LogRecord(NamedTuple):
+class LogRecord(msgspec.Struct, frozen=True, gc=False):
     """A message that a log keeps.
 
     Attributes:
@@ -58,7 +61,7 @@ def unpack_record(record: bytes) -> LogRecord:
         InvalidMessage: it is none.
     """
     try:
-        version, epoch, offset, time = _RECORD.unpack_from(record)
+        version, epoch, offset, time, origin, number = _BOTH.unpack_from(record)
         name = epoch.decode("ascii")
     except (struct.error, UnicodeDecodeError) as error:
         raise InvalidMessage(f"no record of a log: {error}") from error
@@ -66,7 +69,7 @@ def unpack_record(record: bytes) -> LogRecord:
         raise InvalidMessage(f"a record of version {version}; this is version {RECORD_VERSION}")
     if not name.isalnum():  # it gets into the text that clients are sent
         raise InvalidMessage("a record whose epoch is none")
-    return unpack_sent(name, offset, time, record[_RECORD.size :])
+    return LogRecord(name, offset, time, origin, number, record[_BOTH.size :])
 
 
 def unpack_sent(epoch: str, offset: int, time: int, sent: bytes) -> LogRecord:

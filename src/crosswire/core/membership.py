@@ -5,22 +5,40 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Iterator
 from enum import Enum, auto
+from math import inf
 
 from crosswire.core.envelopes import Beat, Goodbye
 from crosswire.types import NodeInfo
 
 BEAT_INTERVAL = 0.5
-"""Seconds between two beats of a node."""
-SUSPECT_AFTER = 3 * BEAT_INTERVAL
-"""Seconds of silence after which a member is suspected, and asked whether it is alive."""
-DEAD_AFTER = 5 * BEAT_INTERVAL
-"""Seconds of silence after which a member counts as dead."""
+"""Seconds between two beats of a node in a cluster of few."""
+MAX_BEATS = 100
+"""Beats that all nodes send in a second, about. Each of them hears all, so where there are more than 50 each beats more
+rarely: what a node hears does not grow, and what the bus carries grows with the nodes, not with their square."""
+_SILENT_BEATS = 3
+"""Intervals of silence after which a member is suspected."""
+_LOST_BEATS = 5
+"""Intervals of silence after which a member counts as dead."""
+SUSPECT_AFTER = _SILENT_BEATS * BEAT_INTERVAL
+"""Seconds of silence after which a member that beats every half second is suspected, and asked whether it is alive."""
+DEAD_AFTER = _LOST_BEATS * BEAT_INTERVAL
+"""Seconds of silence after which a member that beats every half second counts as dead."""
+ANSWER_TIME = DEAD_AFTER - SUSPECT_AFTER
+"""Seconds in which a member that is suspected has to answer; then it counts as dead."""
+BELIEVED_FOR = 0.25
+"""Seconds after a sign of life in which the doubts of other nodes do not count: nobody can have a member asked more
+often."""
 MAX_MEMBERS = 1000
 """Other members that a node knows at most; no cluster has as many."""
 MAX_LATE = 5.0
 """Seconds for which a beat may come late, after a newer one or after the goodbye of its node."""
 _MAX_REMEMBERED = 100
 """Maximum number of nodes that have left and whose late beats are recognised."""
+
+
+def beat_interval(members: int) -> float:
+    """Return the seconds between two beats of each node, at the most, in a cluster of so many members."""
+    return max(BEAT_INTERVAL, members / MAX_BEATS)
 
 
 class BeatResult(Enum):
@@ -44,17 +62,27 @@ class Member:
         beat: the last beat that was received.
         last_heard: arrival of the last beat, in seconds of the caller's clock.
         updated: arrival of ``beat``.
-        suspected: whether the node has been silent for too long, and was asked for a beat.
+        asked: when the node was suspected, and asked for a beat; infinity if it is not suspected.
         paths: the Redis that the node is known to listen on.
     """
 
-    __slots__ = ("beat", "last_heard", "paths", "suspected", "updated")
+    __slots__ = ("asked", "beat", "last_heard", "paths", "updated")
 
     def __init__(self, beat: Beat, now: float) -> None:
         self.beat = beat
         self.last_heard = self.updated = now
-        self.suspected = False
+        self.asked = inf
         self.paths = frozenset(beat.paths)
+
+    @property
+    def suspected(self) -> bool:
+        """Whether the node has been silent for too long, and was asked for a beat."""
+        return self.asked != inf
+
+    @property
+    def beats_rarely(self) -> bool:
+        """Whether its beats alone would tell too late that it is dead, so that some members watch it."""
+        return self.beat.every > BEAT_INTERVAL
 
     @property
     def info(self) -> NodeInfo:
@@ -71,7 +99,8 @@ class Membership:
     """Collection of the other members, by name.
 
     Attributes:
-        changes: number of times that members came or went, or the paths or formats of one changed.
+        changes: number of times that members came or went, or the paths or formats of one changed, or how it shows that
+            it is alive.
     """
 
     __slots__ = ("_left", "_lost", "_members", "_names", "changes")
@@ -104,7 +133,7 @@ class Membership:
             if beat.stamp >= member.beat.stamp or now - member.updated >= MAX_LATE:
                 self._update(member, beat, now)
             member.last_heard = max(member.last_heard, now)
-            member.suspected = False
+            member.asked = inf
             return BeatResult.KNOWN
         if beat.incarnation in self._names:
             return BeatResult.FALSE
@@ -131,6 +160,8 @@ class Membership:
         paths = member.paths if beat.paths == member.beat.paths else frozenset(beat.paths)
         if member.paths != paths or len(paths) != len(beat.paths) or member.beat.msgpack != beat.msgpack:
             member.paths = frozenset(beat.paths)
+            self.changes += 1
+        elif (beat.every > BEAT_INTERVAL) != member.beats_rarely:
             self.changes += 1
         member.beat, member.updated = beat, now
 
@@ -164,16 +195,31 @@ class Membership:
 
     def check_silence(self, now: float) -> tuple[list[Member], list[Member]]:
         """Return the members to ask whether they are alive (once per silence), and the dead ones."""
-        doubtful = [each for each in self if not each.suspected and SUSPECT_AFTER <= now - each.last_heard < DEAD_AFTER]
-        for each in doubtful:
-            each.suspected = True
-        return doubtful, [each for each in self if now - each.last_heard >= DEAD_AFTER]
+        doubtful, dead = [], []
+        for each in self:
+            silence, every = now - each.last_heard, each.beat.every
+            if silence >= _LOST_BEATS * every or now - each.asked >= ANSWER_TIME:
+                dead.append(each)
+            elif silence >= _SILENT_BEATS * every and not each.suspected:
+                each.asked = now
+                doubtful.append(each)
+        return doubtful, dead
+
+    def doubt(self, name: str, incarnation: str, now: float) -> Member | None:
+        """Suspect a member that another node doubts; return it if it is to be asked."""
+        member = self._members.get(name)
+        if member is None or member.beat.incarnation != incarnation or not member.beats_rarely:
+            return None  # one that beats often shows soon enough whether it is alive
+        if member.suspected or now - member.last_heard < BELIEVED_FOR:
+            return None
+        member.asked = now
+        return member
 
     def reset_silence(self, now: float) -> None:
         """Count every member's silence from now on, after this node could not receive anything for a while."""
         for each in self:
             each.last_heard = now
-            each.suspected = False
+            each.asked = inf
 
     def lost_path(self, path: str) -> None:
         """Assume that no member listens on a Redis that went away, until a beat of the member says so."""

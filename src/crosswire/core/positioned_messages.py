@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from crosswire.core.formats import EncodedMessage
-from crosswire.core.positions import LogPosition
 from crosswire.errors import InvalidPayload
 
 _SMALLEST_FIXMAP = 0x80
@@ -15,19 +14,19 @@ _FIXSTR = 0xA0
 """First byte of a string of MessagePack, plus its length of up to 31 bytes; a position has 29 at most."""
 
 
-def with_position(message: EncodedMessage, position: LogPosition) -> EncodedMessage:
+def with_position(message: EncodedMessage, epoch: str, offset: int) -> EncodedMessage:
     """Return a message with its position as the last field, ``at``. Nothing is decoded.
 
     Raises:
         InvalidPayload: the message is no object.
     """
-    at = str(position).encode()
-    packed = message.msgpack
-    return EncodedMessage(
-        _with_json_field(message.json, at),
-        None if packed is None else _with_msgpack_field(packed, at),
-        message.policy,
-    )
+    at = f"{epoch}.{offset}".encode()
+    text, packed = message.json, message.msgpack
+    if text.startswith(b'{"') and text.endswith(b"}"):  # as nodes encode it
+        positioned = b'%b,"at":"%b"}' % (text[:-1], at)
+    else:
+        positioned = _with_json_field(text, at)
+    return EncodedMessage(positioned, None if packed is None else _with_msgpack_field(packed, at), message.policy)
 
 
 def _with_json_field(text: bytes, at: bytes) -> bytes:

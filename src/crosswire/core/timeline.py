@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from crosswire.core.early_records import EarlyRecords
 from crosswire.core.heard_numbers import HeardNumbers
 from crosswire.core.kept_messages import Kept, KeptMessages
@@ -118,6 +120,8 @@ class Timeline:
             if kept.offset <= self._kept.last:
                 return NO_CHANGE  # a twin, or a message that was given up
             if kept.offset == self._kept.last + 1:
+                if not self._early.epochs and not self._is_owing_loss and self._advance(kept):
+                    return Change((kept,))
                 return self._go_on(kept)
         elif self._epochs.is_over(epoch):
             return self._take_stray(kept)
@@ -203,9 +207,7 @@ class Timeline:
     # What follows takes records.
 
     def _go_on(self, kept: Kept) -> Change:
-        """Take the next record, and those that were held for it."""
-        if not self._early.epochs and not self._is_owing_loss and self._advance(kept):
-            return Change((kept,))
+        """Take the next record, and those that were held for it, where that is more than handing it on."""
         records = self._early.take(self._epochs.current)
         if kept.offset > self._kept.last:
             records[kept.offset] = kept
@@ -214,7 +216,7 @@ class Timeline:
         if not self._is_owing_loss:
             return change
         self._vain_reads = 0
-        return change._replace(needs=self._ask(self._kept.last))
+        return replace(change, needs=self._ask(self._kept.last))
 
     def _advance(self, kept: Kept) -> bool:
         """Move on to the next message, and return whether it is new to the members.
@@ -304,7 +306,7 @@ class Timeline:
         if not new:
             return change
         self.void()
-        return change._replace(ready=(*change.ready, *new), voids=True)
+        return replace(change, ready=(*change.ready, *new), voids=True)
 
     def _change_epoch(self, tail: LogPosition, kept: Sequence[Kept], strays: Sequence[Sequence[Kept]]) -> Change:
         """Go over to another epoch. All its messages are new to the members, except those that they heard before."""
@@ -325,7 +327,7 @@ class Timeline:
         self._use(tail.epoch, min(tail.offset, *(offset - 1 for offset in records)) if records else tail.offset, kept)
         ready, _ = self._move_on(records, tail.offset)
         change = self._tell("epoch", ready)
-        return change._replace(before=[run for run in before if run])
+        return replace(change, before=[run for run in before if run])
 
     def _begin(self, tail: LogPosition, kept: Sequence[Kept]) -> Change:
         """Begin with what is read first. Only messages that came live are new to those who are members already."""
@@ -386,4 +388,4 @@ class Timeline:
         if self._vain_reads > MAX_VAIN_READS:
             return change
         is_sure = all(epoch == self._epochs.current for epoch in missing)
-        return change._replace(needs=self._ask(self._kept.last if is_sure else 0))
+        return replace(change, needs=self._ask(self._kept.last if is_sure else 0))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+
+import msgspec
 
 from crosswire.core.kept_messages import Kept
 from crosswire.core.positions import LogPosition
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """The things to do after a timeline took something.
 
     Attributes:

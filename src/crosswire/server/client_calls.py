@@ -11,7 +11,8 @@ from crosswire.core.formats import Encode, Encoded
 from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.core.pending_calls import CallIds
 from crosswire.core.replies import GatheredReplies
-from crosswire.errors import CallTimeout, EventError, NotConnected
+from crosswire.errors import CallTimeout, EventError
+from crosswire.server.client_gone import ClientGone
 from crosswire.types import Replies
 
 
@@ -120,7 +121,7 @@ class PendingClientCall:
 
     def lost(self, by: CalledClient) -> None:
         """Fail with NotConnected; see :class:`PendingClientRequest`."""
-        self._fail(NotConnected(f"the connection of user {by.user!r} was closed before it answered"))
+        self._fail(ClientGone(by, f"the connection of user {by.user!r} was closed before it answered"))
 
     def _fail(self, error: Exception) -> None:
         if not self.future.done():

@@ -9,11 +9,12 @@ from crosswire.core.formats import Encode, Encoded, EncodedMessage, Format, Offe
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.core.skipped_messages import Droppable
-from crosswire.errors import EventError, NotConnected
+from crosswire.errors import EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.timer_wheel import Timer, TimerWheel
 from crosswire.server.authority import Authority
 from crosswire.server.client_calls import PendingClientRequest
+from crosswire.server.client_gone import ClientGone
 from crosswire.server.heartbeat_watch import HeartbeatWatch
 from crosswire.server.keepalive import Keepalive
 from crosswire.server.offered_positions import OfferedPositions
@@ -312,4 +313,4 @@ class ConnectedClient(Generic[SocketT]):
             NotConnected: it is closed.
         """
         if not self.is_open:
-            raise NotConnected(f"the connection of user {self.user!r} is closed")
+            raise ClientGone(self, f"the connection of user {self.user!r} is closed")

@@ -14,6 +14,7 @@ from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import Attributes, ThrottledWarnings, reason
+from crosswire.server.client_gone import ClientGone
 from crosswire.server.losses import Losses
 from crosswire.server.session_view import SessionView
 from crosswire.server.socket import Socket
@@ -79,7 +80,7 @@ class FailureReporter:
         An ``EventError`` is not a failure. If it answers a call, it is not reported. If nobody waits for it, it goes to
         ``on_error``, or to the log without such a hook. For data of a client that does not fit, ``on_error`` is called
         in both cases, and at most once a second and kind if the client is over a limit. A handler that is cancelled by
-        a stop, or interrupted by a signal, has not failed.
+        a stop, or interrupted by a signal, has not failed; nor has one that ends because its own client is gone.
 
         Args:
             session: of the connection whose event it was, or None.
@@ -91,6 +92,9 @@ class FailureReporter:
         if isinstance(error, InterruptedBySignal) or (self.stopping and isinstance(error, asyncio.CancelledError)):
             return
         extra = about(None if session is None else session.socket, event=event)
+        if session is not None and _is_end_of(session, error) and event != "on_disconnect":
+            logger.debug("%s ended, as its client is gone: %s", what, error, extra=extra)
+            return
         if not isinstance(error, EventError):
             self.losses.failures += 1
         if session is None:
@@ -165,3 +169,8 @@ class FailureReporter:
             return
         also = f" ({held_back} more of these were not logged)" if held_back else ""
         logger.error("%s failed%s", what, also, exc_info=error, extra=extra)
+
+
+def _is_end_of(session: SessionView, error: BaseException) -> bool:
+    """Return whether an error says that the client is gone whose event was handled."""
+    return isinstance(error, ClientGone) and error.client is session.client

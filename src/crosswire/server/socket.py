@@ -16,11 +16,12 @@ from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.core.skipped_messages import Droppable
-from crosswire.errors import InvalidPayload, NotConnected, Reject, UsageError
+from crosswire.errors import InvalidPayload, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.server.client_calls import ClientCalling
+from crosswire.server.client_gone import ClientGone
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
@@ -142,7 +143,7 @@ class Socket:
         self._require_thread()
         await asyncio.sleep(0)  # other connections have their turn, however fast this one reads
         if not await self._client.drained(below):
-            raise NotConnected(f"the connection of user {self.user!r} was closed before all was sent")
+            raise ClientGone(self._client, f"the connection of user {self.user!r} was closed before all was sent")
 
     def send(self, event: str, data: Any = None, *, policy: PolicyName | None = None, key: str | None = None) -> None:
         """Send an event. Never waits; to a closed socket it does nothing.

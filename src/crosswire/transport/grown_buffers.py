@@ -12,22 +12,17 @@ SHRINK_INTERVAL = 1.0
 class GrownReader(Protocol):
     """Reader of a connection whose buffer has grown."""
 
-    def shrink(self, max_message: int) -> bool:
+    def shrink(self) -> bool:
         """Give the buffer back if it is not in use; return whether that is done."""
         ...
 
 
 class GrownBuffers:
-    """The connections of a listener whose read buffers have grown; one timer serves all.
+    """The connections of a listener whose read buffers have grown; one timer serves all."""
 
-    Args:
-        max_message: bytes of a connection's longest message.
-    """
+    __slots__ = ("_readers", "_timer")
 
-    __slots__ = ("_max_message", "_readers", "_timer")
-
-    def __init__(self, max_message: int) -> None:
-        self._max_message = max_message
+    def __init__(self) -> None:
         self._readers: dict[GrownReader, None] = {}
         self._timer: asyncio.TimerHandle | None = None
 
@@ -47,7 +42,7 @@ class GrownBuffers:
     def _shrink(self) -> None:
         self._timer = None
         for reader in list(self._readers):
-            if reader.shrink(self._max_message):
+            if reader.shrink():
                 del self._readers[reader]
         if self._readers:
             self._timer = asyncio.get_running_loop().call_later(SHRINK_INTERVAL, self._shrink)

@@ -1,14 +1,17 @@
-"""Encodes plain HTTP responses (RFC 9112, section 4), each the last of its connection."""
+"""Encodes HTTP responses (RFC 9112, section 4): plain ones, each the last of its connection, and granted upgrades."""
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Mapping
 from email.utils import formatdate
+from hashlib import sha1
 from http import HTTPStatus
 
+from crosswire.core import deflate
 from crosswire.core.headers import FIELD_VALUE, TOKEN
 from crosswire.errors import UsageError
-from crosswire.transport.interface import Response
+from crosswire.transport.interface import Accepted, Response
 
 BODILESS_STATUSES = (204, 304)
 """Statuses of responses without a body (RFC 9110, section 6.4.1)."""
@@ -69,3 +72,24 @@ def _phrase(status: int) -> str:
         return HTTPStatus(status).phrase
     except ValueError:  # not every status has a phrase
         return ""
+
+
+_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+"""Put behind the client's key in the digest (RFC 6455, section 1.3)."""
+
+
+def encode_upgrade(accepted: Accepted, key: str) -> bytes:
+    """Return the response that grants an upgrade to a WebSocket.
+
+    Args:
+        accepted: what is granted.
+        key: of the request.
+    """
+    digest = b64encode(sha1((key + _GUID).encode("latin-1"), usedforsecurity=False).digest()).decode("ascii")
+    fields = "".join([f"{name}: {value}\r\n" for name, value in accepted.headers.items()])
+    if accepted.subprotocol is not None:
+        fields += f"Sec-WebSocket-Protocol: {accepted.subprotocol}\r\n"
+    if accepted.window_bits:
+        fields += f"Sec-WebSocket-Extensions: {deflate.response(accepted.window_bits)}\r\n"
+    head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
+    return f"{head}{digest}\r\n{fields}\r\n".encode("latin-1")

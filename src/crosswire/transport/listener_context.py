@@ -9,6 +9,7 @@ from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.grown_buffers import GrownBuffers
+from crosswire.transport.picows_parser import FrameParsers
 from crosswire.transport.read_turns import ReadTurns
 from crosswire.transport.slow_readers import SlowReaders
 
@@ -32,6 +33,7 @@ class ListenerContext:
         connection_warnings: connections that are dropped.
         read_turns: of connections whose peers send more than is handled at once.
         grown_buffers: the read buffers that large messages have left.
+        parsers: of the frames of connections that picows reads.
         slow_readers: finds out which clients read too slowly.
     """
 
@@ -42,6 +44,7 @@ class ListenerContext:
         "flusher",
         "grown_buffers",
         "limits",
+        "parsers",
         "read_turns",
         "request_warnings",
         "secure",
@@ -63,7 +66,8 @@ class ListenerContext:
         self.secure = secure
         self.compress = compress
         self.read_turns = ReadTurns()
-        self.grown_buffers = GrownBuffers(limits.max_message)
+        self.grown_buffers = GrownBuffers()
+        self.parsers = FrameParsers(limits.max_message)
         self.slow_readers = SlowReaders(limits.outbox_time)
         self.request_warnings = ThrottledWarnings(get_logger("crosswire.http"))
         self.connection_warnings = ThrottledWarnings(get_logger("crosswire.transport"))

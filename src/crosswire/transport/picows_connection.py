@@ -7,15 +7,15 @@ reserved bits, permessage-deflate, bounded output.
 from __future__ import annotations
 
 import asyncio
-from typing import cast
 
-from picows import WSFrame, WSListener, WSMsgType, WSTransport
+from picows import WSFrame, WSMsgType
 
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.deflate import decompress
 from crosswire.core.formats import Offer, Push
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import ProtocolFailure
+from crosswire.runtime.log_records import get_logger
 from crosswire.transport.closing import ClosingHandshake, read_close
 from crosswire.transport.interface import Receiver, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
@@ -23,19 +23,28 @@ from crosswire.transport.outbox import Outbox
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.types import Close, CloseCode
 
+logger = get_logger("crosswire.transport")
+
 _TEXT, _BINARY, _CONTINUATION = WSMsgType.TEXT, WSMsgType.BINARY, WSMsgType.CONTINUATION
 _CLOSE, _PING, _PONG = WSMsgType.CLOSE, WSMsgType.PING, WSMsgType.PONG
 
 
-class PicowsConnection(WSListener):
-    """WebSocket that picows reads; a ``Connection``, see interface.py."""
+class PicowsConnection:
+    """WebSocket that picows reads; a ``Connection``, see interface.py.
+
+    Args:
+        receiver: gets the messages.
+        context: of the listener.
+        deflate: whether messages may be compressed.
+    """
 
     __slots__ = (
+        "__weakref__",
         "_assembler",
         "_closing",
         "_context",
         "_deflate",
-        "_is_open",
+        "_is_opening",
         "_outbox",
         "_parts",
         "_receiver",
@@ -51,7 +60,7 @@ class PicowsConnection(WSListener):
         self._deflate = deflate
         self._assembler: Assembler | None = None
         self._closing: ClosingHandshake | None = None
-        self._is_open = False
+        self._is_opening = True
         self._parts = 0  # number of frames that were no message: fragments, Pings
         self._transport: PicowsTransport
         self._outbox: Outbox
@@ -80,6 +89,8 @@ class PicowsConnection(WSListener):
     def abort(self, close: Close) -> None:
         if self._closing is None:
             self._closing = ClosingHandshake(close, self._outbox, self._transport)
+        if self._is_opening:
+            self._outbox.write_all()  # the answer to the request
         self._outbox.discard()
         self._transport.abort()
 
@@ -107,22 +118,27 @@ class PicowsConnection(WSListener):
             (self._parts << 32) + transport.unparsed, transport.unsent, is_held_back=transport.is_held_back
         )
 
-    # WSListener
+    def open(self, transport: PicowsTransport, answer: bytes) -> None:
+        """Begin: the upgrade is granted.
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        """Begin: the upgrade is done. Called again for a parser that replaces another."""
-        _forget_headers(transport)
-        if self._is_open:
-            return
-        self._is_open = True
-        self._transport = cast(PicowsTransport, transport.underlying_transport)
-        self._transport.opened(self)
-        self._outbox = Outbox(
-            self._transport, self._context.flusher, self._context.limits.outbox, self, self._context.slow_readers
-        )
-        self._receiver.opened(self)
+        Args:
+            transport: is written to.
+            answer: to the request, which leaves in front of all else, and together with what is sent in this turn.
+        """
+        context = self._context
+        self._transport = transport
+        self._outbox = Outbox(transport, context.flusher, context.limits.outbox, self, context.slow_readers)
+        self._outbox.push(answer)
+        try:
+            self._receiver.opened(self)
+        except Exception:
+            logger.exception("a connection is closed, as opening it failed")
+            self._fail(_INTERNAL_ERROR)
+        self._is_opening = False
 
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+    # ReadConnection
+
+    def frame(self, frame: WSFrame) -> None:
         """Receive a message, or handle another frame."""
         kind = frame.msg_type
         if self._closing is not None:
@@ -142,17 +158,22 @@ class PicowsConnection(WSListener):
         except ProtocolFailure as failure:
             self._fail(failure)
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        """Call ``closed`` of the receiver: the connection is gone."""
-        self._outbox.discard()
-        self._transport.closed()
-        receiver = self._receiver
-        del self._receiver  # it refers to us: without the cycle both are freed now, not by the garbage collector
-        if self._closing is None:
-            receiver.closed(Close(CloseCode.ABNORMAL, "the connection was lost"))
-        else:
-            self._closing.end()
-            receiver.closed(self._closing.close)
+    def close_frame(self, payload: bytes) -> None:
+        """Handle a Close frame that came past picows."""
+        self._parts += 1
+        if self._closing is not None:
+            self._transport.hang_up()
+            return
+        try:
+            self._answer_close(payload)
+        except ProtocolFailure as failure:
+            self._fail(failure)
+
+    def refuse(self, payload: bytes) -> None:
+        """Read nothing behind a broken frame, and end the connection behind the message in front of it."""
+        self._transport.discard()
+        failure = ProtocolFailure(int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace"))
+        asyncio.get_running_loop().call_soon(self._fail, failure)  # the message in front is still to be received
 
     def pause_writing(self) -> None:
         """Hold frames back: the kernel's buffer and the event loop's are full."""
@@ -161,6 +182,19 @@ class PicowsConnection(WSListener):
     def resume_writing(self) -> None:
         """Write again: there is room."""
         self._outbox.resume()
+
+    def lost(self) -> None:
+        """Call ``closed`` of the receiver: the connection is gone."""
+        self._outbox.discard()
+        self._transport.closed()
+        receiver, closing = self._receiver, self._closing
+        del self._receiver  # it refers to us: without the cycle both are freed now, not by the garbage collector
+        if closing is not None:
+            closing.end()
+        try:
+            receiver.closed(_LOST if closing is None else closing.close)
+        except Exception:
+            logger.exception("the end of a connection could not be handled")
 
     def held_back(self, limit: str) -> None:
         """Tell the receiver that the connection is read later, as it is over a rate."""
@@ -171,10 +205,6 @@ class PicowsConnection(WSListener):
 
     def bytes_wait(self) -> None:
         self._outbox.watch()
-
-    def refuse(self, payload: bytes) -> None:
-        failure = ProtocolFailure(int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace"))
-        asyncio.get_running_loop().call_soon(self._fail, failure)  # the message in front is still to be received
 
     # OutboxEvents
 
@@ -249,6 +279,5 @@ class PicowsConnection(WSListener):
         return closing
 
 
-def _forget_headers(transport: WSTransport) -> None:
-    """Drop picows' copy of the header fields: the receiver has them, and a connection might last for days."""
-    del transport.request.headers, transport.response.headers
+_INTERNAL_ERROR = ProtocolFailure(CloseCode.INTERNAL_ERROR, "")
+_LOST = Close(CloseCode.ABNORMAL, "the connection was lost")

@@ -6,9 +6,10 @@ import asyncio
 from functools import partial
 from typing import cast
 
+from crosswire.runtime import environment
 from crosswire.transport.gentle_close import close_gently
 from crosswire.transport.http_head import RequestHead
-from crosswire.transport.http_response import encode_response
+from crosswire.transport.http_response import encode_response, encode_upgrade
 from crosswire.transport.http_rules import BadRequestHead
 from crosswire.transport.interface import (
     Accepted,
@@ -21,7 +22,6 @@ from crosswire.transport.interface import (
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.picows_connection import PicowsConnection
-from crosswire.transport.picows_parser import make_parser
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
@@ -29,7 +29,10 @@ from crosswire.transport.read_rate import ReadRate
 
 
 class HandshakeProtocol(asyncio.Protocol):
-    """Protocol of a new connection until its request has been read; a ``PendingHandshake``.
+    """Protocol of a new connection until its request has been read; a ``PendingHandshake``, and a ``HeldReader``.
+
+    When thousands of clients come back at once, the event loop reads the requests of hundreds in one turn. So those
+    that come when the turn has had its time wait for the next one, and the clients that are there do not wait for all.
 
     Args:
         acceptor: decides about the request.
@@ -45,6 +48,7 @@ class HandshakeProtocol(asyncio.Protocol):
         "_context",
         "_handshakes",
         "_head",
+        "_held",
         "_proxy_header",
         "_received",
         "_request",
@@ -61,6 +65,7 @@ class HandshakeProtocol(asyncio.Protocol):
     ) -> None:
         self._application = application
         self._received = b""  # kept for the application
+        self._held = b""  # what waits for its turn; meanwhile nothing more is read
         self._proxy_header = proxy_header
         self._acceptor = acceptor
         self._context = context
@@ -81,6 +86,40 @@ class HandshakeProtocol(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        """Parse a part of the request, now or in its turn."""
+        turns = self._context.read_turns
+        if self._held or turns.is_over:
+            self._hold(data)
+            return
+        began = environment.perf_counter()
+        self._take(data)
+        turns.count_request(began)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Remove the handshake from the pending ones."""
+        self._forget_head()
+        self._handshakes.discard(self)
+
+    # HeldReader
+
+    def _hold(self, data: bytes) -> None:
+        if not self._held:
+            self._transport.pause_reading()
+            self._context.read_turns.add(self)
+        self._held += data
+
+    def serve(self, deadline: float) -> bool:
+        """Parse what waits; return False, as nothing is left of it."""
+        data, self._held = self._held, b""
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
+            self._take(data)
+        return False
+
+    def fail(self) -> None:
+        self._transport.abort()
+
+    def _take(self, data: bytes) -> None:
         """Parse a part of the request; discard what comes behind a request that has been answered."""
         head = self._head
         if head is None:
@@ -95,11 +134,6 @@ class HandshakeProtocol(asyncio.Protocol):
                 "HTTP", "a request was refused with HTTP %d: %s", bad.status, bad.reason
             )
             self._respond(Response(bad.status, bad.reason.encode()), last=False)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Remove the handshake from the pending ones."""
-        self._forget_head()
-        self._handshakes.discard(self)
 
     # PendingHandshake
 
@@ -181,17 +215,17 @@ class HandshakeProtocol(asyncio.Protocol):
             close_gently(self._transport)
 
     def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
-        """Hand the connection to picows, with a request of its own that has only what picows reads."""
+        """Answer the request, and hand the connection to picows."""
         self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
         context, transport = self._context, self._transport
         rate = ReadRate.of(context.limits, connection.held_back)
-        reader = PicowsReader(transport, context.read_turns, context.grown_buffers, rate)
+        reader = PicowsReader(transport, connection, context.parsers, context.read_turns, context.grown_buffers, rate)
         transport.set_protocol(_DETACHED)
         transport.set_protocol(reader)
-        key = head.headers["sec-websocket-key"].strip().encode("latin-1")
-        gate = PicowsTransport(transport, reader)
-        reader.start(make_parser(connection, gate, context.limits.max_message, accepted, key), head.rest)
+        answer = encode_upgrade(accepted, head.headers["sec-websocket-key"].strip())
+        connection.open(PicowsTransport(transport, reader, connection), answer)
+        reader.start(head.rest)
 
     def _forget_head(self) -> None:
         if self._head is not None:

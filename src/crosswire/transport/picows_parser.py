@@ -1,58 +1,190 @@
-"""picows' parser of a connection's frames, past its handling of the HTTP upgrade, which is ours."""
+"""picows' parsers of frames, past its handling of the HTTP upgrade, lent to the connections that read."""
 
 from __future__ import annotations
 
-from http import HTTPStatus
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, Protocol
 
-from picows import WSAutoPingStrategy, WSListener, WSUpgradeRequest, WSUpgradeResponse, WSUpgradeResponseWithListener
+from picows import (
+    WSAutoPingStrategy,
+    WSFrame,
+    WSListener,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+)
 
 # The server function of picows does not show the connection to the upgrade decision, which then lacks the peer's
 # address, and it fails on a Unix socket. The protocol that it makes does neither; it is a C class without types.
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
-from crosswire.core import deflate
-from crosswire.transport.interface import Accepted
 from crosswire.transport.picows_log import PICOWS_LOG
 
 READ_BUFFER_SIZE = 2048
-"""Bytes of picows' read buffer of a new connection."""
+"""Bytes of picows' read buffer of a new parser."""
 INITIAL_ROOM = READ_BUFFER_SIZE - 256
 """Bytes of it that picows fills."""
-
-Parser = Any
-"""picows' ``WSProtocol``, which has no types."""
-
+IDLE_PARSERS = 64
+"""Parsers that are kept for connections that need one of their own for a while; making one takes 0.1 ms."""
+_CLOSE_FRAME = 0x88
 _REQUEST = (
     b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
-    b"Sec-WebSocket-Key: %b\r\n\r\n"
+    b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
 )
-"""The fields that picows reads; it answers with the digest of the key."""
-_ANY_KEY = b"AAAAAAAAAAAAAAAAAAAAAA=="
+"""The fields that picows reads, of a request of our own. A parser begins with one."""
 
 
-def make_parser(
-    listener: WSListener, transport: Any, max_message: int, accepted: Accepted | None = None, key: bytes = _ANY_KEY
-) -> Parser:
-    """Return picows' parser, which has read a request of our own that has only what it needs, and answered it.
+class FrameReceiver(Protocol):
+    """Connection that a parser reads for."""
+
+    def frame(self, frame: WSFrame) -> None:
+        """Receive a frame; its payload has to be copied at once."""
+
+    def refuse(self, payload: bytes) -> None:
+        """Close the connection behind the message in front, with the payload of the Close that picows would send."""
+
+
+class _Nobody:
+    """Receiver of a parser that nobody uses."""
+
+    def frame(self, frame: WSFrame) -> None:
+        """Drop the frame."""
+
+    def refuse(self, payload: bytes) -> None:
+        """Ignore the Close of picows."""
+
+
+_NOBODY = _Nobody()
+
+
+class FrameParser(WSListener):
+    """picows' parser with its two users, the listener and the transport, which are this object.
+
+    picows makes a parser for one connection and its whole life. Between two frames it knows nothing of a connection,
+    so here it is lent. picows parses a frame ahead: for a broken frame it sends a Close of its own before the message
+    in front has been received, let alone answered. That Close is passed to the connection, which sends it in its turn.
+    After it, and after a Close of the peer, a parser must not be lent again.
 
     Args:
-        listener: gets the frames.
-        transport: takes the answer.
         max_message: bytes of the longest frame.
-        accepted: what the answer grants; None if the transport discards it.
-        key: of the client's request.
+
+    Attributes:
+        connection: gets the frames.
+        get_buffer: of picows: returns a view of the free part of its buffer.
+        buffer_updated: of picows: parses so many bytes of that view.
+        view: the buffer's, while it is empty and has not grown.
     """
-    response = WSUpgradeResponseWithListener(_SwitchingProtocols(accepted or _NOTHING), listener)
-    parser = _parser_of(response, max_message)
-    parser.connection_made(transport)
-    request = _REQUEST % key
-    parser.get_buffer(-1)[: len(request)] = request
-    parser.buffer_updated(len(request))
-    return parser
+
+    __slots__ = ("_parser", "buffer_updated", "connection", "get_buffer", "view")
+
+    def __init__(self, max_message: int) -> None:
+        self.connection: FrameReceiver = _NOBODY
+        self._parser = parser = _parser_of(self, max_message)
+        parser.connection_made(self)
+        self.get_buffer: Callable[[int], memoryview] = parser.get_buffer
+        self.buffer_updated: Callable[[int], None] = parser.buffer_updated
+        self.get_buffer(-1)[: len(_REQUEST)] = _REQUEST
+        self.buffer_updated(len(_REQUEST))
+        self.view: memoryview = self.get_buffer(-1)
+
+    def release(self) -> None:
+        """Forget the connection, as what was read for it is done."""
+        self.connection = _NOBODY
+
+    def end(self) -> None:
+        """Let go of picows' parser, which has references to this object: without the cycle both are freed now."""
+        self.connection = _NOBODY
+        del self._parser, self.get_buffer, self.buffer_updated, self.view
+
+    # WSListener
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        """Pass a frame on."""
+        self.connection.frame(frame)
+
+    # What picows calls of a transport
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """Return a socket without options or number. picows asks for the addresses too, to log them."""
+        return self if name == "socket" else default
+
+    def fileno(self) -> int:
+        return -1
+
+    def setsockopt(self, *_args: object) -> None:
+        """Ignore an option of the socket."""
+
+    def getsockopt(self, *_args: object) -> int:
+        return 0
+
+    def get_write_buffer_size(self) -> int:
+        """Return 1, never 0: with nothing to write picows would write to the socket directly."""
+        return 1
+
+    def write(self, data: bytes) -> None:
+        """Pass a Close frame to the connection; the only other thing written is the answer to our request."""
+        if data[0] == _CLOSE_FRAME:
+            self.connection.refuse(bytes(data[2:]))
+
+    def close(self) -> None:
+        """Do nothing: a connection closes itself."""
 
 
-def _parser_of(response: WSUpgradeResponseWithListener, max_message: int) -> Parser:
+class FrameParsers:
+    """The parsers of a listener's connections.
+
+    Nearly always a read has whole frames. Then one parser after the other is not needed, and a connection that waits
+    for its next message has none: reads go through the shared one. A connection with a part of a frame takes it along,
+    or has another one, until it has given it back.
+
+    Args:
+        max_message: bytes of the longest frame.
+
+    Attributes:
+        shared: parser that reads for any connection that has none of its own; from :meth:`prepare` on.
+    """
+
+    __slots__ = ("_idle", "_max_message", "shared")
+
+    def __init__(self, max_message: int) -> None:
+        self._max_message = max_message
+        self._idle: list[FrameParser] = []
+        self.shared: FrameParser | None = None
+
+    def prepare(self) -> FrameParser:
+        """Return the shared parser, which is made here for the first connection: picows wants a running loop."""
+        if self.shared is None:
+            self.shared = self._make()
+        return self.shared
+
+    def take(self, connection: FrameReceiver) -> FrameParser:
+        """Lend a parser to a connection."""
+        parser = self._idle.pop() if self._idle else self._make()
+        parser.connection = connection
+        return parser
+
+    def take_shared(self, connection: FrameReceiver) -> FrameParser:
+        """Lend the shared parser to a connection, with what has been read into it; another one becomes the shared."""
+        parser, self.shared = self.prepare(), self._idle.pop() if self._idle else self._make()
+        parser.connection = connection
+        return parser
+
+    def give_back(self, parser: FrameParser) -> None:
+        """Take a parser back that is between two frames and whose buffer has not grown."""
+        if len(self._idle) < IDLE_PARSERS:
+            parser.release()
+            self._idle.append(parser)
+        else:
+            parser.end()
+
+    def _make(self) -> FrameParser:
+        return FrameParser(self._max_message)
+
+
+def _parser_of(listener: WSListener, max_message: int) -> Any:
+    response = WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), listener)
+
     def grant(_request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
         return response
 
@@ -73,26 +205,3 @@ def _parser_of(response: WSUpgradeResponseWithListener, max_message: int) -> Par
         None,  # extra_headers: a client's
         READ_BUFFER_SIZE,
     )
-
-
-class _SwitchingProtocols(WSUpgradeResponse):
-    """Response that grants an upgrade, faster than picows' own, which is for any response.
-
-    picows adds the digest of the key.
-    """
-
-    def __init__(self, accepted: Accepted) -> None:
-        self.status = HTTPStatus.SWITCHING_PROTOCOLS
-        self.headers: Any = dict(accepted.headers)  # picows only adds a field
-        if accepted.subprotocol is not None:
-            self.headers["Sec-WebSocket-Protocol"] = accepted.subprotocol
-        if accepted.window_bits:
-            self.headers["Sec-WebSocket-Extensions"] = deflate.response(accepted.window_bits)
-
-    def to_bytes(self) -> bytearray:
-        fields = "".join([f"{name}: {value}\r\n" for name, value in self.headers.items()])
-        return bytearray(_SWITCHING % fields.encode("latin-1"))
-
-
-_SWITCHING = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n%b\r\n"
-_NOTHING = Accepted(cast(Any, None))

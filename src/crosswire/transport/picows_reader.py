@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
-from crosswire.core.frames import frame_size
+from crosswire.core.frames import CLOSE_BYTE, frame_size, whole_close
 from crosswire.runtime import environment
 from crosswire.transport.grown_buffers import GrownBuffers
-from crosswire.transport.picows_parser import INITIAL_ROOM, Parser, make_parser
+from crosswire.transport.picows_parser import INITIAL_ROOM, FrameParser, FrameParsers, FrameReceiver
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import QUANTUM, ReadTurns
 
@@ -28,17 +29,38 @@ _LONGEST_HEADER = 14
 _NOTHING = memoryview(b"")
 
 
+class ReadConnection(FrameReceiver, Protocol):
+    """Connection that a reader reads for."""
+
+    def close_frame(self, payload: bytes) -> None:
+        """Receive the payload of a Close frame that came alone."""
+
+    def pause_writing(self) -> None:
+        """Hold frames back: the transport is full."""
+
+    def resume_writing(self) -> None:
+        """Write again: there is room."""
+
+    def lost(self) -> None:
+        """Note that the transport is gone; called once."""
+
+
 class PicowsReader(asyncio.BufferedProtocol):
     """Protocol of a WebSocket, between the event loop's transport and picows' parser.
+
+    Small reads of whole frames go through the parser that all connections share. Another read takes a parser, which is
+    given back between two frames, so that a connection that waits for its next message has no buffer at all.
 
     picows handles all frames of a read in one go, and doubles its buffer for the next. So the event loop reads into
     picows' buffer only as long as little arrives. Of more, picows is given pieces, and what is left after a while waits
     for the connection's turn, see :class:`ReadTurns`. Meanwhile nothing more is read, and the kernel holds the peer
     back. The rest of a large frame is one piece, as it is no work. Only such a frame lets picows' buffer grow, and
-    :meth:`shrink` replaces a parser whose buffer has grown.
+    :meth:`shrink` drops a parser whose buffer has grown.
 
     Args:
         transport: the event loop's.
+        connection: gets what is read.
+        parsers: of all connections.
         turns: of all connections.
         grown_buffers: of all connections.
         rate: of the messages and bytes that are read, or None if there is no limit.
@@ -47,13 +69,15 @@ class PicowsReader(asyncio.BufferedProtocol):
     __slots__ = (
         "_admitted",
         "_buffer",
+        "_connection",
         "_grown_buffers",
         "_has_turns",
         "_is_direct",
         "_is_discarding",
-        "_loss",
+        "_is_lost",
         "_missing",
         "_parser",
+        "_parsers",
         "_paused",
         "_piece",
         "_rate",
@@ -69,19 +93,23 @@ class PicowsReader(asyncio.BufferedProtocol):
     def __init__(
         self,
         transport: asyncio.Transport,
+        connection: ReadConnection,
+        parsers: FrameParsers,
         turns: ReadTurns,
         grown_buffers: GrownBuffers,
         rate: ReadRate | None = None,
     ) -> None:
         self._transport = transport
+        self._connection = connection
+        self._parsers = parsers
         self._turns = turns
         self._grown_buffers = grown_buffers
         self._buffer = turns.buffer
-        self._parser: Parser
-        self._room = INITIAL_ROOM  # bytes of picows' buffer, filled or not: it does not tell
+        self._parser: FrameParser | None = None  # while a part of a frame is in it, or its buffer has grown
+        self._room = INITIAL_ROOM  # bytes of its buffer, filled or not: picows does not tell
         self._reserve = _RESERVE  # bytes that a read must leave free there for it not to grow
         self._is_direct = rate is None  # whether the event loop reads into picows' buffer, rather than the shared one
-        self._view = _NOTHING  # of picows' buffer, from get_buffer to buffer_updated
+        self._view = _NOTHING  # of its buffer, from get_buffer to buffer_updated
         self._piece = FIRST_PIECE
         self._missing = 0  # bytes that the frame which is arriving still lacks, if that is known
         self._rest = _NOTHING  # what has been read and not been handed over
@@ -91,31 +119,35 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._timer: asyncio.TimerHandle | None = None  # while the connection is over its rate
         self._paused = False  # by the connection
         self._is_discarding = False
-        self._loss: tuple[Exception | None] | None = None  # the end of the transport, while something is left
+        self._is_lost = False  # whether the transport has ended while something is left
 
-    def start(self, parser: Parser, rest: bytes) -> None:
-        """Hand what arrives to picows' parser from now on, and ``rest``, which came with the request."""
-        self._parser = parser
+    def start(self, rest: bytes) -> None:
+        """Read ``rest``, which came with the request."""
         if rest:
             self._receive(memoryview(rest))
+            self._give_back()
 
     # asyncio.BufferedProtocol
 
     def get_buffer(self, sizehint: int) -> memoryview:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if self._is_direct:
-            view: memoryview = self._parser.get_buffer(-1)
-            self._view = view
-            return view
-        return self._buffer
+        if not self._is_direct:
+            return self._buffer
+        if self._parser is None:
+            view = self._parsers.prepare().view
+        else:
+            view = self._view = self._parser.get_buffer(-1)
+        return view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand over what was read, at once if it is little."""
+        if self._parser is None and self._is_direct and nbytes <= FAST_READ:
+            self._read_shared(nbytes)
+            return
         if not self._is_direct:
             self._receive(self._buffer[:nbytes])
-        elif nbytes <= FAST_READ and len(self._view) - nbytes >= self._reserve:
-            self._parser.buffer_updated(nbytes)
         else:
             self._receive_direct(nbytes)
+        self._give_back()
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         return False
@@ -129,22 +161,22 @@ class PicowsReader(asyncio.BufferedProtocol):
             self._timer = None
         if self._rest:
             self.resume()
-            self._loss = (exc,)
+            self._is_lost = True
         else:
-            self._pass_on_loss(exc)
+            self._pass_on_loss()
 
     def pause_writing(self) -> None:
-        self._parser.pause_writing()
+        self._connection.pause_writing()
 
     def resume_writing(self) -> None:
-        self._parser.resume_writing()
+        self._connection.resume_writing()
 
     # What the connection calls
 
     @property
     def unparsed(self) -> int:
         """Number that changes with every part of a frame that arrives, or has its turn."""
-        return len(self._parser.get_buffer(-1)) + len(self._rest)
+        return self._begun + len(self._rest)
 
     @property
     def is_reading(self) -> bool:
@@ -158,7 +190,7 @@ class PicowsReader(asyncio.BufferedProtocol):
 
     def pause(self) -> None:
         """Read nothing more, and hand nothing over, until :meth:`resume`."""
-        if self._loss is None:
+        if not self._is_lost:
             self._paused = True
             self._settle()
 
@@ -178,19 +210,13 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._paused = False
         self._settle()
 
-    def shrink(self, max_message: int) -> bool:
-        """Replace a parser whose buffer has grown, if it is between two frames; return whether that is done.
-
-        Args:
-            max_message: bytes of the longest frame.
-        """
-        parser = self._parser
+    def shrink(self) -> bool:
+        """Drop a parser whose buffer has grown, if it is between two frames; return whether that is done."""
         if not self._is_discarding:
             is_busy = self._rest and not self._paused  # what waits while reading is paused might wait for long
-            if is_busy or len(parser.get_buffer(-1)) != self._room:
+            if is_busy or self._begun:
                 return False
-            self._parser = make_parser(parser.listener, parser.transport.underlying_transport, max_message)
-            self._room, self._reserve = INITIAL_ROOM, _RESERVE
+            self._drop_parser()
             self._is_direct = self._may_be_direct()
         return True
 
@@ -201,11 +227,12 @@ class PicowsReader(asyncio.BufferedProtocol):
         if self._has_work():
             taken = self._hand_over(self._rest, deadline)
             self._rest = self._rest[taken:]
+            self._give_back()
             if self._has_work():
                 return True
         self._has_turns = False
-        if self._loss is not None:
-            self._pass_on_loss(self._loss[0])
+        if self._is_lost:
+            self._pass_on_loss()
         else:
             self._settle()
         return False
@@ -214,23 +241,79 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._has_turns = False
         self.discard()
         self._transport.abort()
-        if self._loss is not None:  # the transport tells its end only once
-            self._pass_on_loss(self._loss[0])
+        if self._is_lost:  # the transport tells its end only once
+            self._pass_on_loss()
+
+    # The parser
+
+    def _read_shared(self, size: int) -> None:
+        """Hand over a small read between two frames; keep the parser if another frame has begun in it."""
+        parser, connection = self._parsers.prepare(), self._connection
+        view = parser.view
+        if view[0] == CLOSE_BYTE and (payload := whole_close(bytes(view[:size]))) is not None:
+            connection.close_frame(payload)  # past the parser, which would be of no use afterwards
+            return
+        parser.connection = connection
+        try:
+            parser.buffer_updated(size)
+        except BaseException:
+            self._parser = self._parsers.take_shared(connection)
+            self.discard()
+            raise
+        if self._is_discarding or len(parser.get_buffer(-1)) != INITIAL_ROOM:
+            self._parser = self._parsers.take_shared(connection)
+            self._give_back()
+        else:
+            parser.release()
+
+    def _own_parser(self) -> FrameParser:
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = self._parsers.take(self._connection)
+        return parser
+
+    def _give_back(self) -> None:
+        """Give the parser back, unless a part of a frame is in it, or its buffer has grown."""
+        if self._parser is None:
+            return
+        if self._is_discarding:  # there might be a part of a frame in it, or it has seen a Close
+            self._drop_parser()
+        elif self._room == INITIAL_ROOM and not self._begun:
+            parser, self._parser = self._parser, None
+            self._parsers.give_back(parser)
+
+    def _drop_parser(self) -> None:
+        self._room, self._reserve = INITIAL_ROOM, _RESERVE
+        if self._parser is not None:
+            self._parser.end()
+            self._parser = None
+
+    @property
+    def _begun(self) -> int:
+        """Bytes of a part of a frame that are in the parser."""
+        return 0 if self._parser is None else self._room - len(self._parser.get_buffer(-1))
 
     # Pieces
 
     def _receive_direct(self, size: int) -> None:
         """Hand over what is in picows' buffer, unless it is more than one piece, or lets the buffer grow in vain."""
+        parser = self._parser
+        if parser is None:
+            parser = self._parser = self._parsers.take_shared(self._connection)
+            self._view = parser.view
         view = self._view
         begun = self._room - len(view)
+        if size <= FAST_READ and len(view) - size >= self._reserve:
+            parser.buffer_updated(size)
+            return
         if size <= self._piece and len(view) - size >= self._reserve:
             began = environment.perf_counter()
-            self._parser.buffer_updated(size)
+            parser.buffer_updated(size)
             self._adapt(environment.perf_counter() - began)
         elif not begun and size <= frame_size(view[:_LONGEST_HEADER]):
             self._missing = frame_size(view[:_LONGEST_HEADER]) - size
             self._grow(size)
-            self._parser.buffer_updated(size)
+            parser.buffer_updated(size)
             self._is_direct = self._may_be_direct()
         else:
             self._is_direct = False
@@ -294,7 +377,7 @@ class PicowsReader(asyncio.BufferedProtocol):
 
     def _feed(self, piece: memoryview) -> int:
         """Copy as much of a piece as there is room for into picows' buffer, and let picows handle it."""
-        parser = self._parser
+        parser = self._own_parser()
         view = parser.get_buffer(-1)
         size = min(len(view), len(piece))
         view[:size] = piece[:size]
@@ -308,12 +391,11 @@ class PicowsReader(asyncio.BufferedProtocol):
         if 100 * filled // self._room > 90 or self._room - filled <= 256:
             self._room *= 2
             self._reserve = max(_RESERVE, self._room // 10 + 1)
-            if self._room > KEPT_BUFFER:
-                self._grown_buffers.add(self)
+            self._grown_buffers.add(self)
 
     def _note_missing(self, taken: memoryview) -> None:
         """Note how many bytes the frame lacks that has begun at the end of ``taken``, if it has begun there."""
-        begun = self._room - len(self._parser.get_buffer(-1))
+        begun = self._begun
         if begun <= len(taken):
             self._missing = max(frame_size(taken[len(taken) - begun :]) - begun, 0)
 
@@ -332,10 +414,11 @@ class PicowsReader(asyncio.BufferedProtocol):
         is_busy = self._missing or self._rest or self._is_discarding or self._rate is not None
         return not is_busy and self._room <= KEPT_BUFFER
 
-    def _pass_on_loss(self, exc: Exception | None) -> None:
-        parser = self._parser
-        del self._parser  # it refers to us: without the cycle both are freed now, not by the garbage collector
-        parser.connection_lost(exc)
+    def _pass_on_loss(self) -> None:
+        connection = self._connection
+        del self._connection  # it refers to us: without the cycle both are freed now, not by the garbage collector
+        self._drop_parser()
+        connection.lost()
 
     def _settle(self) -> None:
         """Read from the transport unless the connection has paused that, or something waits."""

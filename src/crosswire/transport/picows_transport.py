@@ -1,57 +1,47 @@
-"""The transport that picows writes to: it leads to the event loop's, past the outbox of the connection."""
+"""Writes to the event loop's transport, or past it: what the kernel takes at once leaves at once."""
 
 from __future__ import annotations
 
 import asyncio
 import os
 import sys
-from typing import Any, Protocol
+from typing import Protocol
 
 from crosswire.transport.kernel_buffer import bytes_in_kernel, bytes_taken, has_hung_up
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.watermarks import keep_little, set_low_water_mark
 
-_CLOSE_FRAME = 0x88
 _write = os.write
 
 
 class TransportEvents(Protocol):
-    """Callbacks for a frame that picows refuses, and for bytes that the kernel does not take."""
-
-    def refuse(self, payload: bytes) -> None:
-        """Close the connection with the payload of the Close frame that picows would have sent."""
+    """Callback for bytes that the kernel does not take."""
 
     def bytes_wait(self) -> None:
         """Note that bytes wait for the kernel; called after each write to which that happens."""
 
 
 class PicowsTransport:
-    """Transport of one connection, between the event loop's and its two users: picows and the outbox.
-
-    picows parses a frame ahead. For a broken frame it sends a Close of its own before the message in front has been
-    received, let alone answered. Here that Close is passed to the connection, which sends it in its turn.
+    """Transport of one connection that has become a WebSocket, between the event loop's and the outbox.
 
     Args:
         transport: the event loop's.
         reader: reads from it.
+        events: called back.
     """
 
     __slots__ = ("_direct", "_events", "_fd", "_may_keep", "_reader", "_transport", "_written")
 
-    def __init__(self, transport: asyncio.Transport, reader: PicowsReader) -> None:
+    def __init__(self, transport: asyncio.Transport, reader: PicowsReader, events: TransportEvents) -> None:
         self._transport = transport
         self._reader = reader
         self._direct = sys.platform != "win32" and transport.get_extra_info("ssl_object") is None
-        self._may_keep = True  # whether the transport might keep bytes that leave first: it has the HTTP response
+        self._may_keep = True  # whether the transport might keep bytes that leave first, as of a former response
         self._written = 0  # bytes that were given to the transport, as they could not leave at once
         self._fd: int = transport.get_extra_info("socket").fileno()
-        self._events: TransportEvents | None = None
-
-    def opened(self, events: TransportEvents) -> None:
-        """Note that the connection is a WebSocket; a Close of picows goes to ``events`` from now on."""
-        self._events = events
+        self._events: TransportEvents | None = events
         if not self._direct:
-            keep_little(self._transport)
+            keep_little(transport)
 
     def closed(self) -> None:
         """Note that the connection is gone; the number of its socket might be another's by now."""
@@ -128,6 +118,10 @@ class PicowsTransport:
         """Read from the peer again."""
         self._reader.resume()
 
+    def discard(self) -> None:
+        """Read what the peer still sends only to discard it."""
+        self._reader.discard()
+
     def hang_up(self) -> None:
         """Close the connection once everything has been sent."""
         self._reader.discard()
@@ -151,49 +145,3 @@ class PicowsTransport:
         if self._events is not None:
             self._reader.discard()
             self._transport.abort()
-
-    # What picows calls
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return the socket, without options. picows asks for the addresses too, to log them: a system call each."""
-        return _Descriptor(self._fd) if name == "socket" else default
-
-    def get_write_buffer_size(self) -> int:
-        """Return 1, never 0: with nothing to write picows would write to the socket directly."""
-        return 1
-
-    def write(self, data: bytes) -> None:
-        """Send an HTTP response; pass a Close frame to the connection, and read nothing behind the broken frame.
-
-        A further HTTP response is of a parser that replaces another, and no peer has asked for it.
-        """
-        if self._events is None:
-            self._transport.write(data)
-        elif data[0] == _CLOSE_FRAME:
-            self._reader.discard()
-            self._events.refuse(bytes(data[2:]))
-
-    def close(self) -> None:
-        """Close the connection if it did not become a WebSocket; a WebSocket closes itself."""
-        if self._events is None:
-            self._transport.close()
-
-
-class _Descriptor:
-    """Socket that ignores the TCP options that picows sets.
-
-    The event loop has set the important one (TCP_NODELAY), and a Unix socket has none. Setting and logging six
-    options takes a fifth of the time of accepting a connection.
-    """
-
-    def __init__(self, number: int) -> None:
-        self._number = number
-
-    def fileno(self) -> int:
-        return self._number
-
-    def setsockopt(self, *_args: object) -> None:
-        """Ignore an option of the socket."""
-
-    def getsockopt(self, *_args: object) -> int:
-        return 0

@@ -1,4 +1,4 @@
-"""Fair turns of the connections whose peers send more than is handled at once."""
+"""Fair turns of the connections whose peers send more than is handled at once, and of those that are new."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ QUANTUM = 0.00025
 TURN_TIME = 0.002
 """Seconds of a turn of the event loop for all these connections together."""
 LONG_TURN = 0.01
-"""Seconds of a turn of the event loop that all large reads may take, after which others wait for the next turn."""
+"""Seconds of a turn of the event loop that all large reads and all requests of new connections may take, after which
+others wait for the next turn."""
 
 logger = get_logger("crosswire.transport")
 
@@ -38,11 +39,13 @@ class ReadTurns:
 
     Between two turns the event loop reads from the other connections, whose peers so wait for a fraction of a
     millisecond, however much others send. One message can take long, such as a list of 1 MiB: after it the turn is
-    over, for large reads of other connections too.
+    over, for large reads of other connections too. So it is after many requests of new connections: when all clients
+    of another server come at once, the event loop hands over the requests of hundreds in one turn.
 
     Attributes:
         buffer: where the event loop reads into, shared by all connections: it is handled, or copied, at once.
-        is_over: whether this turn of the event loop has had its time: more than a little of a read has to wait.
+        is_over: whether this turn of the event loop has had its time: more than a little of a read has to wait, and
+            so have requests of new connections.
     """
 
     __slots__ = ("_context", "_is_scheduled", "_ring", "_spent", "buffer", "is_over")
@@ -71,9 +74,16 @@ class ReadTurns:
         """Count what a large read has taken since ``began``, by ``perf_counter``, to the time of this turn."""
         seconds = environment.perf_counter() - began
         if seconds > QUANTUM:
-            self._spent += seconds
-            self.is_over = self._spent >= LONG_TURN
-            self._schedule()  # the next turn begins there
+            self._spend(seconds)
+
+    def count_request(self, began: float) -> None:
+        """Count what the request of a new connection has taken since ``began``, however little it is."""
+        self._spend(environment.perf_counter() - began)
+
+    def _spend(self, seconds: float) -> None:
+        self._spent += seconds
+        self.is_over = self._spent >= LONG_TURN
+        self._schedule()  # the next turn begins there
 
     def _schedule(self) -> None:
         if not self._is_scheduled:

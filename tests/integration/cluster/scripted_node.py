@@ -17,7 +17,7 @@ from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.core import envelopes
 from crosswire.core.channel_names import Channels
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import SERVICE, Answer, Beat, Envelope, Goodbye, NameTaken
+from crosswire.core.envelopes import SERVICE, Answer, Beat, Doubt, Envelope, Goodbye, NameTaken
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
 from tests.support.ignored_events import IgnoredPortEvents
@@ -109,6 +109,8 @@ class ScriptedNode:
 
     def name_taken(self, taken: NameTaken) -> None:
         self.taken.append(taken)
+
+    def doubted(self, doubt: Doubt) -> None: ...
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ from crosswire import Node, Redis, Server
 from crosswire.cluster.redis.commands import command
 from crosswire.core import envelopes
 from crosswire.core.channel_names import Channels
-from crosswire.core.envelopes import Beat, Claim, ClientMessage, Envelope, Event, Goodbye, NameTaken, pack_header
+from crosswire.core.envelopes import Beat, Claim, ClientMessage, Doubt, Envelope, Event, Goodbye, NameTaken, pack_header
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import RecordingHandler, client, connection_of, running_servers
@@ -100,6 +100,9 @@ async def test_no_forged_frame_takes_a_name_or_makes_a_member_flap(
                 for asks in (False, True):
                     forged.forge(channel, Beat("a", stranger, since, stamp(), asks=asks))
                     forged.forge(channel, Beat("a", inc, since, stamp(50), asks=asks, paths=("x",)))
+        forged.forge(nodes, Beat("a", inc, 1.0, stamp(50), every=30.0))  # so that doubts about it count
+        for _ in range(20):
+            forged.forge(nodes, Doubt("a", inc))
         forged.forge(nodes, Goodbye("a", inc, stamp(50)))
         forged.forge(nodes, Goodbye("a", inc, 2**61))
         forged.forge(nodes, Goodbye("b", b.cluster.incarnation, stamp()), origin=origin_of(b), number=2**41)

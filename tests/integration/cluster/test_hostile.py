@@ -23,6 +23,7 @@ from crosswire.core.envelopes import (
     Claim,
     ClientBatch,
     ClientMessage,
+    Doubt,
     Envelope,
     Event,
     Goodbye,
@@ -103,6 +104,7 @@ async def test_sound_messages_where_they_do_not_belong_are_refused_and_counted(b
     published, event = PublishedMessage("scripted", _NOTHING), Event("scripted", "none", _NOTHING)
     misplaced: list[tuple[int, Envelope]] = [
         *((place, each) for place in (0, 4, 5) for each in (published, event, batch, NameTaken("a", "0" * 16))),
+        *((place, Doubt("a", "0" * 16)) for place in (0, 4, 5)),
         *((place, each) for place in (1, 2, 3) for each in (for_clients, client_batch, claim, published)),
         (0, claim),
         (5, claim),
@@ -235,12 +237,15 @@ async def test_no_bytes_on_any_channel_disturb_a_node(messages: list[tuple[int, 
 _ids = st.text(max_size=8)
 _stamps = st.integers(-(2**63), 2**64 - 1)
 _sound: list[st.SearchStrategy[Any]] = [
-    st.builds(Beat, _ids, _ids, st.floats(), _stamps, st.integers(-5, 5), st.booleans(), asks=st.booleans()),
+    st.builds(
+        Beat, _ids, _ids, st.floats(), _stamps, st.integers(-5, 5), st.booleans(), asks=st.booleans(), every=st.floats()
+    ),
     st.builds(Goodbye, _ids, _ids, _stamps),
     st.builds(Claim, _ids, st.integers(-(2**63), 0)),
     st.builds(ClientMessage, st.just(b'{"event":"odd"}'), st.tuples(_ids)),  # what is in it is for the clients to check
     st.builds(ClientBatch, st.lists(st.builds(ClientMessage, st.sampled_from([b'{"event":"odd"}', b"{"])), max_size=3)),
     st.builds(NameTaken, st.just("a"), _ids, st.booleans()),
+    st.builds(Doubt, st.just("a"), _ids),
     st.builds(NodeRequest, _ids, _ids, _ids, st.sampled_from(["x", "none", "$count", "$members"]), st.just(_NOTHING)),
 ]
 

@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
 from crosswire.cluster.clients import NoClients
@@ -17,10 +18,12 @@ from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.receivers import IsReadable, ReceiveBody, ReceiveUnproven
 from crosswire.cluster.requests import PendingRequests
+from crosswire.core import membership
 from crosswire.core.channel_names import Channels
 from crosswire.core.clock import HybridClock
-from crosswire.core.envelopes import Beat, Goodbye
-from crosswire.core.membership import BEAT_INTERVAL
+from crosswire.core.envelopes import Beat, Doubt, Goodbye
+from crosswire.core.membership import BEAT_INTERVAL, MAX_BEATS, beat_interval
+from crosswire.core.watch import WATCH_INTERVAL, WATCHED
 from crosswire.errors import ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.testing.virtual_clock import VirtualClockLoop
@@ -74,7 +77,7 @@ class Peer:
     def __init__(self, bus: MemoryBus, name: str, run: int = 1, dialect: str = "native") -> None:
         loop = asyncio.get_running_loop()
         incarnation = f"{run:08x}{name.encode().hex():0>8}"
-        self.name = name
+        self.name, self.incarnation = name, incarnation
         self.told: list[str] = []
         self.port = RecordingPort(bus, IgnoredPortEvents(), name, bytes.fromhex(incarnation))
         native = NativeDialect(self.port, Channels(bus.prefix), name, incarnation)
@@ -111,6 +114,19 @@ class Peer:
     @property
     def unreadable(self) -> int:
         return self._native.unreadable
+
+    async def start_among(self, others: list[Peer]) -> None:
+        """Start as one of many that know each other already."""
+        await self.port.start()
+        now, every = asyncio.get_running_loop().time(), beat_interval(len(others))
+        for each in others:
+            if each is not self:
+                self.members._members.add(msgspec.structs.replace(each.members._beat(), every=every), now)
+                self.port.remember(bytes.fromhex(each.incarnation))
+        self.members._name.announced = self.members._name.admitted = True
+        self.members._beats._first = 0
+        self.members._beats.sent(self.members._beat(), now)
+        self._beating = asyncio.create_task(self.members.run())
 
     async def leave(self) -> None:
         self._inbox.alive = False
@@ -417,4 +433,55 @@ async def test_of_two_newcomers_with_the_name_of_a_node_that_leaves_one_gets_it(
     await asyncio.sleep(2.2)
     assert a.told == ["+b", "-b goodbye", "+b"]
     for each in (a, leaving, *newcomers):
+        await each.die()
+
+
+async def crowd(count: int) -> list[Peer]:
+    """Start many nodes that know each other."""
+    bus = MemoryBus()
+    peers = [Peer(bus, f"{number:03}") for number in range(count)]
+    for each in peers:
+        await each.start_among(peers)
+    await asyncio.sleep(0.5)
+    return peers
+
+
+@on_instant_loop
+async def test_two_hundred_nodes_send_few_beats_and_find_out_at_once_who_is_dead() -> None:
+    peers = await crowd(200)
+    sent = sum(each.port.published for each in peers)
+    await asyncio.sleep(1)
+    beats = MAX_BEATS * 4 / 3  # each comes before its time, by a quarter on average
+    questions = 200 * WATCHED / WATCH_INTERVAL
+    assert sum(each.port.published for each in peers) - sent < 1.2 * (beats + 2 * questions)
+    killed, hung = peers[7], peers[31]
+    for false in (Doubt("099", peers[99].incarnation), Doubt("100", peers[100].incarnation)):
+        peers[50]._native.announce(false)  # none of them is dead
+    await killed.die()
+    await hung.freeze()
+    living = [each for each in peers if each not in (killed, hung)]
+    died = asyncio.get_running_loop().time()
+    await wait_until(lambda: all(len(each.told) == 2 for each in living))
+    assert asyncio.get_running_loop().time() - died < DETECTION - 0.2
+    hung.thaw()
+    await wait_until(lambda: all(len(each.told) == 3 for each in living))
+    assert asyncio.get_running_loop().time() - died < DETECTION + 2 * BEAT_INTERVAL
+    for each in living:
+        assert sorted(each.told) == ["+031", "-007 timeout", "-031 timeout"]
+    for each in peers:
+        await each.die()
+
+
+@on_instant_loop
+async def test_a_node_that_some_doubt_shows_all_that_it_lives(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(membership, "MAX_BEATS", 1)
+    peers = await crowd(20)
+    doubts: list[Doubt] = []
+    monkeypatch.setattr(peers[0].members, "doubted", doubts.append)
+    for deaf in peers[3:5]:  # they hear neither answers nor questions, so they doubt those that they watch
+        deaf.port.subscribe(deaf._native.own_channels.incarnation, lambda _body: None)
+    await asyncio.sleep(5)
+    assert {each.name for each in doubts} >= {"003", "004", "005", "006"}
+    assert {tuple(each.told) for each in peers} == {()}
+    for each in peers:
         await each.die()

@@ -18,6 +18,7 @@ from crosswire.core.envelopes import (
     Claim,
     ClientBatch,
     ClientMessage,
+    Doubt,
     Envelope,
     Event,
     Goodbye,
@@ -44,6 +45,7 @@ EXAMPLES: list[Envelope] = [
     Beat("a", "ab", 1.5, 7, 3, True, False, ("redis://h",), True, "native"),
     Goodbye("a", "ab", 8),
     NameTaken("a", "ab", True),
+    Doubt("a", "ab"),
     PublishedMessage("a", _PAYLOAD),
 ]
 
@@ -131,7 +133,7 @@ def test_a_beat_of_a_node_that_knows_nothing_of_owners_may_own_every_room() -> N
     beat = envelopes.decode(msgspec.msgpack.encode(fields))
     assert isinstance(beat, envelopes.Beat)
     assert (beat.name, beat.dialect, beat.owns) == ("a", "native", None)
-    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], True, "of later"]))
+    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], True, 2.0, "of later"]))
     assert isinstance(newer, envelopes.Beat)
     assert newer.owns == ("game",)
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.frames import MAX_REASON, Opcode, close_payload, encode_frame, frame_size
+from crosswire.core.frames import MAX_REASON, Opcode, close_payload, encode_frame, frame_size, whole_close
 
 
 def decode_frame(frame: bytes) -> tuple[int, int, int, bytes]:
@@ -78,3 +78,25 @@ def test_the_size_of_a_frame_is_known_once_its_header_is_there(payload: bytes, m
     whole = header + bytes(4 if mask else 0) + payload
     assert frame_size(whole + rest) == frame_size(header) == len(whole)
     assert not any(frame_size(header[:size]) for size in range(len(header)))
+
+
+@given(st.binary(max_size=125), st.binary(min_size=4, max_size=4))
+def test_the_payload_of_a_whole_close_is_unmasked(payload: bytes, mask: bytes) -> None:
+    masked = bytes(byte ^ mask[index % 4] for index, byte in enumerate(payload))
+    frame = bytes((0x88, 0x80 | len(payload))) + mask + masked
+    assert whole_close(frame) == payload
+    assert whole_close(frame[:-1]) is None
+    assert whole_close(frame + b"x") is None
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"\x88", b"\x88\x00", b"\x88\x02\x03\xe8", b"\x08\x80mask", b"\xc8\x80mask", b"\x89\x80mask"],
+    ids=["nothing", "a byte", "unmasked", "unmasked with a code", "a fragment", "a reserved bit", "a ping"],
+)
+def test_other_frames_are_no_whole_close(data: bytes) -> None:
+    assert whole_close(data) is None
+
+
+def test_a_close_that_is_too_long_is_none() -> None:
+    assert whole_close(b"\x88\xfe" + bytes(4 + 126)) is None

@@ -9,14 +9,18 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 
 from crosswire.core.envelopes import Beat, Goodbye
 from crosswire.core.membership import (
+    ANSWER_TIME,
     BEAT_INTERVAL,
+    BELIEVED_FOR,
     DEAD_AFTER,
+    MAX_BEATS,
     MAX_LATE,
     MAX_MEMBERS,
     SUSPECT_AFTER,
     BeatResult,
     Membership,
     age,
+    beat_interval,
 )
 
 
@@ -38,16 +42,22 @@ class Cluster(RuleBasedStateMachine):
         self.members = Membership()
         self.present: dict[str, Beat] = {}
         self.heard: dict[str, float] = {}
-        self.asked: set[str] = set()
+        self.asked: dict[str, float] = {}
         self.updated: dict[str, float] = {}
         self.left: dict[str, tuple[int, float]] = {}
         self.now = 0.0
         self.stamp = 0
 
-    @rule(target=said, name=st.sampled_from("ab"), run=st.integers(1, 3), paths=st.sets(st.sampled_from("xy")))
-    def say_beat(self, name: str, run: int, paths: set[str]) -> Beat:
+    @rule(
+        target=said,
+        name=st.sampled_from("ab"),
+        run=st.integers(1, 3),
+        paths=st.sets(st.sampled_from("xy")),
+        every=st.sampled_from([BEAT_INTERVAL, 2.0]),
+    )
+    def say_beat(self, name: str, run: int, paths: set[str], every: float) -> Beat:
         self.stamp += 1
-        return beat(name, run, self.stamp, paths=tuple(sorted(paths)))
+        return beat(name, run, self.stamp, paths=tuple(sorted(paths)), every=every)
 
     @rule(target=said, name=st.sampled_from("ab"), run=st.integers(1, 3))
     def say_goodbye(self, name: str, run: int) -> Goodbye:
@@ -74,12 +84,12 @@ class Cluster(RuleBasedStateMachine):
             if message.stamp >= before.stamp or self.now - self.updated[message.name] >= MAX_LATE:
                 self._came(message)
             self.heard[message.name] = self.now
-            self.asked.discard(message.name)
+            self.asked.pop(message.name, None)
 
     def _came(self, beat: Beat) -> None:
         self.present[beat.name] = beat
         self.heard[beat.name] = self.updated[beat.name] = self.now
-        self.asked.discard(beat.name)
+        self.asked.pop(beat.name, None)
 
     def _expected(self, message: Beat, before: Beat | None) -> BeatResult:
         if before is not None and before.incarnation == message.incarnation:
@@ -91,20 +101,39 @@ class Cluster(RuleBasedStateMachine):
             return BeatResult.OUTDATED
         return BeatResult.NEW if before is None else BeatResult.RIVAL
 
+    @rule(name=st.sampled_from("ab"), run=st.integers(1, 3))
+    def doubt(self, name: str, run: int) -> None:
+        present = self.present.get(name)
+        counts = (
+            present is not None
+            and present.incarnation == f"{name}{run}"
+            and present.every > BEAT_INTERVAL
+            and name not in self.asked
+            and self.now - self.heard[name] >= BELIEVED_FOR
+        )
+        member = self.members.doubt(name, f"{name}{run}", self.now)
+        assert (member is not None) == counts
+        if member is not None:
+            assert member.beat == present
+            self.asked[name] = self.now
+
     @rule(passed=st.sampled_from([0.0, BEAT_INTERVAL, SUSPECT_AFTER, DEAD_AFTER]))
     def look(self, passed: float) -> None:
         self.now += passed
         doubtful, dead = self.members.check_silence(self.now)
-        silence = {name: self.now - self.heard[name] for name in self.present}
-        assert {each.beat.name for each in dead} == {name for name, seconds in silence.items() if seconds >= DEAD_AFTER}
-        asked = {name for name, seconds in silence.items() if SUSPECT_AFTER <= seconds < DEAD_AFTER} - self.asked
+        intervals = {name: (self.now - self.heard[name]) / beat.every for name, beat in self.present.items()}
+        gone = {name for name, silence in intervals.items() if silence >= DEAD_AFTER / BEAT_INTERVAL}
+        gone |= {name for name, when in self.asked.items() if self.now - when >= ANSWER_TIME}
+        assert {each.beat.name for each in dead} == gone
+        asked = {name for name, silence in intervals.items() if silence >= SUSPECT_AFTER / BEAT_INTERVAL}
+        asked -= gone | self.asked.keys()
         assert {each.beat.name for each in doubtful} == asked
-        self.asked |= asked
+        self.asked |= dict.fromkeys(asked, self.now)
         for member in dead:
             assert self.members.remove(member.beat.name, member.beat.incarnation) is member
             assert self.members.remove(member.beat.name, member.beat.incarnation) is None
             del self.present[member.beat.name]
-            self.asked.discard(member.beat.name)
+            self.asked.pop(member.beat.name, None)
 
     @rule()
     def excuse(self) -> None:
@@ -188,6 +217,28 @@ def test_only_what_others_depend_on_counts_as_a_change() -> None:
     members.receive(beat(stamp=3, paths=("x", "y")), 0)
     members.receive(beat(stamp=4, paths=("x", "y"), msgpack=True), 0)
     assert members.changes == changes + 2
+
+
+def test_a_member_that_begins_to_beat_rarely_has_to_be_watched() -> None:
+    members = Membership()
+    members.add(beat(), 0)
+    changes = members.changes
+    members.receive(beat(stamp=2, every=2.0), 0)
+    assert members.changes == changes + 1
+    members.receive(beat(stamp=3, every=3.0), 0)
+    assert members.changes == changes + 1
+
+
+@pytest.mark.parametrize(
+    ("members", "interval"), [(1, BEAT_INTERVAL), (50, BEAT_INTERVAL), (200, 2.0), (MAX_MEMBERS, 10.0)]
+)
+def test_all_nodes_together_beat_a_hundred_times_a_second(members: int, interval: float) -> None:
+    assert beat_interval(members) == interval
+    assert members / interval <= MAX_BEATS
+
+
+def test_nodes_that_say_nothing_of_it_beat_every_half_second() -> None:
+    assert beat().every == BEAT_INTERVAL
 
 
 def test_a_goodbye_that_comes_before_any_beat_counts() -> None:

@@ -22,7 +22,7 @@ VALUES = st.recursive(
 
 
 def test_the_position_is_the_last_field() -> None:
-    message = with_position(encode(event("said", {"text": "}"}), msgpack=True), AT)
+    message = with_position(encode(event("said", {"text": "}"}), msgpack=True), *AT)
     assert message.json == b'{"event":"said","payload":{"text":"}"},"at":"k3xQ9a2f.121"}'
     assert message.msgpack is not None
     assert list(msgspec.msgpack.decode(message.msgpack).items())[-1] == ("at", "k3xQ9a2f.121")
@@ -32,7 +32,7 @@ def test_the_position_is_the_last_field() -> None:
 def test_a_message_decodes_as_before_and_has_its_position(name: str, data: object, offset: int, packed: bool) -> None:
     plain = encode(event(name, data), msgpack=packed)
     at = LogPosition("zzzzzzzz", offset)
-    message = with_position(plain, at)
+    message = with_position(plain, *at)
     assert msgspec.json.decode(message.json) == {**msgspec.json.decode(plain.json), "at": str(at)}
     if plain.msgpack is None:
         assert message.msgpack is None
@@ -44,7 +44,7 @@ def test_a_message_decodes_as_before_and_has_its_position(name: str, data: objec
 @given(fields=st.dictionaries(st.text(max_size=3).filter(lambda key: key != "at"), st.integers(0, 9), max_size=40))
 def test_an_object_of_any_number_of_fields_gets_one_more(fields: dict[str, int]) -> None:
     message = EncodedMessage(msgspec.json.encode(fields), msgspec.msgpack.encode(fields))
-    positioned = with_position(message, AT)
+    positioned = with_position(message, *AT)
     assert positioned.msgpack is not None
     assert msgspec.json.decode(positioned.json) == {**fields, "at": str(AT)}
     assert msgspec.msgpack.decode(positioned.msgpack) == {**fields, "at": str(AT)}
@@ -53,20 +53,20 @@ def test_an_object_of_any_number_of_fields_gets_one_more(fields: dict[str, int])
 @pytest.mark.parametrize("entries", [0, 1, 14, 15, 16, 255, 65_534, 65_535, 65_536])
 def test_the_size_of_a_map_takes_the_bytes_it_needs(entries: int) -> None:
     fields = dict.fromkeys(map(str, range(entries)), 0)
-    positioned = with_position(EncodedMessage(b"{}", msgspec.msgpack.encode(fields)), AT)
+    positioned = with_position(EncodedMessage(b"{}", msgspec.msgpack.encode(fields)), *AT)
     assert positioned.msgpack is not None
     assert msgspec.msgpack.decode(positioned.msgpack) == {**fields, "at": str(AT)}
 
 
 def test_json_of_others_may_have_blanks() -> None:
-    message = with_position(EncodedMessage(b' { "event": "said" } \n'), AT)
+    message = with_position(EncodedMessage(b' { "event": "said" } \n'), *AT)
     assert message.json == b' { "event": "said" ,"at":"k3xQ9a2f.121"} \n'
-    assert with_position(EncodedMessage(b" { } "), AT).json == b' { "at":"k3xQ9a2f.121"} '
+    assert with_position(EncodedMessage(b" { } "), *AT).json == b' { "at":"k3xQ9a2f.121"} '
 
 
 def test_the_policy_stays() -> None:
     policy = MessagePolicy("latest", "key")
-    assert with_position(EncodedMessage(b'{"event":"said"}', None, policy), AT).policy is policy
+    assert with_position(EncodedMessage(b'{"event":"said"}', None, policy), *AT).policy is policy
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_the_policy_stays() -> None:
 )
 def test_what_is_no_object_gets_none(message: EncodedMessage) -> None:
     with pytest.raises(InvalidPayload):
-        with_position(message, AT)
+        with_position(message, *AT)

@@ -5,8 +5,10 @@ import logging
 
 import pytest
 
-from crosswire.errors import EventError, InvalidPayload
+from crosswire.errors import EventError, InvalidPayload, NotConnected
 from crosswire.runtime.stop_signals import InterruptedBySignal
+from crosswire.server.authentication import Verdict
+from crosswire.types import Close
 from tests.support.fakes import FakeServer
 from tests.support.loops import on_instant_loop
 
@@ -98,4 +100,28 @@ async def test_a_client_over_a_limit_is_told_of_once_a_second_and_counted(code: 
         server.failures.report(session, error, "a handler of 'join'", answers=number % 2 == 0)
     assert seen == [error]
     assert server.failures.losses.messages.total() == 50
+    await server.end()
+
+
+@on_instant_loop
+async def test_a_handler_whose_client_is_gone_has_not_failed_but_one_that_uses_another_client_has(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = FakeServer()
+    session, _ = server.connect()
+    other, _ = server.connect(Verdict(user="14"))
+    errors = list[BaseException]()
+    for each in (session, other):
+        socket = each.socket
+        socket.close()
+        each.closed(Close(1006, ""))
+        with pytest.raises(NotConnected) as raised:
+            await socket.join("chat", "1")
+        errors.append(raised.value)
+    with caplog.at_level(logging.INFO):
+        server.failures.report(session, errors[0], "a handler of 'say'")
+        assert (caplog.records, server.errors, server.failures.losses.failures) == ([], [], 0)
+        server.failures.report(session, errors[0], "a hook", event="on_disconnect")
+        server.failures.report(session, errors[1], "a handler of 'say'")
+    assert server.failures.losses.failures == 2
     await server.end()

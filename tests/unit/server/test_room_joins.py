@@ -225,7 +225,7 @@ async def test_messages_that_exclude_the_user_are_left_out() -> None:
         say(channels, 1)
         say(channels, 2, 4, excluded=Excluded(("13", "14")))
         say(channels, 3, excluded=Excluded(("other",)))
-        channels.log["chat", "1"].sort()
+        channels.log["chat", "1"].sort(key=lambda kept: kept.offset)
         for user, target, expected in [
             ("13", f"/?_cw=2&_cw_at={EPOCH}.1", [told(f"{EPOCH}.1", True), *kept(channels, 4)]),
             ("12", f"/?_cw=2&_cw_at={EPOCH}.1", [told(f"{EPOCH}.1", True), *kept(channels, 2, 3, 4)]),

@@ -15,14 +15,13 @@ class Reader:
     def __init__(self, in_use: int) -> None:
         self.in_use = in_use
 
-    def shrink(self, max_message: int) -> bool:
-        assert max_message == 1000
+    def shrink(self) -> bool:
         self.in_use -= 1
         return self.in_use < 0
 
 
 async def test_buffers_are_given_back_when_they_are_no_longer_in_use() -> None:
-    buffers = GrownBuffers(1000)
+    buffers = GrownBuffers()
     idle, busy, gone = Reader(0), Reader(2), Reader(10)
     for each in (idle, busy, gone, idle):
         buffers.add(each)

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import cast
+
 import pytest
 
 from crosswire.errors import UsageError
-from crosswire.transport.http_response import encode_response, require_sendable
-from crosswire.transport.interface import Response
+from crosswire.transport.http_response import encode_response, encode_upgrade, require_sendable
+from crosswire.transport.interface import Accepted, Receiver, Response
 
 
 def parsed(response: Response, *, with_body: bool = True) -> tuple[bytes, dict[bytes, bytes], bytes]:
@@ -71,3 +73,24 @@ def test_fields_of_the_application_replace_ours() -> None:
 def test_a_response_that_can_not_be_sent_is_refused(unsendable: Response) -> None:
     with pytest.raises(UsageError, match="Response"):
         require_sendable(unsendable)
+
+
+_NOBODY = cast(Receiver, None)
+
+
+def test_a_granted_upgrade_has_the_digest_of_the_key() -> None:
+    answer = encode_upgrade(Accepted(_NOBODY), "dGhlIHNhbXBsZSBub25jZQ==")  # RFC 6455, section 1.3
+    assert answer == (
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n"
+    )
+
+
+def test_a_granted_upgrade_names_what_was_agreed_on() -> None:
+    answer = encode_upgrade(Accepted(_NOBODY, "chat", 15, {"X-Server": "1"}), "dGhlIHNhbXBsZSBub25jZQ==")
+    *fields, end, nothing = answer.split(b"\r\n")[1:]
+    assert end == nothing == b""
+    assert b"X-Server: 1" in fields
+    assert b"Sec-WebSocket-Protocol: chat" in fields
+    [extension] = [field for field in fields if field.startswith(b"Sec-WebSocket-Extensions: ")]
+    assert extension.startswith(b"Sec-WebSocket-Extensions: permessage-deflate")

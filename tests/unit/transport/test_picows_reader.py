@@ -11,16 +11,15 @@ from typing import Any, cast
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from picows import WSFrame, WSListener, WSTransport
+from picows import WSFrame
 
 from crosswire.core.frames import Opcode
 from crosswire.core.limits import Limits
 from crosswire.runtime import environment
 from crosswire.transport import read_turns
 from crosswire.transport.grown_buffers import GrownBuffers
-from crosswire.transport.picows_parser import INITIAL_ROOM, make_parser
+from crosswire.transport.picows_parser import IDLE_PARSERS, INITIAL_ROOM, FrameParsers
 from crosswire.transport.picows_reader import KEPT_BUFFER, MAX_PIECE, PicowsReader
-from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import READ_SIZE, ReadTurns
 from tests.support import aio
@@ -59,34 +58,40 @@ class FakeTransport:
         self.closing = True
 
 
-class Recorder(WSListener):
-    """Listener that records payloads, and what else happens."""
+class Recorder:
+    """Connection that records payloads, and what else happens."""
 
     def __init__(self) -> None:
+        self.reader: PicowsReader
+        self.closes: list[bytes] = []
         self.payloads: list[bytes] = []
-        self.lost = False
+        self.is_lost = False
         self.refused: list[bytes] = []
         self.now = 0.0
         self.seconds = 0.0  # that a frame takes
         self.on_frame: Callable[[], None] = lambda: None
 
-    def on_ws_connected(self, transport: WSTransport) -> None:
-        cast(PicowsTransport, transport.underlying_transport).opened(self)
-
-    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        assert not self.lost
+    def frame(self, frame: WSFrame) -> None:
+        assert not self.is_lost
         self.payloads.append(frame.get_payload_as_bytes())
         self.now += self.seconds
         self.on_frame()
 
-    def on_ws_disconnected(self, transport: WSTransport) -> None:
-        self.lost = True
+    def close_frame(self, payload: bytes) -> None:
+        self.closes.append(payload)
 
-    def bytes_wait(self) -> None:
-        """Ignore bytes that wait."""
+    def lost(self) -> None:
+        self.is_lost = True
 
     def refuse(self, payload: bytes) -> None:
         self.refused.append(payload)
+        self.reader.discard()
+
+    def pause_writing(self) -> None:
+        """Ignore a transport that is full."""
+
+    def resume_writing(self) -> None:
+        """Ignore a transport that has room."""
 
     def clock(self) -> float:
         return self.now
@@ -95,15 +100,22 @@ class Recorder(WSListener):
 class Reading:
     """A reader with all that it needs."""
 
-    def __init__(self, turns: ReadTurns | None = None, rest: bytes = b"", rate: ReadRate | None = None) -> None:
+    def __init__(
+        self,
+        turns: ReadTurns | None = None,
+        rest: bytes = b"",
+        rate: ReadRate | None = None,
+        parsers: FrameParsers | None = None,
+    ) -> None:
         self.transport = FakeTransport()
-        self.listener = Recorder()
+        self.connection = Recorder()
         self.turns = ReadTurns() if turns is None else turns  # an empty one is false
-        self.grown = GrownBuffers(MAX_MESSAGE)
+        self.grown = GrownBuffers()
+        self.parsers = parsers or FrameParsers(MAX_MESSAGE)
         loops_transport = cast(asyncio.Transport, self.transport)
-        self.reader = PicowsReader(loops_transport, self.turns, self.grown, rate)
-        gate = PicowsTransport(loops_transport, self.reader)
-        self.reader.start(make_parser(self.listener, gate, MAX_MESSAGE), rest)
+        self.reader = PicowsReader(loops_transport, self.connection, self.parsers, self.turns, self.grown, rate)
+        self.connection.reader = self.reader
+        self.reader.start(rest)
 
     def read(self, data: bytes) -> int:
         """Let the transport read once; return how many bytes it took."""
@@ -122,7 +134,8 @@ class Reading:
     @property
     def room(self) -> int:
         """Bytes of picows' buffer: it is empty between two frames."""
-        return len(self.reader._parser.get_buffer(-1))
+        parser = self.reader._parser
+        return INITIAL_ROOM if parser is None else len(parser.get_buffer(-1))
 
 
 def frames_of(payloads: Iterable[bytes]) -> bytes:
@@ -139,54 +152,54 @@ async def test_a_small_read_is_handed_over_at_once() -> None:
     reading = Reading()
     payloads = [b"%d" % number for number in range(20)]
     reading.read(frames_of(payloads))
-    assert reading.listener.payloads == payloads
+    assert reading.connection.payloads == payloads
     assert reading.transport.reading
 
 
 async def test_what_came_with_the_request_is_handed_over() -> None:
     payloads = [b"%d" % number for number in range(200)]
     reading = Reading(rest=frames_of(payloads))
-    await wait_until(lambda: len(reading.listener.payloads) == 200)
-    assert reading.listener.payloads == payloads
+    await wait_until(lambda: len(reading.connection.payloads) == 200)
+    assert reading.connection.payloads == payloads
 
 
 async def test_a_flood_is_handed_over_in_pieces_between_which_the_loop_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = Reading()
-    monkeypatch.setattr(environment, "perf_counter", reading.listener.clock)
-    reading.listener.seconds = 0.00001
+    monkeypatch.setattr(environment, "perf_counter", reading.connection.clock)
+    reading.connection.seconds = 0.00001
     payloads = [b"%d" % number for number in range(2000)]
     data = frames_of(payloads)
     data = data[reading.read(data) :]  # picows' own buffer
     turns = 0
-    while len(reading.listener.payloads) < len(payloads):
-        before = len(reading.listener.payloads)
+    while len(reading.connection.payloads) < len(payloads):
+        before = len(reading.connection.payloads)
         if reading.transport.reading and data:
             data = data[reading.read(data) :]
         else:
             await asyncio.sleep(0)
         turns += 1
-        handed_over = len(reading.listener.payloads) - before
+        handed_over = len(reading.connection.payloads) - before
         assert handed_over <= read_turns.QUANTUM / 0.00001 + MAX_PIECE / 7
     assert turns > 10
-    assert reading.listener.payloads == payloads
+    assert reading.connection.payloads == payloads
     assert reading.transport.reading
     assert not reading.turns
 
 
 async def test_the_slower_the_messages_the_smaller_the_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = Reading()
-    monkeypatch.setattr(environment, "perf_counter", reading.listener.clock)
-    reading.listener.seconds = 0.001
+    monkeypatch.setattr(environment, "perf_counter", reading.connection.clock)
+    reading.connection.seconds = 0.001
     payloads = [b"%06d" % number for number in range(2000)]
     reading.read(frames_of(payloads)[:1500])
     for _ in range(3):
         await asyncio.sleep(0)
-    handed_over = 125 - len(reading.listener.payloads)
+    handed_over = 125 - len(reading.connection.payloads)
     await asyncio.sleep(0)
-    handed_over -= 125 - len(reading.listener.payloads)
+    handed_over -= 125 - len(reading.connection.payloads)
     assert 0 < handed_over <= 64 // 12 + 1
     await wait_until(lambda: reading.transport.reading)
-    assert reading.listener.payloads == payloads[: 1500 // 12]
+    assert reading.connection.payloads == payloads[: 1500 // 12]
 
 
 async def test_connections_that_flood_have_their_turns_one_after_the_other() -> None:
@@ -200,7 +213,7 @@ async def test_connections_that_flood_have_their_turns_one_after_the_other() -> 
     most = 0
     while len(turns) == 3:
         await asyncio.sleep(0)
-        counts = [len(each.listener.payloads) for each in floods]
+        counts = [len(each.connection.payloads) for each in floods]
         most = max(most, max(counts) - min(counts))
     assert most < 2000, "none is served to its end before the others"
     await wait_until(lambda: not turns)
@@ -215,11 +228,11 @@ async def test_nothing_is_handed_over_while_reading_is_paused() -> None:
     assert not reading.transport.reading
     reading.read(frames_of(payloads))  # it was under way
     await asyncio.sleep(0.01)
-    assert not reading.listener.payloads
+    assert not reading.connection.payloads
     reading.reader.resume()
-    assert not reading.listener.payloads
+    assert not reading.connection.payloads
     await wait_until(lambda: reading.transport.reading)
-    assert reading.listener.payloads == payloads
+    assert reading.connection.payloads == payloads
 
 
 async def test_a_pause_in_the_middle_of_a_flood_keeps_the_rest() -> None:
@@ -231,13 +244,13 @@ async def test_a_pause_in_the_middle_of_a_flood_keeps_the_rest() -> None:
     taken = reading.read(data)
     assert not reading.transport.reading, "it waits for its turn"
     reading.reader.pause()
-    before = list(reading.listener.payloads)
+    before = list(reading.connection.payloads)
     await asyncio.sleep(0.01)
-    assert reading.listener.payloads == before
+    assert reading.connection.payloads == before
     reading.reader.resume()
     await wait_until(lambda: reading.transport.reading)
     await reading.read_all(data[taken:])
-    assert reading.listener.payloads == payloads
+    assert reading.connection.payloads == payloads
 
 
 async def test_the_end_of_the_connection_comes_behind_all_that_was_read() -> None:
@@ -250,9 +263,9 @@ async def test_the_end_of_the_connection_comes_behind_all_that_was_read() -> Non
     reading.transport.closing = True
     reading.reader.connection_lost(None)
     reading.reader.pause()  # too late
-    assert not reading.listener.lost
-    await wait_until(lambda: reading.listener.lost)
-    assert len(reading.listener.payloads) > 3000
+    assert not reading.connection.is_lost
+    await wait_until(lambda: reading.connection.is_lost)
+    assert len(reading.connection.payloads) > 3000
 
 
 async def test_nothing_behind_a_broken_frame_is_read() -> None:
@@ -260,8 +273,8 @@ async def test_nothing_behind_a_broken_frame_is_read() -> None:
     reading.read(frame(Opcode.TEXT, b"one") + frame(3) + frame(Opcode.TEXT, b"two") * 100)
     reading.read(frame(Opcode.TEXT, b"three"))
     await asyncio.sleep(0.01)
-    assert reading.listener.payloads == [b"one"]
-    assert len(reading.listener.refused) == 1
+    assert reading.connection.payloads == [b"one"]
+    assert len(reading.connection.refused) == 1
     assert reading.transport.reading, "what comes is read, and discarded"
 
 
@@ -274,7 +287,7 @@ async def test_a_large_message_is_read_in_large_pieces(stopped_clock: None) -> N
         assert reading.transport.reading
         data = data[reading.read(data) :]
         reads += 1
-    assert reading.listener.payloads == [payload]
+    assert reading.connection.payloads == [payload]
     assert reads < 12
 
 
@@ -293,7 +306,7 @@ async def test_large_messages_of_several_connections_are_handled_in_a_turn_each(
     payload = bytes(200_000)
     ends = list[bytes]()
     for each in several:
-        each.listener.on_frame = take_long
+        each.connection.on_frame = take_long
         data = frame(Opcode.BINARY, payload)
         while len(data) > READ_SIZE:
             data = data[each.read(data) :]
@@ -301,10 +314,10 @@ async def test_large_messages_of_several_connections_are_handled_in_a_turn_each(
     for each, end in zip(several, ends, strict=True):
         assert each.read(end) == len(end)
     for handled in (1, 2, 3):
-        assert sum(len(each.listener.payloads) for each in several) == handled
+        assert sum(len(each.connection.payloads) for each in several) == handled
         await asyncio.sleep(0)
     await wait_until(lambda: not turns)
-    assert [each.listener.payloads for each in several] == [[payload]] * 3
+    assert [each.connection.payloads for each in several] == [[payload]] * 3
     assert all(each.transport.reading for each in several)
 
 
@@ -314,18 +327,18 @@ async def test_the_buffer_of_a_large_message_is_given_back_while_reading_is_paus
     while len(large) > READ_SIZE:
         large = large[reading.read(large) :]
     small = frames_of([b"more"] * 400)
-    reading.listener.on_frame = reading.reader.pause
+    reading.connection.on_frame = reading.reader.pause
     reading.read(large + small)
-    assert len(reading.listener.payloads) == 1
+    assert len(reading.connection.payloads) == 1
     assert reading.room > MAX_MESSAGE
-    assert reading.reader.shrink(MAX_MESSAGE), "what was read behind it waits elsewhere"
+    assert reading.reader.shrink(), "what was read behind it waits elsewhere"
     assert reading.room == INITIAL_ROOM
-    reading.listener.on_frame = lambda: None
+    reading.connection.on_frame = lambda: None
     reading.reader.resume()
     await wait_until(lambda: reading.transport.reading)
-    received = len(reading.listener.payloads) - 1
+    received = len(reading.connection.payloads) - 1
     assert received > 100
-    assert reading.listener.payloads[1:] == [b"more"] * received
+    assert reading.connection.payloads[1:] == [b"more"] * received
 
 
 async def test_the_end_of_a_connection_whose_reading_failed_is_passed_on() -> None:
@@ -335,7 +348,7 @@ async def test_the_end_of_a_connection_whose_reading_failed_is_passed_on() -> No
     reading.transport.closing = True
     reading.reader.connection_lost(None)
     reading.reader.fail()
-    assert reading.listener.lost
+    assert reading.connection.is_lost
 
 
 async def test_the_buffer_of_a_large_message_is_given_back_between_two_frames(stopped_clock: None) -> None:
@@ -344,13 +357,13 @@ async def test_the_buffer_of_a_large_message_is_given_back_between_two_frames(st
     assert reading.room > MAX_MESSAGE
     assert len(reading.grown) == 1
     reading.read(frame(Opcode.BINARY, b"half")[:8])
-    assert not reading.reader.shrink(MAX_MESSAGE), "a frame has begun"
+    assert not reading.reader.shrink(), "a frame has begun"
     reading.read(frame(Opcode.BINARY, b"half")[8:])
-    assert reading.reader.shrink(MAX_MESSAGE)
+    assert reading.reader.shrink()
     assert reading.room == INITIAL_ROOM
     reading.read(frame(Opcode.BINARY, b"next"))
-    assert reading.listener.payloads[-2:] == [b"half", b"next"]
-    assert not reading.listener.lost
+    assert reading.connection.payloads[-2:] == [b"half", b"next"]
+    assert not reading.connection.is_lost
 
 
 async def test_the_buffer_does_not_grow_by_small_frames() -> None:
@@ -358,7 +371,8 @@ async def test_the_buffer_does_not_grow_by_small_frames() -> None:
     for size in (0, 1, 50, 125, 300, 600):
         await reading.read_all(frames_of([bytes(size)] * (100_000 // (size + 6))))
         assert reading.room <= KEPT_BUFFER // 4
-    assert not reading.grown._readers
+    assert reading.reader.shrink()
+    assert reading.room == INITIAL_ROOM
 
 
 _SIZES = st.one_of(
@@ -377,8 +391,8 @@ def test_frames_arrive_whole_however_they_are_cut(sizes: list[int], cuts: list[i
             await reading.read_all(data[:cut])
             data = data[cut:]
             if cut % 3 == 0:
-                reading.reader.shrink(MAX_MESSAGE)
-        assert reading.listener.payloads == payloads
+                reading.reader.shrink()
+        assert reading.connection.payloads == payloads
         assert reading.room == reading.reader._room, "what the reader knows of picows' buffer is right"
         reading.reader.discard()
         reading.reader.connection_lost(None)
@@ -391,15 +405,15 @@ async def test_a_connection_over_its_rate_is_held_back_and_loses_nothing() -> No
     reading = Reading(rate=ReadRate(Limits(message_rate=200, burst=10), told.append))
     payloads = [b"%d" % number for number in range(50)]
     reading.read(frames_of(payloads))
-    assert reading.listener.payloads == payloads[:10]
+    assert reading.connection.payloads == payloads[:10]
     assert reading.reader.is_held_back
     assert not reading.transport.reading
     reading.reader.pause()
     await asyncio.sleep(0.05)
-    assert len(reading.listener.payloads) == 10
+    assert len(reading.connection.payloads) == 10
     reading.reader.resume()
     await wait_until(lambda: reading.transport.reading)
-    assert reading.listener.payloads == payloads
+    assert reading.connection.payloads == payloads
     assert not reading.reader.is_held_back
     assert set(told) == {"message_rate"}
 
@@ -410,13 +424,13 @@ async def test_the_end_of_a_connection_ends_its_wait() -> None:
     reading.read(frames_of(payloads))
     reading.transport.closing = True
     reading.reader.connection_lost(None)
-    await wait_until(lambda: reading.listener.lost)
-    assert reading.listener.payloads == payloads
+    await wait_until(lambda: reading.connection.is_lost)
+    assert reading.connection.payloads == payloads
 
 
 async def test_a_connection_that_is_gone_is_freed_without_the_garbage_collector() -> None:
     reading = Reading()
-    gone = weakref.ref(reading.listener)
+    gone = weakref.ref(reading.connection)
     gc.collect()
     gc.disable()
     try:
@@ -425,3 +439,99 @@ async def test_a_connection_that_is_gone_is_freed_without_the_garbage_collector(
         assert gone() is None
     finally:
         gc.enable()
+
+
+# The parsers
+
+
+def a_close(payload: bytes) -> bytes:
+    return frame(0x88, payload)
+
+
+async def test_a_connection_that_waits_for_its_next_message_has_no_parser() -> None:
+    parsers = FrameParsers(MAX_MESSAGE)
+    several = [Reading(parsers=parsers) for _ in range(3)]
+    for number, each in enumerate(several):
+        each.read(frames_of([b"%d" % number]))
+        await each.read_all(frames_of([b"more"] * 400))  # in pieces
+    assert [each.connection.payloads[0] for each in several] == [b"0", b"1", b"2"]
+    assert all(each.reader._parser is None for each in several)
+    assert len(parsers._idle) == 1
+
+
+async def test_parts_of_frames_of_several_connections_do_not_mix() -> None:
+    parsers = FrameParsers(MAX_MESSAGE)
+    several = [Reading(parsers=parsers) for _ in range(IDLE_PARSERS + 2)]
+    for each in several:
+        each.read(frames_of([b"whole", b"a part"])[:-3])
+    assert len({each.reader._parser for each in several}) == len(several)
+    for each in several:
+        each.read(frames_of([b"a part"])[-3:])
+        assert each.connection.payloads == [b"whole", b"a part"]
+        assert each.reader._parser is None
+    assert len(parsers._idle) == IDLE_PARSERS
+
+
+async def test_a_close_that_comes_alone_needs_no_parser() -> None:
+    parsers = FrameParsers(MAX_MESSAGE)
+    reading = Reading(parsers=parsers)
+    shared = parsers.prepare()
+    for payload in (b"", b"\x03\xe8", b"\x03\xe8" + b"x" * 123):
+        reading.read(a_close(payload))
+        assert reading.connection.closes.pop() == payload
+    assert not reading.connection.payloads
+    assert parsers.shared is shared
+
+
+@pytest.mark.parametrize("in_front", [frames_of([b"one"]), b""], ids=["behind a message", "in parts"])
+async def test_the_parser_of_a_close_is_lent_to_nobody_else(in_front: bytes) -> None:
+    parsers = FrameParsers(MAX_MESSAGE)
+    for _ in range(3):
+        reading = Reading(parsers=parsers)
+        reading.connection.on_frame = lambda: (
+            reading.reader.discard() if reading.connection.payloads[-1] == b"\x03\xe8" else None  # noqa: B023
+        )
+        data = in_front + a_close(b"\x03\xe8")
+        reading.read(data[:5])
+        reading.read(data[5:])
+        assert reading.connection.payloads[-1] == b"\x03\xe8", "picows refuses a second Close"
+        assert not reading.connection.refused
+        assert not parsers._idle
+        assert reading.reader._parser is None
+
+
+async def test_a_parser_that_was_interrupted_is_lent_to_nobody_else() -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    parsers = FrameParsers(MAX_MESSAGE)
+    one, other = Reading(parsers=parsers), Reading(parsers=parsers)
+    one.connection.on_frame = interrupt
+    with pytest.raises(KeyboardInterrupt):
+        one.read(frames_of([b"one"] * 3))
+    other.read(frames_of([b"other"]))
+    assert other.connection.payloads == [b"other"]
+
+
+async def test_an_answer_that_fails_ends_its_connection_alone() -> None:
+    def fail() -> None:
+        raise ValueError("on purpose")
+
+    parsers = FrameParsers(MAX_MESSAGE)
+    one, other = Reading(parsers=parsers), Reading(parsers=parsers)
+    one.connection.on_frame = fail
+    one.read(frames_of([b"one"] * 3))
+    assert one.connection.refused == [b"\x03\xf3"]
+    other.read(frames_of([b"other"]))
+    assert other.connection.payloads == [b"other"]
+    assert not other.connection.refused
+
+
+async def test_the_parser_of_a_connection_that_is_lost_is_dropped() -> None:
+    parsers = FrameParsers(MAX_MESSAGE)
+    reading = Reading(parsers=parsers)
+    reading.read(frames_of([b"a part"])[:-3])
+    reading.reader.connection_lost(None)
+    assert reading.connection.is_lost
+    assert reading.reader._parser is None
+    assert not parsers._idle

@@ -9,7 +9,8 @@ from typing import Any, cast
 import pytest
 
 from crosswire.transport.grown_buffers import GrownBuffers
-from crosswire.transport.picows_reader import PicowsReader
+from crosswire.transport.picows_parser import FrameParsers
+from crosswire.transport.picows_reader import PicowsReader, ReadConnection
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.read_turns import ReadTurns
 
@@ -41,6 +42,9 @@ class FakeTransport:
     def write(self, data: bytes) -> None:
         self.kept += data
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Keep as much as before."""
+
     def close(self) -> None:
         self.closing = True
         self.calls.append("close")
@@ -58,16 +62,12 @@ class FakeTransport:
         self.kept.clear()
 
 
-class RefusedFrames:
+class Waits:
     def __init__(self) -> None:
-        self.payloads: list[bytes] = []
-        self.waits = 0
+        self.number = 0
 
     def bytes_wait(self) -> None:
-        self.waits += 1
-
-    def refuse(self, payload: bytes) -> None:
-        self.payloads.append(payload)
+        self.number += 1
 
 
 SocketPair = tuple[socket.socket, socket.socket]
@@ -82,9 +82,10 @@ def sockets() -> Iterator[SocketPair]:
         yield own, peer
 
 
-def make_transport(transport: FakeTransport) -> PicowsTransport:
-    loops_transport = cast(asyncio.Transport, transport)
-    return PicowsTransport(loops_transport, PicowsReader(loops_transport, ReadTurns(), GrownBuffers(1000)))
+def make_transport(transport: FakeTransport, waits: Waits | None = None) -> PicowsTransport:
+    loops_transport, connection = cast(asyncio.Transport, transport), cast(ReadConnection, None)
+    reader = PicowsReader(loops_transport, connection, FrameParsers(1000), ReadTurns(), GrownBuffers())
+    return PicowsTransport(loops_transport, reader, waits or Waits())
 
 
 def read(peer: socket.socket, size: int) -> bytes:
@@ -115,11 +116,12 @@ def test_bytes_that_the_transport_keeps_leave_first(sockets: SocketPair) -> None
 
 def test_a_partial_write_keeps_the_order(sockets: SocketPair) -> None:
     own, peer = sockets
-    transport = FakeTransport(own)
-    picows_transport, much = make_transport(transport), bytes(index % 251 for index in range(4 * 1024 * 1024))
+    transport, waits = FakeTransport(own), Waits()
+    picows_transport, much = make_transport(transport, waits), bytes(index % 251 for index in range(4 * 1024 * 1024))
     picows_transport.write_frames(much)
     assert 0 < len(transport.kept) < len(much), "the kernel took a part"
     picows_transport.write_frames(b"second")
+    assert waits.number == 2
     own.setblocking(True)
     taken = len(much) - len(transport.kept) + 6
     got = read(peer, taken)
@@ -172,45 +174,6 @@ def test_with_tls_the_transport_writes(sockets: SocketPair) -> None:
     transport = FakeTransport(sockets[0], tls=True)
     make_transport(transport).write_frames(b"secret")
     assert transport.kept == b"secret"
-
-
-def test_a_close_of_picows_goes_to_the_connection_with_its_payload(sockets: SocketPair) -> None:
-    transport, refusals = FakeTransport(sockets[0]), RefusedFrames()
-    picows_transport = make_transport(transport)
-    picows_transport.opened(refusals)
-    picows_transport.write(b"\x88\x06\x03\xeabad!")
-    picows_transport.close()
-    assert refusals.payloads == [b"\x03\xeabad!"]
-    assert not transport.kept
-    assert not transport.calls
-
-
-def test_after_the_end_no_callback_is_called(sockets: SocketPair) -> None:
-    transport, refusals = FakeTransport(sockets[0]), RefusedFrames()
-    picows_transport = make_transport(transport)
-    picows_transport.opened(refusals)
-    picows_transport.closed()
-    picows_transport.write(b"\x88\x02\x03\xea")
-    assert not refusals.payloads
-
-
-def test_an_http_response_is_written_and_the_connection_closed(sockets: SocketPair) -> None:
-    transport = FakeTransport(sockets[0])
-    picows_transport = make_transport(transport)
-    picows_transport.write(b"HTTP/1.1 404 Not Found\r\n\r\n")
-    picows_transport.close()
-    assert transport.kept == b"HTTP/1.1 404 Not Found\r\n\r\n"
-    assert transport.calls == ["close"]
-
-
-def test_picows_can_not_write_to_the_socket_itself(sockets: SocketPair) -> None:
-    picows_transport = make_transport(FakeTransport(sockets[0]))
-    assert picows_transport.get_write_buffer_size() > 0
-    assert picows_transport.get_extra_info("peername") is None
-    pretended = picows_transport.get_extra_info("socket")
-    pretended.setsockopt(socket.IPPROTO_TCP, 1, 1)
-    assert pretended.fileno() == sockets[0].fileno()
-    assert pretended.getsockopt(socket.IPPROTO_TCP, 1) == 0
 
 
 def test_a_connection_that_is_gone_is_not_half_closed(sockets: SocketPair) -> None:

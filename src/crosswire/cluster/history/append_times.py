@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
-
-from crosswire.runtime.loop_thread import running_loop
 
 
 class AppendTimes:
@@ -33,22 +32,24 @@ class AppendTimes:
         if not self._is_due:
             self._is_due = True
             if not self._follows_fanout:
-                running_loop().call_soon(self._end_turn)
+                asyncio.get_running_loop().call_soon(self._end_turn)
 
     def records_came(self) -> None:
-        """Let what is sent in this turn wait for the fan-out of records, which were given to it just now."""
+        """Let what is sent in this turn wait for the fan-out of records to many clients, which was begun just now."""
         if not self._follows_fanout:
             self._follows_fanout = True
-            running_loop().call_soon(self._end_turn_with_records)
+            asyncio.get_running_loop().call_soon(self._end_turn_with_records)
 
     def _end_turn(self) -> None:
         if not self._follows_fanout:
-            self._flush()
+            self._is_due = False
+            self.flush()
 
     def _end_turn_with_records(self) -> None:
         self._follows_fanout = False
         if self._is_due:
-            running_loop().call_soon(self._flush)  # not before the next read, and not later if that brings records
+            # Not before the next read of the sockets, and not later if that brings further records.
+            asyncio.get_running_loop().call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_due = False

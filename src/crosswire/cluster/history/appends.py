@@ -9,8 +9,8 @@ from functools import partial
 from typing import Protocol
 
 from crosswire.cluster.history.append_times import AppendTimes
-from crosswire.cluster.history.room_queue import Batch, Outgoing, RoomQueue
-from crosswire.cluster.log.interface import Append, AppendFailure, Log, NewMessage, RoomLog
+from crosswire.cluster.history.room_queue import Outgoing, RoomQueue
+from crosswire.cluster.log.interface import Append, AppendFailure, Log, RoomLog
 from crosswire.core.audience import ToRoom
 from crosswire.core.positions import LogPosition
 from crosswire.core.settled_positions import SETTLING_TIME
@@ -25,6 +25,8 @@ RETRY_AFTER = 0.1
 """Seconds after which messages are appended again, and at which it is checked how long messages wait for a log."""
 EPOCH_RETRY_AFTER = 1.0
 """Seconds after which a new epoch is tried again that no message waits for."""
+MAX_IDLE_QUEUES = 1_000
+"""Queues beyond which one that has nothing to do is dropped: a room of which much is heard needs its queue again."""
 MOVED_FOR = 10.0
 """Seconds after a change of the holders in which some nodes may not know of it, and use other ones."""
 
@@ -99,7 +101,7 @@ class Appends:
         self._fallback = fallback
         self._release = release
         self._queues: dict[ToRoom, RoomQueue] = {}
-        self._dirty: dict[ToRoom, None] = {}  # those that are appended when it is time
+        self._dirty: dict[RoomQueue, None] = {}  # those that are appended when it is time
         self._waiting: dict[ToRoom, None] = {}  # those that wait for a log that can't be reached, or has just failed
         self._down_since: dict[str, float] = {}  # by holder
         self._timer: asyncio.TimerHandle | None = None
@@ -115,23 +117,40 @@ class Appends:
         return sum(map(len, self._queues.values()))
 
     @property
+    def dropped(self) -> int:
+        """Number of messages that are lost: they could be delivered nowhere when nothing was appended any more."""
+        return self.pending if self._is_closed else 0
+
+    @property
     def settling(self) -> float:
         """Seconds of an epoch that begins now whose positions are not good for a recovery."""
-        return SETTLING_TIME if environment.monotonic() - self._moved < MOVED_FOR else 0.0
+        return self._settling(environment.monotonic())
+
+    def _settling(self, now: float) -> float:
+        return SETTLING_TIME if now - self._moved < MOVED_FOR else 0.0
 
     def add(self, room: ToRoom, message: Outgoing) -> None:
-        """Append a message when it is time, or as soon as the log can be reached."""
-        queue = self._queue(room)
-        message.follows_loss, queue.is_end_lost = queue.is_end_lost, False
+        """Append a message when it is time, or as soon as the log can be reached.
+
+        Once nothing is appended any more, it is delivered past the log, as what was left then.
+        """
+        queue = self._queues.get(room)
+        if queue is None:
+            queue = self._queue(room)
+        if self._is_closed:
+            self._pass_by(queue, (message,), _abandoned)
+            return
+        if queue.is_end_lost:
+            message.follows_loss, queue.is_end_lost = True, False
         queue.waiting.append(message)
-        self._schedule(room)
+        self._schedule(queue)
 
     def begin_epoch(self, room: ToRoom) -> None:
         """Begin a new epoch as soon as the log can be reached: messages were delivered that it does not have."""
         queue = self._queue(room)
         queue.new_epoch = True
         queue.settling = SETTLING_TIME
-        self._schedule(room)
+        self._schedule(queue)
 
     def withdraw(self, room: ToRoom, message: Outgoing) -> None:
         """Take back a message whose sender does not wait any more, unless it was handed to the log."""
@@ -148,17 +167,19 @@ class Appends:
     def holder_changed(self, holder: str) -> None:
         """Append what waits for a holder that can be reached again, and take note of one that can't."""
         for room, queue in self._queues.items():
+            if queue.is_idle:
+                continue
             log = self._log_of(room)
             if self._log.holder(log) == holder and self._log.is_available(log):
                 self._down_since.pop(holder, None)
                 queue.not_before = 0.0
-                self._schedule(room)
+                self._schedule(queue)
 
     def logs_moved(self) -> None:
         """Take note that the logs of some rooms have another holder from now on."""
         self._moved = environment.monotonic()
-        for room in list(self._waiting):
-            self._schedule(room)
+        for room in self._waiting:
+            self._schedule(self._queue(room))
 
     # Appending
 
@@ -166,33 +187,36 @@ class Appends:
         """Append everything that was sent up to now."""
         dirty, self._dirty = self._dirty, {}
         now = environment.monotonic()
-        for room in dirty:
-            if (queue := self._queues.get(room)) is not None:
-                self._flush(queue, now)
+        for queue in dirty:
+            self._flush(queue, now)
 
     def _flush(self, queue: RoomQueue, now: float) -> None:
-        if queue.is_in_flight:
+        if queue.in_flight is not None:
             return  # its answer goes on with what waits
         log = self._log_of(queue.room)
         if not self._log.is_available(log):
             self._down_since.setdefault(self._log.holder(log), now)
             self._wait(queue, now)
             return
-        self._down_since.pop(self._log.holder(log), None)
+        if self._down_since:
+            self._down_since.pop(self._log.holder(log), None)
         if now < queue.not_before:
             self._wait(queue, now)
             return
-        self._waiting.pop(queue.room, None)
+        if self._waiting:
+            self._waiting.pop(queue.room, None)
         if queue.new_epoch and not queue.has_asked and self._all_done is None:  # not while the node stops
             self._ask_for_epoch(queue)
             return
-        batch = queue.take_batch(self.settling)
-        if batch is not None:
-            self._log.append(self._append(log, queue, batch))
+        messages = queue.take_batch()
+        if messages is not None:
+            settling = max(queue.settling, self._settling(now))
+            kept, failed = partial(self._kept, queue), partial(self._failed, queue)
+            self._log.append(Append(log, self._origin, 0, messages, queue.begins_epoch, settling, kept, failed))
 
     def _ask_for_epoch(self, queue: RoomQueue) -> None:
         """Begin no epoch right after another node: what it has kept would be gone before all have heard it."""
-        if not (queue.is_asking or queue.is_in_flight):
+        if not queue.is_asking:
             queue.is_asking = True
             self._fallback.ask_for_epoch(queue.room, partial(self._take_epoch_answer, queue))
 
@@ -206,40 +230,27 @@ class Appends:
             self._fallback.began(queue.room)
         self._go_on(queue)
 
-    def _append(self, log: RoomLog, queue: RoomQueue, batch: Batch) -> Append:
-        return Append(
-            log,
-            self._origin,
-            batch.previous,
-            [NewMessage(each.number, each.body, each.id) for each in batch.messages],
-            batch.new_epoch,
-            batch.settling,
-            partial(self._kept, queue, batch),
-            partial(self._failed, queue, batch),
-        )
-
-    def _kept(self, queue: RoomQueue, batch: Batch, positions: Sequence[LogPosition]) -> None:
-        self.appended += len(batch.messages)
-        queue.kept(batch, iter(positions))
-        if batch.new_epoch:
+    def _kept(self, queue: RoomQueue, positions: Sequence[LogPosition]) -> None:
+        self.appended += len(positions)
+        queue.kept(positions)
+        if queue.begins_epoch:
             self._fallback.began(queue.room)
         self._go_on(queue)
 
-    def _failed(self, queue: RoomQueue, batch: Batch, failure: AppendFailure, why: str) -> None:
-        now = environment.monotonic()
-        queue.not_before = now + (RETRY_AFTER if batch.messages else EPOCH_RETRY_AFTER)
+    def _failed(self, queue: RoomQueue, failure: AppendFailure, why: str) -> None:
+        queue.not_before = environment.monotonic() + (RETRY_AFTER if queue.in_flight else EPOCH_RETRY_AFTER)
         if failure is AppendFailure.LOST:
-            queue.lost(batch)
+            queue.lost()
         else:
             self._warnings.warn("refused", "the log of a room does not keep messages: %s", why)
-            self._pass_by(queue, queue.refused(batch), partial(_refused, why))
+            self._pass_by(queue, queue.refused(), partial(_refused, why))
         self._go_on(queue)
 
     def _go_on(self, queue: RoomQueue) -> None:
         """Append what waits, if there is something, now that an append has its answer."""
         if queue.waiting or queue.new_epoch:
-            self._schedule(queue.room)
-        else:
+            self._schedule(queue)
+        elif self._all_done is not None or len(self._queues) > MAX_IDLE_QUEUES:
             self._drop_if_idle(queue)
 
     def _queue(self, room: ToRoom) -> RoomQueue:
@@ -255,9 +266,9 @@ class Appends:
             if not self._queues and self._all_done is not None:
                 self._all_done.set()
 
-    def _schedule(self, room: ToRoom) -> None:
+    def _schedule(self, queue: RoomQueue) -> None:
         if not self._is_closed:
-            self._dirty[room] = None
+            self._dirty[queue] = None
             self._times.schedule()
 
     # Past the log
@@ -278,7 +289,7 @@ class Appends:
                 self._flush(queue, now)
 
     def _pass_if_due(self, queue: RoomQueue, now: float) -> None:
-        if queue.is_failing or queue.is_in_flight:
+        if queue.in_flight is not None:
             return
         log = self._log_of(queue.room)
         down = self._down_since.get(self._log.holder(log))
@@ -337,7 +348,7 @@ class Appends:
         if not queue.is_void_known:
             queue.is_void_known = True
             self._fallback.void(room)
-        self._schedule(room)
+        self._schedule(queue)
 
     def note_lost(self, room: ToRoom) -> None:
         """Take note that a message is lost which was sent behind all that waits."""
@@ -351,6 +362,8 @@ class Appends:
     async def finish(self, timeout: float) -> None:
         """Wait until everything is kept, for ``timeout`` seconds at most."""
         self.flush()
+        for queue in list(self._queues.values()):
+            self._drop_if_idle(queue)
         if not self._queues:
             return
         self._all_done = asyncio.Event()
@@ -358,18 +371,14 @@ class Appends:
             async with asyncio.timeout(timeout):
                 await self._all_done.wait()
 
-    def close(self) -> int:
-        """Deliver past the logs what is left, after the logs were stopped; return the number of messages that are lost.
-
-        Nothing is appended from now on.
-        """
+    def close(self) -> None:
+        """Deliver past the logs what is left, after the logs were stopped. Nothing is appended from now on."""
         self._is_closed = True
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         for queue in list(self._queues.values()):
             self._pass_by(queue, queue.take_waiting(), _abandoned)
-        return self.pending
 
 
 def _refused(why: str, _message: Outgoing) -> BusUnavailable:

@@ -201,7 +201,7 @@ class Histories:
     @property
     def dropped(self) -> int:
         """Number of messages that are lost."""
-        return 0 if self._history is None else self._history.dropped
+        return 0 if self._history is None else self._history.appends.dropped
 
     @property
     def appended(self) -> int:

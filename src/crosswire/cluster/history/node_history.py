@@ -9,7 +9,7 @@ from crosswire.cluster.clients import Clients
 from crosswire.cluster.history.append_times import AppendTimes
 from crosswire.cluster.history.appends import MAYBE_KEPT, NOT_KEPT, Appends
 from crosswire.cluster.history.bodies import Bodies
-from crosswire.cluster.history.declarations import KeptNamespaces
+from crosswire.cluster.history.declarations import HistoryOptions, KeptNamespaces
 from crosswire.cluster.history.held_copies import Copy, HeldCopies
 from crosswire.cluster.history.pages import read_page
 from crosswire.cluster.history.past_log import PastLog
@@ -29,10 +29,13 @@ from crosswire.core.settled_positions import SETTLING_TIME
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.log_records import get_logger
 from crosswire.types import HistoryPage, Position
 
 KEPT_TIMEOUT = 5.0
 """Seconds that a publish waits until its message is kept."""
+MAX_REMEMBERED = 4_096
+"""Rooms whose logs are remembered, as each message asks for one; beyond it, all are forgotten."""
 MAX_PUBLISHES = 10_000
 """Publishes of one node that wait until their messages are kept; one more is refused."""
 DRAIN_TIME = 0.5
@@ -44,6 +47,8 @@ YOUNG_EPOCH = SETTLING_TIME / 2
 has settled."""
 COMPARE_INTERVAL = 30.0
 """Seconds between two comparisons of all rooms with their logs."""
+
+logger = get_logger("crosswire.history")
 
 
 class NodeHistory:
@@ -66,7 +71,6 @@ class NodeHistory:
         log: the logs of all rooms.
         rooms: those that have members here.
         appends: the messages on their way to the logs.
-        dropped: number of messages that are lost.
     """
 
     def __init__(
@@ -91,10 +95,10 @@ class NodeHistory:
         self._living = living
         self._sends_copies = sends_copies
         self._tasks = tasks
+        self._logs: dict[ToRoom, tuple[HistoryOptions, RoomLog]] = {}  # with the options of which each was made
         self._held = HeldCopies(lambda: port.bus_port.hold_time, self._look_at_copy)
         self._number = self._publishes = 0
         self._compared = environment.monotonic()
-        self.dropped = 0
         self.log = open_log(self)
         self.announce()
         times = AppendTimes()
@@ -119,8 +123,15 @@ class NodeHistory:
 
     def log_of(self, room: ToRoom) -> RoomLog:
         """Return the log of a room, with the options that hold now."""
-        size, ttl = self._kept[room.namespace]
-        return RoomLog(room, self._native.room_channel(room.namespace, room.id), size, ttl)
+        options = self._kept[room.namespace]
+        known = self._logs.get(room)
+        if known is not None and known[0] is options:
+            return known[1]
+        if len(self._logs) >= MAX_REMEMBERED:
+            self._logs.clear()
+        log = RoomLog(room, self._native.room_channel(room.namespace, room.id), *options)
+        self._logs[room] = options, log
+        return log
 
     def open(self, room: ToRoom) -> None:
         """Listen to the log of a room that gets its first member.
@@ -184,12 +195,16 @@ class NodeHistory:
     ) -> Outgoing | None:
         """Make a message for a log, and take its bytes of the send buffer; return None if there is no room."""
         self._number = number = self._number + 1
-        channel = self._native.room_channel(room.namespace, room.id)
+        opened = self.rooms.get(room.namespace, room.id)
+        channel = self.log_of(room).channel if opened is None else opened.channel
         body = self._bodies.make(channel, number, message, excluded)
         size = len(channel) + len(body) + OVERHEAD
         if not self._port.reserve(size):
             return None
-        return Outgoing(number, message, excluded, body, environment.monotonic(), size, id, position)
+        outgoing = Outgoing(number, message, excluded, body, environment.monotonic(), size, id, position)
+        if opened is not None:
+            self._bodies.own.add(channel, outgoing)
+        return outgoing
 
     async def page(self, room: ToRoom, before: LogPosition | None, limit: int) -> HistoryPage:
         """Return the last messages of a room, or those before a position.
@@ -272,13 +287,19 @@ class NodeHistory:
         """Do again what has failed, and compare the rooms with their logs twice a minute, until cancelled."""
         while True:
             await asyncio.sleep(TICK)
-            self.rooms.read_pending()
-            self._begin_epochs()
-            now = environment.monotonic()
-            if now - self._compared >= COMPARE_INTERVAL:
-                self._compared = now
-                self.rooms.compare()
-                self.announce()
+            try:
+                self._look()
+            except Exception:  # must not end the task, or nothing would be done again
+                logger.exception("looking after the rooms that keep history failed")
+
+    def _look(self) -> None:
+        self.rooms.read_pending()
+        self._begin_epochs()
+        now = environment.monotonic()
+        if now - self._compared >= COMPARE_INTERVAL:
+            self._compared = now
+            self.rooms.compare()
+            self.announce()
 
     def _begin_epochs(self) -> None:
         """Begin a new epoch in rooms that are void, and for which no other node does it."""
@@ -300,7 +321,7 @@ class NodeHistory:
         """Let messages get into the logs for a short while, deliver the rest past them, and disconnect."""
         await self.appends.finish(DRAIN_TIME)
         await self.log.stop()
-        self.dropped += self.appends.close()
+        self.appends.close()
         self.rooms.clear()
         self._held.close()
 

@@ -30,6 +30,9 @@ MAX_READS = 16
 """Reads of logs by one node at the same time; others wait for their turn."""
 BEGINNING = 5.0
 """Seconds that may pass until all nodes know that a room keeps history: what is kept then is new to members."""
+LARGE_FANOUT = 16
+"""Clients of this node from which on a fan-out is worth that what is sent waits for it: in a small room a larger batch
+saves next to nothing, and the wait is one more turn of the event loop."""
 JOIN_PATIENCE = 1.0
 """Seconds for which joins wait for a log that can't be reached any more; then nobody is recovered."""
 TRIMMED = "trimmed"
@@ -159,10 +162,8 @@ class OpenRooms:
         except (InvalidMessage, InvalidPayload) as error:
             self._native.note_unreadable(error)
             return
-        change = opened.timeline.take(record.epoch, kept)
-        if change.ready:
+        if self._apply(opened, opened.timeline.take(record.epoch, kept)) >= LARGE_FANOUT:
             self._times.records_came()
-        self._apply(opened, change)
 
     def deliver_unplaced(
         self, room: ToRoom, message: EncodedMessage, excluded: Excluded | None, place: LogPlace | None
@@ -282,8 +283,9 @@ class OpenRooms:
             except (InvalidMessage, InvalidPayload) as error:
                 self._native.note_unreadable(error)
 
-    def _apply(self, opened: OpenRoom, change: Change) -> None:
-        """Do what a timeline says."""
+    def _apply(self, opened: OpenRoom, change: Change) -> int:
+        """Do what a timeline says; return how many clients have got its last message."""
+        reached = 0
         for run in change.before:
             self._clients.room_changed(opened.room, None, change.lost)
             for kept in run:
@@ -293,12 +295,13 @@ class OpenRooms:
                 self._port.report_loss(opened.channel, opened.since)
             self._clients.room_changed(opened.room, change.at, change.lost)
         for kept in change.ready:
-            self._clients.deliver(opened.room, kept.message, kept.excluded)
+            reached = self._clients.deliver(opened.room, kept.message, kept.excluded)
         if change.voids:
             self._voided(opened.room)
         if change.needs is not None:
             opened.wants = change.needs
             self._read_soon(opened)
+        return reached
 
     # Comparing
 

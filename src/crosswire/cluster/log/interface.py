@@ -33,7 +33,7 @@ class RoomLog(NamedTuple):
     ttl: float
 
 
-class NewMessage(NamedTuple):
+class AppendedMessage(Protocol):
     """A message to be kept.
 
     Attributes:
@@ -41,6 +41,25 @@ class NewMessage(NamedTuple):
         body: what is kept and published.
         id: of the application: a second message with it is not kept, for two minutes; None if it has none.
     """
+
+    @property
+    def number(self) -> int:
+        """Place of the message in the order of its sender."""
+        ...
+
+    @property
+    def body(self) -> bytes:
+        """Bytes that come back in reads."""
+        ...
+
+    @property
+    def id(self) -> str | None:
+        """Name by which the log knows a second attempt."""
+        ...
+
+
+class NewMessage(NamedTuple):
+    """An :class:`AppendedMessage` and nothing else."""
 
     number: int
     body: bytes
@@ -77,7 +96,7 @@ class Append(NamedTuple):
     log: RoomLog
     origin: bytes
     previous: int
-    messages: Sequence[NewMessage]
+    messages: Sequence[AppendedMessage]
     new_epoch: bool
     settling: float
     kept: Callable[[Sequence[LogPosition]], None]

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import NamedTuple
 
-from crosswire.cluster.log.interface import Append, NewMessage, RoomLog, Tail
+from crosswire.cluster.log.interface import Append, AppendedMessage, RoomLog, Tail
 from crosswire.cluster.log.lifetimes import ID_LIFE, log_life, milliseconds
 from crosswire.core.log_records import LogRecord, pack_record, pack_sender
 from crosswire.core.positions import LogPosition
@@ -92,7 +92,9 @@ class MemoryRooms:
         self._tend(room, log, now)
         return Appended(positions, records)
 
-    def _keep(self, room: _Room, append: Append, message: NewMessage, now: int, records: list[bytes]) -> LogPosition:
+    def _keep(
+        self, room: _Room, append: Append, message: AppendedMessage, now: int, records: list[bytes]
+    ) -> LogPosition:
         key = None if message.id is None else (append.log.channel, message.id)
         is_new = message.number > room.numbers.get(append.origin, (0, 0))[0]
         if is_new:

@@ -135,6 +135,19 @@ class Bench:
     def began(self, room: ToRoom) -> None:
         self.begun.append(room)
 
+    async def batches(self) -> list[tuple[list[int], bool]]:
+        """Answer all appends, now that the log works; return their messages, and whether they begin an epoch."""
+        if not self.log.available:
+            self.log.available = True
+            self.appends.holder_changed("holder")
+            await turn()
+        batches: list[tuple[list[int], bool]] = []
+        while self.log.unanswered:
+            batches += [([each.number for each in append.messages], append.new_epoch) for append in self.log.unanswered]
+            self.log.answer()
+            await turn()
+        return batches
+
     def send(self, *, waits: bool = False, id: str | None = None, body: bytes = b"body") -> Outgoing:
         self.sent += 1
         self.reserved += 10
@@ -229,12 +242,7 @@ async def test_a_loss_between_messages_of_one_turn_begins_an_epoch_where_it_is()
             bench.send()
     await turn()
 
-    batches: list[tuple[list[int], bool]] = []
-    while bench.log.unanswered:
-        batches += [([each.number for each in append.messages], append.new_epoch) for append in bench.log.unanswered]
-        bench.log.answer()
-        await turn()
-    assert batches == [([1, 2], True), ([3], True), ([], True)]
+    assert await bench.batches() == [([1, 2], True), ([3], True), ([], True)]
     assert bench.reserved == bench.appends.pending == 0
 
 
@@ -246,6 +254,37 @@ async def test_a_loss_begins_an_epoch_though_one_has_just_begun() -> None:
     await turn()
     assert [append.new_epoch for append in bench.log.unanswered] == [True]
     bench.log.answer()
+
+
+async def test_a_loss_behind_messages_that_are_appended_again_begins_an_epoch_behind_them() -> None:
+    for is_followed in (False, True):
+        bench = Bench()
+        bench.send()
+        await turn()
+        bench.appends.note_lost(ROOM)
+        if is_followed:
+            bench.send()
+        bench.log.break_link()
+        if not is_followed:
+            bench.send()
+        assert await bench.batches() == [([1], True), ([2], True)]
+
+
+async def test_a_loss_in_front_of_a_message_that_is_withdrawn_is_told_where_it_was() -> None:
+    for is_followed in (False, True):
+        bench = Bench()
+        bench.log.available = False
+        bench.send()
+        bench.appends.note_lost(ROOM)
+        message = bench.send(waits=True)
+        if is_followed:
+            bench.send()
+        assert message.position is not None
+        message.position.cancel()
+        bench.appends.withdraw(ROOM, message)
+        if not is_followed:
+            bench.send()
+        assert await bench.batches() == [([1], True), ([3], True)]
 
 
 async def test_who_waits_for_a_message_gets_its_position() -> None:
@@ -413,7 +452,8 @@ async def test_a_stop_waits_until_everything_is_kept() -> None:
     assert not finishing.done()
     bench.log.answer()
     await finishing
-    assert bench.appends.close() == 0
+    bench.appends.close()
+    assert bench.appends.dropped == 0
     assert bench.published == []
 
 
@@ -423,7 +463,8 @@ async def test_a_stop_sends_past_the_log_what_is_not_kept_in_time() -> None:
     waiting = bench.send(waits=True)
     await bench.appends.finish(0.5)
     bench.log.break_link()
-    assert bench.appends.close() == 0
+    bench.appends.close()
+    assert bench.appends.dropped == 0
     assert bench.published == [1]
     assert waiting.position is not None
     with pytest.raises(BusUnavailable, match="perhaps"):
@@ -435,7 +476,21 @@ async def test_a_stop_counts_what_can_be_sent_nowhere() -> None:
     bench.log.available = bench.bus_works = False
     bench.send()
     await bench.appends.finish(0.5)
-    assert bench.appends.close() == 1
+    bench.appends.close()
+    assert bench.appends.dropped == 1
+
+
+async def test_what_is_sent_after_the_stop_goes_past_the_log_or_is_counted_and_its_sender_is_told_at_once() -> None:
+    bench = Bench()
+    bench.appends.close()
+    bench.send()
+    bench.bus_works = False
+    bench.send()
+    waiting = bench.send(waits=True)
+    assert (bench.published, bench.delivered, bench.appends.dropped) == ([1], [1, 2], 1)
+    assert waiting.position is not None
+    with pytest.raises(BusUnavailable, match="nobody has got it"):
+        await waiting.position
 
 
 async def test_after_a_change_of_the_holders_an_epoch_is_unsettled() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from crosswire.cluster.history.bodies import Bodies
+from crosswire.cluster.history.room_queue import Outgoing
 from crosswire.core import envelopes
 from crosswire.core.audience import Excluded
 from crosswire.core.envelopes import Claim, ClientMessage
@@ -80,3 +81,23 @@ def test_an_older_node_reads_a_message_with_a_place() -> None:
     assert fields.endswith(b"\xc0")
     older = fields[:1].replace(b"\x97", b"\x96") + fields[1:-1]
     assert envelopes.decode(older) == ClientMessage(b'{"event":"x"}')
+
+
+@pytest.mark.parametrize("keys", [[], KEYS])
+def test_a_message_of_this_node_that_comes_back_as_it_was_sent_is_not_decoded(keys: list[bytes]) -> None:
+    bodies, excluded = Bodies(ORIGIN, keys), Excluded(("1",))
+    outgoing = Outgoing(7, MESSAGE, excluded, bodies.make(CHANNEL, 7, MESSAGE, excluded), 0.0, 100)
+    bodies.own.add(CHANNEL, outgoing)
+    kept = bodies.read(CHANNEL, record(outgoing.body))
+    assert kept.excluded is excluded
+    assert kept.message.json == b'{"event":"said","payload":1,"at":"epoch000.3"}'
+    assert bodies.read(CHANNEL, record(outgoing.body)) == kept
+
+
+def test_what_others_put_in_the_name_of_this_node_is_checked() -> None:
+    bodies = Bodies(ORIGIN, KEYS)
+    bodies.own.add(CHANNEL, Outgoing(7, MESSAGE, None, bodies.make(CHANNEL, 7, MESSAGE, None), 0.0, 100))
+    with pytest.raises(InvalidMessage):
+        bodies.read(CHANNEL, record(b"another body"))
+    with pytest.raises(InvalidMessage):
+        bodies.read(b"cw:r:4:chat2", record(bodies.make(CHANNEL, 7, MESSAGE, None)))

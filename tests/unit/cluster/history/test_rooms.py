@@ -6,11 +6,12 @@ import asyncio
 from typing import Any, cast
 
 import msgspec
+import pytest
 
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.history.append_times import AppendTimes
 from crosswire.cluster.history.bodies import Bodies
-from crosswire.cluster.history.rooms import OpenRooms
+from crosswire.cluster.history.rooms import LARGE_FANOUT, OpenRooms
 from crosswire.cluster.log.interface import Log, RoomLog, Tail
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
@@ -35,6 +36,8 @@ class Bench:
         self.delivered: list[EncodedMessage] = []
         self.told: list[tuple[int, str | None, str | None]] = []  # behind how many messages, and what
         self.bodies = Bodies(ORIGIN, ())
+        self.times = AppendTimes()
+        self.members = 1
         self.tasks = BackgroundTasks()
         self.rooms = OpenRooms(
             cast(NativeDialect, self),
@@ -48,7 +51,7 @@ class Bench:
             lambda _room: None,
             lambda _room: False,
             lambda *_message: None,
-            AppendTimes(),
+            self.times,
         )
 
     def subscribe_kept_room(self, room: ToRoom, inbox: object) -> None: ...
@@ -62,8 +65,9 @@ class Bench:
         self.reads.append(asyncio.get_running_loop().create_future())
         return await self.reads[-1]
 
-    def deliver(self, room: ToRoom, message: EncodedMessage, excluded: Any) -> None:
+    def deliver(self, room: ToRoom, message: EncodedMessage, excluded: Any) -> int:
         self.delivered.append(message)
+        return self.members
 
     def room_changed(self, room: ToRoom, at: LogPosition | None, reason: str | None) -> None:
         self.told.append((len(self.delivered), None if at is None else str(at), reason))
@@ -113,3 +117,20 @@ async def test_members_are_told_of_a_loss_before_messages_of_an_epoch_that_is_ov
     await wait_until(lambda: not bench.tasks)
     assert [msgspec.json.decode(each.json)["payload"] for each in bench.delivered] == [1, 5, 6, 9]
     assert bench.told == [(1, None, "epoch"), (3, "epoch002.0", "epoch")]
+
+
+@pytest.mark.parametrize("waits", [False, True])
+async def test_what_is_sent_waits_for_the_fan_out_of_a_record_in_a_large_room(waits: bool) -> None:
+    bench = Bench()
+    bench.rooms.open(ROOM)
+    await wait_until(lambda: len(bench.reads) == 1)
+    bench.reads[0].set_result(bench.tail(0))
+    await wait_until(lambda: not bench.tasks)
+    seen: list[str] = []
+    bench.times.flush = lambda: seen.append("append")
+    bench.members = LARGE_FANOUT if waits else LARGE_FANOUT - 1
+    bench.hear(1)
+    bench.times.schedule()
+    asyncio.get_running_loop().call_soon(seen.append, "turn")
+    await wait_until(lambda: len(seen) == 2)
+    assert seen == (["turn", "append"] if waits else ["append", "turn"])

@@ -267,7 +267,7 @@ class Holder:
             entry(reply)
             return
         self._on_their_way -= 1
-        if isinstance(reply, bytes | list):
+        if type(reply) is bytes or type(reply) is list:
             self._kept(entry, reply)
         else:
             self._not_kept(entry, reply)
@@ -375,6 +375,8 @@ def read_positions(reply: bytes | list[Any], count: int) -> Sequence[LogPosition
     """
     if isinstance(reply, bytes):
         epoch_of_all, first = reply[:EPOCH_LENGTH].decode(), int(reply[EPOCH_LENGTH + 1 :])
+        if count == 1:
+            return (LogPosition(epoch_of_all, first),)
         return [LogPosition(epoch_of_all, offset) for offset in range(first, first + count)]
     epoch, *places = reply
     if len(places) != count or not isinstance(epoch, bytes):

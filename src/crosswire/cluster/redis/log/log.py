@@ -54,6 +54,7 @@ class RedisLog:
         self._unswept: dict[str, None] = {}  # the holders that may have logs of rooms that have moved
         self._ranked: tuple[str, ...] = ()
         self._choice: HashChoice[Holder] = HashChoice(1)
+        self._only: Holder | None = None  # if there is but one, nothing has to be chosen for each message
         self._changed = asyncio.Event()
         self._namespaces: Mapping[str, tuple[int, float]] = {}
         self._started = False
@@ -91,10 +92,10 @@ class RedisLog:
         return holder.id if (holder := self._holder(log)) is not None else ""
 
     def is_available(self, log: RoomLog) -> bool:
-        return (holder := self._holder(log)) is not None and holder.is_available
+        return (holder := self._only or self._holder(log)) is not None and holder.is_available
 
     def append(self, append: Append) -> None:
-        holder = self._holder(append.log)
+        holder = self._only or self._holder(append.log)
         if holder is not None and holder.is_available:
             holder.append(append)
         else:
@@ -199,10 +200,15 @@ class RedisLog:
         for id, endpoint in used.items():
             if id not in self._holders:
                 self._open(endpoint)
-        self._ranked = tuple(sorted(id for id, endpoint in used.items() if not endpoint.retired))
-        self._choice.use([self._holders[id] for id in self._ranked])
+        self._use(sorted(id for id, endpoint in used.items() if not endpoint.retired))
         for id in self._holders.keys() - used.keys():
             self._closing.start(self._close(id), "crosswire log close")
+
+    def _use(self, ids: Sequence[str]) -> None:
+        """Choose among these holders from now on."""
+        self._ranked = tuple(ids)
+        self._choice.use([self._holders[id] for id in ids])
+        self._only = self._holders[ids[0]] if len(ids) == 1 else None
 
     def _open(self, endpoint: Endpoint) -> None:
         commands = Commands(self._prefix, environment.urandom(_SEED_SIZE))
@@ -219,8 +225,7 @@ class RedisLog:
         if holder is None or tasks is None:  # another call was faster
             return
         if id in self._ranked:
-            self._ranked = tuple(each for each in self._ranked if each != id)
-            self._choice.use([self._holders[each] for each in self._ranked])
+            self._use([each for each in self._ranked if each != id])
         await tasks.cancel()
         await holder.close(CLOSE_TIMEOUT)
 

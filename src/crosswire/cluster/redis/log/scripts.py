@@ -86,12 +86,13 @@ class Commands:
         """Encode an append; ``is_fresh`` as for :meth:`read`."""
         log, origin, previous, messages, new_epoch, settling, _, _ = append
         flags, has_ids, parts = is_fresh * _FRESH + new_epoch * _NEW_EPOCH, False, list[bytes]()
-        for number, body, id in messages:
-            parts.append(b"$%d\r\n%b%b\r\n" % (SENDER_SIZE + len(body), pack_sender(origin, number), body))
-            has_ids = has_ids or id is not None
+        for each in messages:
+            body = each.body
+            parts.append(b"$%d\r\n%b%b\r\n" % (SENDER_SIZE + len(body), pack_sender(origin, each.number), body))
+            has_ids = has_ids or each.id is not None
         if has_ids:
             flags += _IDS
-            parts += [part(b"" if id is None else id.encode()) for _, _, id in messages]
+            parts += [part(b"" if each.id is None else each.id.encode()) for each in messages]
         return b"*%d\r\n%b%b%b$8\r\n%b\r\n%b%b$1\r\n%d\r\n%b" % (
             _COMMON_PARTS + 4 + len(parts),
             _APPEND_START,
