@@ -1,4 +1,4 @@
-"""What runs handlers is told of each job, and tells of it."""
+"""Types of the jobs that workers and lanes run: coroutines of handlers."""
 
 from __future__ import annotations
 
