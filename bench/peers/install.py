@@ -19,7 +19,8 @@ from bench.peers.installed import ENVIRONMENT, INSTALLED, ORIGINAL, PACKAGES, no
 
 REQUIREMENTS = ROOT / "requirements" / "peers.txt"
 MANIFESTS = [HERE / "peers" / "package.json", HERE / "peers" / "package-lock.json"]
-ORIGINAL_PACKAGE = "websocket-cross-server-adapter@1.0.7"
+ORIGINAL_PACKAGES = ["websocket-cross-server-adapter@1.0.7", "ioredis@5.9.2", "notepack.io@3.0.1", "ws@8.23.0"]
+"""The original and what it needs: in no lock file, which could not be made where the registry lacks it."""
 INSTALL_TIMEOUT = 600.0
 """Seconds in which an installation has to end."""
 
@@ -64,11 +65,11 @@ def _install_for_python() -> None:
 def _install_original() -> None:
     """Install the original and what it needs."""
     target = ORIGINAL.parent
-    if (ORIGINAL / ORIGINAL_PACKAGE.partition("@")[0]).exists():
+    if (ORIGINAL / ORIGINAL_PACKAGES[0].partition("@")[0]).exists():
         return
     target.mkdir(parents=True, exist_ok=True)
     _run(
-        [*npm(), "install", "--prefix", str(target), "--no-audit", "--no-fund", "--ignore-scripts", ORIGINAL_PACKAGE],
+        [*npm(), "install", "--prefix", str(target), "--no-audit", "--no-fund", "--ignore-scripts", *ORIGINAL_PACKAGES],
         target,
     )
 

@@ -243,8 +243,8 @@ class Room(Audience):
     __slots__ = ("_room", "_rooms")
 
     def __init__(self, room: ToRoom, dispatcher: RoomDispatcher) -> None:
-        super().__init__(room, dispatcher)
-        self._room = room
+        self.target = self._room = room  # without super(): a room is often made for one message
+        self._dispatcher = dispatcher
         self._rooms = dispatcher
 
     async def publish(self, event: str, data: Any = None, *, id: str | None = None) -> Position:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
@@ -65,38 +66,50 @@ _LEADING_ID = re.compile(
 )
 _SEARCHED_TAIL = 256
 """Characters at the end of a message in which its id is looked for."""
-_UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)  # the last: a field that is unset
+UNDECODABLE = (msgspec.MsgspecError, RecursionError, ValueError)
+"""Errors that msgspec raises for data that it can't decode."""
+UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)
+"""Errors that msgspec raises for data that it can't encode; the last one for a field that is unset."""
 
 
 class JsonCodec(Generic[MessageT]):
     """Codec of messages as JSON text.
 
+    The functions of msgspec are there too, for code that is run for every message and calls them directly.
+
     Args:
         kind: what it decodes.
+
+    Attributes:
+        decode_text: as :meth:`decode`, for text, but raises one of :data:`UNDECODABLE`.
+        encode_data: as :meth:`encode`, but raises one of :data:`UNENCODABLE`.
     """
 
     binary = False
 
     def __init__(self, kind: type[MessageT]) -> None:
-        self._decoder = msgspec.json.Decoder(kind)
-        self._encoder = msgspec.json.Encoder()
+        self.decode_text: Callable[[str], MessageT] = msgspec.json.Decoder(kind).decode
+        self.encode_data: Callable[[Any], bytes] = msgspec.json.Encoder().encode
 
     def decode(self, data: str | bytes) -> MessageT:
         try:
             # The payload stays raw, and a handler may pass it on: so bytes that are no UTF-8 are refused at once.
-            return self._decoder.decode(data if isinstance(data, str) else data.decode())
-        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+            return self.decode_text(data if isinstance(data, str) else data.decode())
+        except UNDECODABLE as error:
             text = data if isinstance(data, str) else data.decode("utf-8", "replace")
-            raise InvalidMessage(str(error), _find_callback_id(text)) from error
+            raise no_json_message(text, error) from error
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        return kind.from_json(_JSON_NULL if raw is ABSENT else raw)
+        try:
+            return kind.decode_json(_JSON_NULL if raw is ABSENT else raw)
+        except UNDECODABLE as error:
+            raise InvalidPayload(str(error)) from error
 
     def encode(self, message: Any) -> bytes:
         try:
-            return self._encoder.encode(message)
-        except _UNENCODABLE as error:
-            raise InvalidPayload(f"the data has no JSON form: {error}") from error
+            return self.encode_data(message)
+        except UNENCODABLE as error:
+            raise no_json_form(error) from error
 
 
 class _Msgpack(Generic[MessageT]):
@@ -111,7 +124,7 @@ class _Msgpack(Generic[MessageT]):
     def decode(self, data: str | bytes) -> MessageT:
         try:
             return self._decoder.decode(data.encode() if isinstance(data, str) else data)
-        except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        except UNDECODABLE as error:
             raise InvalidMessage(str(error)) from error
 
 
@@ -145,7 +158,7 @@ class ClientMsgpackCodec(MsgpackCodec[MessageT]):
     def encode(self, message: Any) -> bytes:
         try:
             return self._encoder.encode(to_json_types(message))
-        except _UNENCODABLE as error:
+        except UNENCODABLE as error:
             raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
 
 
@@ -158,8 +171,18 @@ class NodeMsgpackCodec(_Msgpack[MessageT]):
     def encode(self, message: Any) -> bytes:
         try:
             return self._encoder.encode(message)
-        except _UNENCODABLE as error:
+        except UNENCODABLE as error:
             raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
+
+
+def no_json_message(text: str, error: Exception) -> InvalidMessage:
+    """Return the error for text that is no message, with the id of the call if it is one."""
+    return InvalidMessage(str(error), _find_callback_id(text))
+
+
+def no_json_form(error: Exception) -> InvalidPayload:
+    """Return the error for data that can't be encoded."""
+    return InvalidPayload(f"the data has no JSON form: {error}")
 
 
 def _find_callback_id(text: str) -> str | None:

@@ -41,6 +41,8 @@ def _short_headers(rsv1: int) -> tuple[tuple[bytes, ...], ...]:
 
 _PLAIN = _short_headers(0)
 _COMPRESSED = _short_headers(_RSV1)
+SHORT_TEXT = _PLAIN[Opcode.TEXT]
+"""Headers of text frames, by the length of their payload, as far as it needs no more than a byte."""
 
 
 def encode_frame(opcode: Opcode, payload: bytes, *, rsv1: bool = False) -> bytes:

@@ -116,7 +116,9 @@ class RoomLeft(msgspec.Struct, gc=False):
     room: tuple[str, str]
 
 
-class _EventMessage(msgspec.Struct, gc=False):
+class EventMessage(msgspec.Struct, gc=False):
+    """An event, for either direction."""
+
     event: str
     payload: Any
 
@@ -147,7 +149,9 @@ class _TracedServerCall(msgspec.Struct, gc=False, rename={"call_id": "callId"}):
     traceparent: str
 
 
-class _CallbackAnswer(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
+class CallbackAnswer(msgspec.Struct, gc=False, rename={"call_id": "callbackId"}):
+    """The server's answer to a client's call."""
+
     payload: Any
     call_id: str
 
@@ -175,12 +179,12 @@ class _ServerCallRefusal(msgspec.Struct, gc=False, rename={"call_id": "callId"})
 
 def event(name: str, payload: Any) -> msgspec.Struct:
     """Return an event, for either direction."""
-    return _EventMessage(name, payload)
+    return EventMessage(name, payload)
 
 
 def traced(message: msgspec.Struct, traceparent: str) -> msgspec.Struct:
     """Return an event or a call with its place in a trace (W3C Trace Context); another message as it is."""
-    if isinstance(message, _EventMessage):
+    if isinstance(message, EventMessage):
         return _TracedEvent(message.event, message.payload, traceparent)
     if isinstance(message, _CallbackCall):
         return _TracedCallbackCall(message.event, message.payload, message.call_id, traceparent)
@@ -196,7 +200,7 @@ def client_call(name: str, payload: Any, call_id: str) -> msgspec.Struct:
 
 def answer(call_id: str, payload: Any) -> msgspec.Struct:
     """Return the server's answer to a client's call."""
-    return _CallbackAnswer(payload, call_id)
+    return CallbackAnswer(payload, call_id)
 
 
 def refusal(call_id: str, error: EventError) -> msgspec.Struct:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -34,14 +35,17 @@ class PayloadType:
 
     Raises:
         ConfigError: the type can't be decoded.
+
+    Attributes:
+        decode_json: as :meth:`from_json`, but raises what msgspec raises.
     """
 
-    __slots__ = ("_json", "_msgpack", "_open", "annotation")
+    __slots__ = ("_msgpack", "_open", "annotation", "decode_json")
 
     def __init__(self, annotation: Any) -> None:
         try:
             info = msgspec.inspect.type_info(annotation)
-            self._json = msgspec.json.Decoder(annotation)
+            self.decode_json: Callable[[bytes | str | RawPayload], Any] = msgspec.json.Decoder(annotation).decode
             self._msgpack = msgspec.msgpack.Decoder(annotation)
         except (TypeError, NameError) as error:
             raise ConfigError(f"{annotation!r} can't be a payload's type: {error}") from error
@@ -60,7 +64,7 @@ class PayloadType:
             InvalidPayload: it is no JSON, or not of this type.
         """
         try:
-            return self._json.decode(raw)
+            return self.decode_json(raw)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise InvalidPayload(str(error)) from error
 
@@ -83,7 +87,7 @@ class PayloadType:
             value = _decode_msgpack(raw)
             if self._open and _MAY_HOLD_BYTES.search(raw) and holds_bytes(value):
                 return msgspec.convert(to_json_types(value), self.annotation, str_keys=True)
-            return self._json.decode(_encode_json(value))
+            return self.decode_json(_encode_json(value))
         except (msgspec.MsgspecError, RecursionError, ValueError, TypeError) as error:
             raise InvalidPayload(str(error)) from error
 

@@ -32,15 +32,16 @@ class FanOut:
 
     Attributes:
         formats: number of members that use each format.
+        held_for: members for whom messages are held; None if :meth:`flush` has nothing to do.
         sent: number of messages that were pushed, one for each member; who pushes to a single member counts it here.
         wants_msgpack: whether a member uses MessagePack.
     """
 
-    __slots__ = ("_at_end_of_turn", "_droppable", "_held", "_members", "_size", "formats", "sent", "wants_msgpack")
+    __slots__ = ("_at_end_of_turn", "_droppable", "_held", "_size", "formats", "held_for", "sent", "wants_msgpack")
 
     def __init__(self, at_end_of_turn: Callable[[Flushable], None]) -> None:
         self._at_end_of_turn = at_end_of_turn
-        self._members: Collection[Recipient] | None = None
+        self.held_for: Collection[Recipient] | None = None
         self._held: list[Frames] = []
         self._droppable: dict[int, Droppable] = {}  # those that are held and may be dropped, by their position
         self._size = 0
@@ -92,10 +93,11 @@ class FanOut:
             members: the room's own collection, not a copy: messages to the same collection are joined.
             droppable: its policy, if it need not be sent to members that are behind.
         """
-        if members is not self._members:
-            self.flush()
+        if members is not self.held_for:
+            if self.held_for is not None:
+                self.flush()
             self._at_end_of_turn(self)  # before anything is changed: it may raise
-            self._members = members
+            self.held_for = members
         if droppable is not None:
             self._droppable[len(self._held)] = droppable
         self._held.append(frames)
@@ -105,10 +107,10 @@ class FanOut:
 
     def flush(self) -> None:
         """Push all messages that are held."""
-        members = self._members
+        members = self.held_for
         if members is None:
             return
-        self._members = None
+        self.held_for = None
         held, self._held, self._size = self._held, [], 0
         self.sent += len(held) * len(members)
         droppable = self._droppable

@@ -114,7 +114,8 @@ class RoomIndex(Generic[MemberT]):
 
     def in_room(self, namespace: str, id: str) -> Collection[MemberT]:
         """Return the connections in a room: the index's own collection, which must not be kept."""
-        room = self._rooms.get(namespace, {}).get(id)
+        rooms = self._rooms.get(namespace)
+        room = None if rooms is None else rooms.get(id)
         return () if room is None else room.members
 
     def users_in(self, namespace: str, id: str) -> Collection[str]:

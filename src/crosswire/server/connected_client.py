@@ -141,7 +141,8 @@ class ConnectedClient(Generic[SocketT]):
     def send_encoded(self, encoded: Encoded) -> None:
         """Queue a message that ``format`` has encoded, behind earlier messages to many clients."""
         fanout = self._fanout
-        fanout.flush()
+        if fanout.held_for is not None:
+            fanout.flush()
         fanout.sent += 1
         self.push(encoded)
 

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any, Protocol
 
 from crosswire.core import messages
-from crosswire.core.codecs import Codec
+from crosswire.core.codecs import JSON, UNDECODABLE, Codec, no_json_message
 from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
+from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, CallbackAnswer, Message
 from crosswire.core.payload_weights import message_weight
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, NameTooLong, Reject
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
@@ -69,11 +69,11 @@ class Router:
         "_answerer",
         "_base_answerer",
         "_clients",
-        "_events",
         "_failures",
         "_held",
         "_hold_at",
         "_hooks",
+        "_listeners_of",
         "_max_name",
     )
 
@@ -86,7 +86,7 @@ class Router:
         workers: Workers,
         failures: FailureReporter,
     ) -> None:
-        self._events = events
+        self._listeners_of = events.find
         self._hooks = hooks
         self._failures = failures
         self._clients: Callers[SessionView, str] = _Clients(failures)
@@ -108,7 +108,10 @@ class Router:
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle one message of a client, whatever it is; return False if it was postponed instead."""
         try:
-            message = codec.decode(data)
+            message = _decode_text(data) if isinstance(data, str) else codec.decode(data)
+        except UNDECODABLE as error:
+            self._undecodable(session, no_json_message(str(data), error))
+            return True
         except InvalidMessage as error:
             self._undecodable(session, error)
             return True
@@ -118,7 +121,7 @@ class Router:
             self._dropped(session, "call id", text, MAX_CALL_ID)
         elif message.event is None:
             self._answered(session, codec, data, message)
-        elif listeners := self._events.of(message.event):
+        elif listeners := self._listeners_of(message.event):
             handlers = session.handlers
             if len(data) > SMALL_MESSAGE or handlers.running >= FEW_HANDLERS:
                 return self._handle_weighed(session, codec, data, message, listeners)
@@ -267,7 +270,7 @@ class _Clients:
     @staticmethod
     def answer(session: SessionView, callback_id: str, value: Any) -> None:
         client = session.client
-        client.send_encoded(client.encode(messages.answer(callback_id, value)))
+        client.send_encoded(client.encode(CallbackAnswer(value, callback_id)))
 
     @staticmethod
     def refuse(session: SessionView, callback_id: str, error: EventError) -> None:
@@ -288,6 +291,7 @@ class _Clients:
             self._failures.report(session, error, f"a handler of {event!r}", event=event, answers=awaited)
 
 
+_decode_text = JSON.decode_text  # text is always JSON
 _BUSY_CODE = "BUSY"
 _NO_EVENT = InvalidMessage("a call needs an event")
 _NO_HANDLER = EventError("NO_HANDLER", "the server has no handler for this event")

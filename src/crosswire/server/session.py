@@ -57,6 +57,10 @@ class SessionPhase(Enum):
     """The connection is gone, or about to be, and no more messages are handled."""
 
 
+_OPEN = SessionPhase.OPEN
+"""The same, by a name that costs nothing: members of an enum are looked up slowly before Python 3.12."""
+
+
 class Session:
     """Receives what arrives on one connection, and handles it or lets it wait, according to the phase.
 
@@ -182,7 +186,10 @@ class Session:
         self.client.keepalive.heard = True
         if text == self._heartbeat.text:
             self._receive_heartbeat()
-        elif self._phase is SessionPhase.OPEN:
+        elif self._phase is _OPEN and not self._hooks.on_message.listeners:
+            self._sessions.received += 1
+            self._router.receive(self, JSON, text)
+        elif self._phase is _OPEN:
             self._receive(JSON, text)
         else:
             self._receive_early(JSON, text)
@@ -191,7 +198,7 @@ class Session:
         """Take a binary message: MessagePack if that was agreed on, else JSON."""
         self.client.keepalive.heard = True
         codec = self._format.codec if self._format.codec.binary else JSON
-        if self._phase is SessionPhase.OPEN:
+        if self._phase is _OPEN:
             self._receive(codec, data)
         else:
             self._receive_early(codec, data)
@@ -362,7 +369,7 @@ class Session:
         """Run a hook, behind the messages that wait; nothing of the application runs before the client has a user."""
         if not hook:
             return
-        if self._phase is SessionPhase.OPEN:
+        if self._phase is _OPEN:
             self._hooks.run(self, hook)
         elif self._phase is not SessionPhase.AUTHENTICATING:
             self._waiting.add(self.client, 0, self._hooks.run, self, hook)
@@ -380,7 +387,7 @@ class Session:
             self._waiting.clear,
             lambda: self._end(close),
         )
-        if self._phase is SessionPhase.OPEN:
+        if self._phase is _OPEN:
             self._phase = SessionPhase.ENDING
             self._teardown.wait_for_handlers()
         elif self.ready_wait is not None:

@@ -72,13 +72,15 @@ class Outbox:
         limit: bytes that may wait, each frame counted with :data:`FRAME_OVERHEAD`.
         events: callbacks for a peer that reads too slowly.
         slow_readers: finds out about that while the outbox is not full.
+
+    Attributes:
+        flusher: as given.
     """
 
     __slots__ = (
         "_drain_waiters",
         "_droppable",
         "_events",
-        "_flusher",
         "_frames",
         "_free",
         "_limit",
@@ -88,6 +90,7 @@ class Outbox:
         "_slow_readers",
         "_write",
         "_writer",
+        "flusher",
     )
 
     def __init__(
@@ -95,7 +98,7 @@ class Outbox:
     ) -> None:
         self._writer = writer
         self._write = writer.write_frames
-        self._flusher = flusher
+        self.flusher = flusher
         self._limit = limit
         self._events: OutboxEvents | None = events
         self._frames: list[bytes] = []
@@ -136,12 +139,16 @@ class Outbox:
 
     def push(self, frame: bytes) -> None:
         """Queue a frame for this turn's flush. After :meth:`seal` it is discarded."""
-        frames, flusher = self._frames, self._flusher
-        if flusher.ending and self._open and not frames:
-            self._write(frame)
-            return
-        if self._open and not frames:
-            flusher.schedule(self)  # before anything is changed: it may raise
+        frames = self._frames
+        if not frames and self._open:
+            flusher = self.flusher
+            if flusher.ending:
+                self._write(frame)
+                return
+            if flusher.filled:
+                flusher.filled.append(self)
+            else:
+                flusher.schedule(self)  # before anything is changed: it may raise
         self._free = room = self._free - len(frame) - FRAME_OVERHEAD
         if room < 0 and not self._make_room(len(frame) + FRAME_OVERHEAD):
             return

@@ -36,6 +36,9 @@ class PicowsConnection:
         receiver: gets the messages.
         context: of the listener.
         deflate: whether messages may be compressed.
+
+    Attributes:
+        outbox: what waits to be sent; from :meth:`open` on.
     """
 
     __slots__ = (
@@ -45,10 +48,10 @@ class PicowsConnection:
         "_context",
         "_deflate",
         "_is_opening",
-        "_outbox",
         "_parts",
         "_receiver",
         "_transport",
+        "outbox",
     )
 
     framed = True
@@ -63,24 +66,24 @@ class PicowsConnection:
         self._is_opening = True
         self._parts = 0  # number of frames that were no message: fragments, Pings
         self._transport: PicowsTransport
-        self._outbox: Outbox
+        self.outbox: Outbox
 
     # Connection
 
     @property
     def push(self) -> Push:
-        return self._outbox.push
+        return self.outbox.push
 
     @property
     def offer(self) -> Offer:
-        return self._outbox.offer
+        return self.outbox.offer
 
     @property
     def behind(self) -> bool:
-        return self._outbox.behind
+        return self.outbox.behind
 
     def ping(self, payload: bytes) -> None:
-        self._outbox.push(encode_frame(Opcode.PING, payload))
+        self.outbox.push(encode_frame(Opcode.PING, payload))
 
     def close(self, code: int, reason: str = "") -> None:
         if self._closing is None:
@@ -88,10 +91,10 @@ class PicowsConnection:
 
     def abort(self, close: Close) -> None:
         if self._closing is None:
-            self._closing = ClosingHandshake(close, self._outbox, self._transport)
+            self._closing = ClosingHandshake(close, self.outbox, self._transport)
         if self._is_opening:
-            self._outbox.write_all()  # the answer to the request
-        self._outbox.discard()
+            self.outbox.write_all()  # the answer to the request
+        self.outbox.discard()
         self._transport.abort()
 
     def pause_reading(self) -> None:
@@ -106,10 +109,10 @@ class PicowsConnection:
 
     @property
     def buffered(self) -> int:
-        return self._outbox.buffered
+        return self.outbox.buffered
 
     async def drained(self, below: int) -> bool:
-        return await self._outbox.drained(below)
+        return await self.outbox.drained(below)
 
     @property
     def traffic(self) -> TrafficSnapshot:
@@ -127,8 +130,8 @@ class PicowsConnection:
         """
         context = self._context
         self._transport = transport
-        self._outbox = Outbox(transport, context.flusher, context.limits.outbox, self, context.slow_readers)
-        self._outbox.push(answer)
+        self.outbox = Outbox(transport, context.flusher, context.limits.outbox, self, context.slow_readers)
+        self.outbox.push(answer)
         try:
             self._receiver.opened(self)
         except Exception:
@@ -142,21 +145,28 @@ class PicowsConnection:
         """Receive a message, or handle another frame."""
         kind = frame.msg_type
         if self._closing is not None:
-            if kind == _CLOSE:
+            if kind is _CLOSE:
                 self._transport.hang_up()
             return
-        if kind == _TEXT and frame.fin and self._assembler is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
-            try:
-                text = frame.get_payload_as_utf8_text()
-            except UnicodeDecodeError:
-                self._fail(ProtocolFailure(CloseCode.INVALID_TEXT, "text that is no UTF-8"))
-                return
-            self._receiver.text(text)
+        if kind is _TEXT and frame.fin and self._assembler is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
+            self.text_frame(frame)
             return
         try:
             self._handle_frame(kind, frame)
         except ProtocolFailure as failure:
             self._fail(failure)
+
+    def text_frame(self, frame: WSFrame) -> None:
+        """Receive a frame that is known to have a whole text message."""
+        if self._assembler is not None or self._closing is not None:
+            self.frame(frame)
+            return
+        try:
+            text = frame.get_payload_as_utf8_text()
+        except UnicodeDecodeError:
+            self._fail(ProtocolFailure(CloseCode.INVALID_TEXT, "text that is no UTF-8"))
+            return
+        self._receiver.text(text)
 
     def close_frame(self, payload: bytes) -> None:
         """Handle a Close frame that came past picows."""
@@ -177,15 +187,15 @@ class PicowsConnection:
 
     def pause_writing(self) -> None:
         """Hold frames back: the kernel's buffer and the event loop's are full."""
-        self._outbox.pause()
+        self.outbox.pause()
 
     def resume_writing(self) -> None:
         """Write again: there is room."""
-        self._outbox.resume()
+        self.outbox.resume()
 
     def lost(self) -> None:
         """Call ``closed`` of the receiver: the connection is gone."""
-        self._outbox.discard()
+        self.outbox.discard()
         self._transport.closed()
         receiver, closing = self._receiver, self._closing
         del self._receiver  # it refers to us: without the cycle both are freed now, not by the garbage collector
@@ -204,7 +214,7 @@ class PicowsConnection:
     # TransportEvents
 
     def bytes_wait(self) -> None:
-        self._outbox.watch()
+        self.outbox.watch()
 
     # OutboxEvents
 
@@ -225,7 +235,7 @@ class PicowsConnection:
         if kind == _CLOSE:
             self._answer_close(payload)
         elif kind == _PING:
-            self._outbox.push(encode_frame(Opcode.PONG, payload))
+            self.outbox.push(encode_frame(Opcode.PONG, payload))
         elif kind == _PONG:
             self._receiver.pong(payload)
         elif kind == _CONTINUATION:
@@ -274,7 +284,7 @@ class PicowsConnection:
         closing.fail()
 
     def _start_closing(self, close: Close, code: int | None) -> ClosingHandshake:
-        self._closing = closing = ClosingHandshake(close, self._outbox, self._transport)
+        self._closing = closing = ClosingHandshake(close, self.outbox, self._transport)
         closing.start(code, self._context.limits.close_timeout)
         return closing
 

@@ -41,6 +41,9 @@ class FrameReceiver(Protocol):
     def frame(self, frame: WSFrame) -> None:
         """Receive a frame; its payload has to be copied at once."""
 
+    def text_frame(self, frame: WSFrame) -> None:
+        """Do the same with a frame that is known to be a whole text message, and not compressed."""
+
     def refuse(self, payload: bytes) -> None:
         """Close the connection behind the message in front, with the payload of the Close that picows would send."""
 
@@ -49,13 +52,16 @@ class _Nobody:
     """Receiver of a parser that nobody uses."""
 
     def frame(self, frame: WSFrame) -> None:
-        """Drop the frame."""
+        """Drop a frame that nobody wants."""
+
+    text_frame = frame
 
     def refuse(self, payload: bytes) -> None:
-        """Ignore the Close of picows."""
+        """Ignore the Close that picows would send."""
 
 
-_NOBODY = _Nobody()
+NOBODY = _Nobody()
+"""The connection of a parser that is not lent."""
 
 
 class FrameParser(WSListener):
@@ -71,15 +77,18 @@ class FrameParser(WSListener):
 
     Attributes:
         connection: gets the frames.
+        is_text: whether the only frame of a read is known to be a whole text message. picows makes a member of an enum
+            for the kind of a frame, which takes longer than its parsing.
         get_buffer: of picows: returns a view of the free part of its buffer.
         buffer_updated: of picows: parses so many bytes of that view.
         view: the buffer's, while it is empty and has not grown.
     """
 
-    __slots__ = ("_parser", "buffer_updated", "connection", "get_buffer", "view")
+    __slots__ = ("_parser", "buffer_updated", "connection", "get_buffer", "is_text", "view")
 
     def __init__(self, max_message: int) -> None:
-        self.connection: FrameReceiver = _NOBODY
+        self.connection: FrameReceiver = NOBODY
+        self.is_text = False
         self._parser = parser = _parser_of(self, max_message)
         parser.connection_made(self)
         self.get_buffer: Callable[[int], memoryview] = parser.get_buffer
@@ -90,18 +99,21 @@ class FrameParser(WSListener):
 
     def release(self) -> None:
         """Forget the connection, as what was read for it is done."""
-        self.connection = _NOBODY
+        self.connection = NOBODY
 
     def end(self) -> None:
         """Let go of picows' parser, which has references to this object: without the cycle both are freed now."""
-        self.connection = _NOBODY
+        self.connection = NOBODY
         del self._parser, self.get_buffer, self.buffer_updated, self.view
 
     # WSListener
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Pass a frame on."""
-        self.connection.frame(frame)
+        """Pass a frame on to the connection."""
+        if self.is_text:
+            self.connection.text_frame(frame)
+        else:
+            self.connection.frame(frame)
 
     # What picows calls of a transport
 

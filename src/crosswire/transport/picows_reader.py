@@ -8,7 +8,8 @@ from typing import Protocol
 from crosswire.core.frames import CLOSE_BYTE, frame_size, whole_close
 from crosswire.runtime import environment
 from crosswire.transport.grown_buffers import GrownBuffers
-from crosswire.transport.picows_parser import INITIAL_ROOM, FrameParser, FrameParsers, FrameReceiver
+from crosswire.transport.outbox import Outbox
+from crosswire.transport.picows_parser import INITIAL_ROOM, NOBODY, FrameParser, FrameParsers, FrameReceiver
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import QUANTUM, ReadTurns
 
@@ -26,11 +27,20 @@ _RESERVE = 257
 """Bytes that must be left free for picows' buffer not to grow: at least so many, and a tenth of it."""
 _LONGEST_HEADER = 14
 """Bytes of the longest header of a frame, with its mask (RFC 6455, section 5.2)."""
+_WHOLE_TEXT = 0x81
+"""First byte of a frame with a whole text message that is not compressed."""
+_MASKED_LENGTH = 0x80 - 6
+"""Difference of the second byte of a short masked frame and the size of the frame, whose header has 6 bytes."""
 _NOTHING = memoryview(b"")
 
 
 class ReadConnection(FrameReceiver, Protocol):
     """Connection that a reader reads for."""
+
+    @property
+    def outbox(self) -> Outbox:
+        """Frames that wait to be sent on it, such as the answers that a read has caused."""
+        ...
 
     def close_frame(self, payload: bytes) -> None:
         """Receive the payload of a Close frame that came alone."""
@@ -133,21 +143,30 @@ class PicowsReader(asyncio.BufferedProtocol):
         if not self._is_direct:
             return self._buffer
         if self._parser is None:
-            view = self._parsers.prepare().view
+            view = (self._parsers.shared or self._parsers.prepare()).view
         else:
             view = self._view = self._parser.get_buffer(-1)
         return view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Hand over what was read, at once if it is little."""
-        if self._parser is None and self._is_direct and nbytes <= FAST_READ:
-            self._read_shared(nbytes)
-            return
-        if not self._is_direct:
-            self._receive(self._buffer[:nbytes])
-        else:
-            self._receive_direct(nbytes)
-        self._give_back()
+        connection = self._connection
+        flusher = connection.outbox.flusher
+        is_alone = flusher.lone_reads > 0
+        if is_alone:
+            flusher.begin_read()
+        try:
+            if self._parser is None and self._is_direct and nbytes <= FAST_READ:
+                self._read_shared(nbytes, connection)
+            else:
+                if not self._is_direct:
+                    self._receive(self._buffer[:nbytes])
+                else:
+                    self._receive_direct(nbytes)
+                self._give_back()
+        finally:
+            if is_alone:
+                flusher.end_read(connection.outbox)
 
     def eof_received(self) -> bool:  # pyright: ignore[reportIncompatibleMethodOverride]
         return False
@@ -246,25 +265,29 @@ class PicowsReader(asyncio.BufferedProtocol):
 
     # The parser
 
-    def _read_shared(self, size: int) -> None:
+    def _read_shared(self, size: int, connection: ReadConnection) -> None:
         """Hand over a small read between two frames; keep the parser if another frame has begun in it."""
-        parser, connection = self._parsers.prepare(), self._connection
+        parser = self._parsers.shared or self._parsers.prepare()
         view = parser.view
-        if view[0] == CLOSE_BYTE and (payload := whole_close(bytes(view[:size]))) is not None:
+        kind = view[0]
+        if kind == CLOSE_BYTE and (payload := whole_close(bytes(view[:size]))) is not None:
             connection.close_frame(payload)  # past the parser, which would be of no use afterwards
             return
-        parser.connection = connection
+        is_text = kind == _WHOLE_TEXT and view[1] == size + _MASKED_LENGTH
+        parser.is_text, parser.connection = is_text, connection
         try:
             parser.buffer_updated(size)
         except BaseException:
             self._parser = self._parsers.take_shared(connection)
             self.discard()
             raise
-        if self._is_discarding or len(parser.get_buffer(-1)) != INITIAL_ROOM:
+        finally:
+            parser.is_text = False
+        if self._is_discarding or not (is_text or len(parser.get_buffer(-1)) == INITIAL_ROOM):
             self._parser = self._parsers.take_shared(connection)
             self._give_back()
         else:
-            parser.release()
+            parser.connection = NOBODY
 
     def _own_parser(self) -> FrameParser:
         parser = self._parser

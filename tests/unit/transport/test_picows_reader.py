@@ -18,6 +18,7 @@ from crosswire.core.limits import Limits
 from crosswire.runtime import environment
 from crosswire.transport import read_turns
 from crosswire.transport.grown_buffers import GrownBuffers
+from crosswire.transport.outbox import Outbox
 from crosswire.transport.picows_parser import IDLE_PARSERS, INITIAL_ROOM, FrameParsers
 from crosswire.transport.picows_reader import KEPT_BUFFER, MAX_PIECE, PicowsReader
 from crosswire.transport.read_rate import ReadRate
@@ -25,6 +26,7 @@ from crosswire.transport.read_turns import READ_SIZE, ReadTurns
 from tests.support import aio
 from tests.support.aio import wait_until
 from tests.support.attacks import frame
+from tests.unit.transport.test_outbox import OutboxUnderTest
 
 MAX_MESSAGE = 1024 * 1024
 
@@ -70,6 +72,16 @@ class Recorder:
         self.now = 0.0
         self.seconds = 0.0  # that a frame takes
         self.on_frame: Callable[[], None] = lambda: None
+        self.own = OutboxUnderTest(limit=MAX_MESSAGE)
+        self.texts: list[bytes] = []  # payloads of frames that were known to be text
+
+    @property
+    def outbox(self) -> Outbox:
+        return self.own.outbox
+
+    def text_frame(self, frame: WSFrame) -> None:
+        self.texts.append(frame.get_payload_as_bytes())
+        self.frame(frame)
 
     def frame(self, frame: WSFrame) -> None:
         assert not self.is_lost
@@ -535,3 +547,100 @@ async def test_the_parser_of_a_connection_that_is_lost_is_dropped() -> None:
     assert reading.connection.is_lost
     assert reading.reader._parser is None
     assert not parsers._idle
+
+
+async def after_a_turn_with_one_answer(rest: bytes = b"") -> Reading:
+    """Return a reader after a turn of the event loop in which its connection alone was sent something."""
+    reading = Reading(rest=rest)
+    reading.connection.own.push(b"before ")
+    await wait_until(lambda: reading.connection.own.writer.writes == [b"before "])
+    reading.connection.own.writer.writes.clear()
+    return reading
+
+
+async def test_the_answers_of_a_lone_read_leave_together_when_it_ends() -> None:
+    reading = await after_a_turn_with_one_answer()
+    written: list[list[bytes]] = []
+
+    def answer() -> None:
+        reading.connection.own.push(reading.connection.payloads[-1])
+        written.append(list(reading.connection.own.writer.writes))
+
+    reading.connection.on_frame = answer
+    reading.read(frames_of([b"a", b"b"]))
+    assert written == [[], []]
+    assert reading.connection.own.writer.writes == [b"ab"]
+
+
+async def test_the_answers_of_a_large_lone_read_leave_in_one_write() -> None:
+    reading = await after_a_turn_with_one_answer()
+    payloads = [b"%03d" % number for number in range(150)]
+    reading.connection.on_frame = lambda: reading.connection.own.push(reading.connection.payloads[-1][:1])
+    reading.read(frames_of(payloads))
+    assert reading.connection.own.writer.writes == [b"".join(each[:1] for each in reading.connection.payloads)]
+    assert len(reading.connection.payloads) > 1
+
+
+async def test_the_first_read_leaves_its_answers_to_the_end_of_the_turn() -> None:
+    reading = Reading()
+    reading.connection.on_frame = lambda: reading.connection.own.push(b"a")
+    reading.read(frames_of([b"x"]))
+    assert reading.connection.own.writer.writes == []
+    await wait_until(lambda: reading.connection.own.writer.writes == [b"a"])
+
+
+async def test_answers_keep_their_place_behind_what_others_have_sent_before() -> None:
+    reading = await after_a_turn_with_one_answer()
+    reading.connection.own.push(b"from another ")
+    reading.connection.on_frame = lambda: reading.connection.own.push(b"answer ")
+    reading.read(frames_of([b"x"]))
+    reading.connection.own.push(b"from a third")
+    assert reading.connection.own.writer.writes == []
+    await wait_until(lambda: reading.connection.own.writer.writes == [b"from another answer from a third"])
+
+
+async def test_a_lone_read_that_fails_leaves_a_working_flusher() -> None:
+    reading = await after_a_turn_with_one_answer()
+
+    def interrupted() -> None:
+        reading.connection.own.push(b"a")
+        raise KeyboardInterrupt
+
+    reading.connection.on_frame = interrupted
+    with pytest.raises(KeyboardInterrupt):
+        reading.read(frames_of([b"x"]))
+    assert reading.connection.own.writer.writes == [b"a"]
+    reading.connection.own.push(b"b")
+    await wait_until(lambda: reading.connection.own.writer.writes == [b"a", b"b"])
+
+
+async def test_a_whole_text_message_is_known_and_nothing_else_is_taken_for_one() -> None:
+    reading = Reading()
+    whole = frame(Opcode.TEXT, b"whole")
+    reading.read(whole)
+    assert reading.connection.texts == [b"whole"]
+    others = [
+        frame(Opcode.BINARY, b"b"),
+        frame(Opcode.TEXT, b"t" * 126),  # its length is in a longer header
+        frame(Opcode.TEXT, b"1") + frame(Opcode.TEXT, b"2"),
+        frame(Opcode.TEXT, b"parts", final=False),
+        frame(Opcode.CONTINUATION, b"of one"),
+    ]
+    for data in others:
+        reading.read(data)
+    for part in (whole[:3], whole[3:]):
+        reading.read(part)
+    assert reading.connection.texts == [b"whole"]
+    expected = [b"whole", b"b", b"t" * 126, b"1", b"2", b"parts", b"of one", b"whole"]
+    assert reading.connection.payloads == expected
+
+
+async def test_a_text_that_is_too_long_is_refused_though_it_is_whole() -> None:
+    reading = Reading(parsers=FrameParsers(10))
+    reading.read(frame(Opcode.TEXT, b"t" * 11))
+    reading.read(frame(Opcode.TEXT, b"behind it"))
+    assert len(reading.connection.refused) == 1
+    assert reading.connection.payloads == []
+    other = Reading(parsers=reading.parsers)
+    other.read(frame(Opcode.TEXT, b"other"))
+    assert other.connection.payloads == [b"other"]
