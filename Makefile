@@ -25,7 +25,7 @@ unexport PYRIGHT_PYTHON_FORCE_VERSION PYRIGHT_PYTHON_PYLANCE_VERSION
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help demo test lint unit js screenshots tables format bench bench-peers conformance faults fuzz soak lock audit clean
+.PHONY: help demo test lint unit js screenshots tables format bench bench-peers bench-scaling conformance faults fuzz soak lock audit clean
 
 help: ## Show this list
 	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -67,6 +67,9 @@ bench: $(DEV) ## Measure it beside a bare epoll loop, uvicorn and Starlette (nee
 bench-peers: $(DEV) ## Measure it beside Bun, Socket.IO, Channels and others, which are installed for that; writes docs/benchmarks.md (ARGS="--quick")
 	@$(RUN) -m bench.peers.install
 	@$(RUN) -m bench.peers --write docs/benchmarks.md $(ARGS)
+
+bench-scaling: $(DEV) ## Fit the model of what a cluster costs to small runs, and compare it with runs of 2, 4 and 8 nodes (ARGS="--quick")
+	@$(RUN) -m bench.scaling $(ARGS)
 
 conformance: $(DEV) ## The Autobahn test suite; writes docs/conformance.md
 	@$(RUN) -m tests.conformance.autobahn --write docs/conformance.md

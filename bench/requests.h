@@ -4,16 +4,22 @@
  */
 static char request[1024];
 static size_t request_size;
+static double *requested_at; /* of each client's requests under way, request n in place n % MAX_INFLIGHT */
 
-static void send_request(void) {
+static double *requested_at_of(Client *c, uint32_t n) {
+    return &requested_at[number_of(c) * MAX_INFLIGHT + (int)(n % MAX_INFLIGHT)];
+}
+
+static void send_request(Client *c, uint32_t n) {
     queue(request, request_size);
+    *requested_at_of(c, n) = now;
     sent++;
 }
 
 static void begin_requests(Client *c) {
     c->state = OPEN;
     opened++;
-    for (int i = 0; i < (int)opt.inflight; i++) send_request();
+    for (int i = 0; i < (int)opt.inflight; i++) send_request(c, (uint32_t)i);
     flush(c);
 }
 
@@ -29,7 +35,8 @@ static size_t take_response(Client *c, const uint8_t *bytes, size_t size) {
     size_t whole = head + (size_t)atoi(length + sizeof LENGTH - 1); /* it ends at the line break at the latest */
     if (size < whole) return 0;
     received++;
-    if (!draining) send_request();
+    count_latency(*requested_at_of(c, c->received++)); /* responses come in the order of the requests */
+    if (!draining) send_request(c, c->received - 1 + (uint32_t)opt.inflight);
     return whole;
 }
 
@@ -38,15 +45,14 @@ static void requests(void) {
                         opt.host, ports.items[0]);
     if (size >= (int)sizeof request) fail("--path is too long");
     request_size = (size_t)size;
+    requested_at = calloc((size_t)opt.clients * MAX_INFLIGHT, sizeof *requested_at);
+    if (!requested_at) fail("out of memory");
     on_connected = begin_requests;
     take_next = take_response;
     open_clients((int)opt.clients);
-    run_for(opt.warmup);
-    Reading a = take_reading();
-    run_for(opt.seconds);
-    Reading b = take_reading();
+    Measured m = measure();
     draining = true;
     run_until_received(sent);
-    report(&a, &b, "requests", received_between(&a, &b));
-    printf(", \"inflight\": %d}\n", (int)opt.inflight);
+    report_measured(&m, "requests");
+    puts("}");
 }

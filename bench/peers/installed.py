@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
+import ssl
+import subprocess
 import sys
+import zlib
 from importlib.metadata import distributions
 from pathlib import Path
 
 from bench.native import BUILD, NotInstalled
+from crosswire.cluster.redis.embedded.database import find_server
 
 INSTALLED = BUILD / "peers"
 PACKAGES = INSTALLED / "node" / "node_modules"
@@ -25,7 +29,7 @@ NPM_PACKAGES = (
     "@socket.io/redis-adapter",
     "websocket-cross-server-adapter",
 )
-PYTHON_PACKAGES = ("python-socketio", "channels", "channels_redis", "daphne")
+PYTHON_PACKAGES = ("python-socketio", "channels", "channels_redis", "django", "starlette", "uvicorn", "websockets")
 """Packages whose versions are part of a result, beside those that Crosswire itself uses."""
 
 
@@ -67,12 +71,22 @@ def _existing(path: Path) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Return the versions of the peers' packages that are installed."""
+    """Return the versions of the peers' packages that are installed, and of what they run on."""
     packages = [
         (name, directory / name / "package.json") for directory in (PACKAGES, ORIGINAL) for name in NPM_PACKAGES
     ]
     python_packages = distributions(path=[str(path) for path in ENVIRONMENT.glob("lib/python*/site-packages")])
     return {
         **{name: json.loads(path.read_text())["version"] for name, path in packages if path.exists()},
-        **{each.name: each.version for each in python_packages if each.name in PYTHON_PACKAGES},
+        **{each.name: each.version for each in python_packages if each.name.lower() in PYTHON_PACKAGES},
+        "Node.js": _first_line(node(), "--version"),
+        "Redis": _first_line(str(find_server()), "--version"),
+        "C compiler": _first_line("cc", "--version"),
+        "OpenSSL": ssl.OPENSSL_VERSION,
+        "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
+
+
+def _first_line(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[0]

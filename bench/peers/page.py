@@ -124,7 +124,7 @@ def _panel(results: Sequence[Result]) -> Panel:
         Bar(result.peer.title, figure, short(figure.median), result.peer.name == "crosswire")
         for result, figure in measured
     ]
-    return Panel(work.title, f"{work.unit}: {'more' if work.more_is_better else 'less'} is better", bars)
+    return Panel(work.title, work.unit, bars, work.more_is_better)
 
 
 def _machine(comparison: Comparison) -> Iterator[str]:

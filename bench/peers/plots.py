@@ -23,6 +23,10 @@ BARS_END = 660.0
 """Where the longest whisker ends; figures are behind the whiskers."""
 CAP = 3.0
 """Half the height of a whisker's ends."""
+LONGEST = 16
+"""Length of the longest bar beside the shortest one, where less is better: what is longer is broken."""
+BREAK = 28.0
+"""Distance of a break from the end of its bar."""
 
 STYLE = """
   text { font-family: system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif; fill: #1f2328 }
@@ -34,6 +38,7 @@ STYLE = """
   .own { font-weight: 600 }
   .whisker { stroke: #1f2328; fill: none }
   .axis { stroke: #d1d9e0 }
+  .break { stroke: #ffffff; stroke-width: 4 }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc }
     .page { fill: #0d1117; stroke: #3d444d }
@@ -42,6 +47,7 @@ STYLE = """
     .ours { fill: #4493f8 }
     .whisker { stroke: #f0f6fc }
     .axis { stroke: #3d444d }
+    .break { stroke: #0d1117 }
   }
 """
 """Colours of both schemes: the page that shows the picture decides."""
@@ -66,11 +72,37 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """Bars of one work, which share a scale."""
+    """Bars of one work, which share a scale.
+
+    Attributes:
+        title: what was done.
+        unit: what the figures count.
+        bars: bars from the top.
+        more_is_better: whether the longest is the best; if not, those that are far too long are broken.
+    """
 
     title: str
     unit: str
     bars: Sequence[Bar]
+    more_is_better: bool = False
+
+    @property
+    def longest(self) -> float:
+        """Return the figure at the right end: the most, unless bars are broken."""
+        most = max(bar.spread.most for bar in self.bars)
+        shortest = min(bar.spread.median for bar in self.bars)
+        return most if self.more_is_better or not shortest else min(most, LONGEST * shortest)
+
+    def is_broken(self, bar: Bar) -> bool:
+        """Return whether a bar is longer than there is room for."""
+        return bar.spread.most > self.longest
+
+    @property
+    def caption(self) -> str:
+        """Return the unit, and how to read the bars."""
+        better = "more is better" if self.more_is_better else "less is better"
+        broken = "; broken bars are longer than shown" if any(map(self.is_broken, self.bars)) else ""
+        return f"{self.unit}: {better}{broken}"
 
     @property
     def height(self) -> float:
@@ -148,28 +180,40 @@ def _bars(panel: Panel, top: float) -> Iterator[tuple[Bar, float]]:
 
 def _scale(panel: Panel) -> float:
     """Return the pixels of one unit."""
-    return (BARS_END - BARS_AT) / max(max(bar.spread.most for bar in panel.bars), 1e-9)
+    return (BARS_END - BARS_AT) / max(panel.longest, 1e-9)
+
+
+def _end(panel: Panel, figure: float) -> float:
+    """Return where a figure is, from the left."""
+    return BARS_AT + min(figure, panel.longest) * _scale(panel)
 
 
 def _texts(panel: Panel, top: float) -> Iterator[Label]:
     yield Label(panel.title, MARGIN, top + FONT, css="title")
-    yield Label(panel.unit, MARGIN, top + TITLE_ROW + SMALL, SMALL, "unit")
-    scale = _scale(panel)
+    yield Label(panel.caption, MARGIN, top + TITLE_ROW + SMALL, SMALL, "unit")
     for bar, y in _bars(panel, top):
         css, baseline = "own" if bar.is_ours else "", y + BAR - 4
         yield Label(bar.name, BARS_AT - 8, baseline, css=css, is_right=True)
-        yield Label(bar.label, BARS_AT + bar.spread.most * scale + 8, baseline, css=css)
+        yield Label(bar.label, _end(panel, bar.spread.most) + 8, baseline, css=css)
 
 
 def _shapes(panel: Panel, top: float) -> Iterator[str]:
-    scale, bars = _scale(panel), list(_bars(panel, top))
+    bars = list(_bars(panel, top))
     for bar, y in bars:
         css = "bar ours" if bar.is_ours else "bar"
-        width = bar.spread.median * scale
-        yield f'<rect class="{css}" x="{BARS_AT:g}" y="{y:.1f}" width="{width:.1f}" height="{BAR:g}" rx="2"/>'
-        yield _whisker(BARS_AT + bar.spread.least * scale, BARS_AT + bar.spread.most * scale, y + BAR / 2)
+        end = BARS_END if panel.is_broken(bar) else _end(panel, bar.spread.median)
+        yield f'<rect class="{css}" x="{BARS_AT:g}" y="{y:.1f}" width="{end - BARS_AT:.1f}" height="{BAR:g}" rx="2"/>'
+        if panel.is_broken(bar):
+            yield _break(end - BREAK, y)
+        else:
+            yield _whisker(_end(panel, bar.spread.least), _end(panel, bar.spread.most), y + BAR / 2)
     bottom = bars[-1][1] + BAR
     yield f'<path class="axis" d="M{BARS_AT:g} {bars[0][1] - 3:.1f}V{bottom + 3:.1f}"/>'
+
+
+def _break(x: float, y: float) -> str:
+    """Return the element of a gap in a bar."""
+    return f'<path class="break" d="M{x - 3:.1f} {y + BAR + 1:.1f}L{x + 3:.1f} {y - 1:.1f}"/>'
 
 
 def _whisker(left: float, right: float, y: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
 
 import pytest
 from bench.peers.peers import PEERS
-from bench.peers.plots import BARS_AT, WIDTH, Bar, Label, Panel, labels, picture
+from bench.peers.plots import BARS_AT, LONGEST, WIDTH, Bar, Label, Panel, labels, picture
 from bench.peers.summary import Spread
 from bench.peers.works import WORKS
 
@@ -16,7 +17,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def panel(*medians: float, title: str = "fan-out") -> Panel:
     bars = [Bar(f"peer {n}", Spread(m, m * 0.9, m * 1.2), f"{m:g}", is_ours=n == 0) for n, m in enumerate(medians)]
-    return Panel(title, "µs for a delivery: less is better", bars)
+    return Panel(title, "µs for a delivery", bars)
 
 
 def elements(panels: list[Panel], css: str) -> list[ElementTree.Element]:
@@ -39,7 +40,7 @@ def test_a_picture_is_well_formed_and_describes_itself() -> None:
 def test_both_colour_schemes_give_every_shape_its_colour() -> None:
     style = ElementTree.fromstring(picture([panel(1, 2)], "")).findtext(f"{SVG}style") or ""
     light, dark = style.split("@media (prefers-color-scheme: dark)")
-    for css in ("text {", ".page {", ".unit {", ".bar {", ".ours {", ".whisker {", ".axis {"):
+    for css in ("text {", ".page {", ".unit {", ".bar {", ".ours {", ".whisker {", ".axis {", ".break {"):
         assert css in light
         assert css in dark
 
@@ -63,6 +64,22 @@ def test_each_work_has_a_scale_of_its_own() -> None:
     assert bars[0].get("width") == bars[1].get("width")
 
 
+def test_bars_that_are_far_longer_than_the_best_are_broken_and_leave_the_others_visible() -> None:
+    panels = [panel(1, 2, 400)]
+    widths = [float(bar.get("width", "")) for bar in elements(panels, "bar")]
+    assert widths[0] * LONGEST == pytest.approx(widths[2], rel=0.01)
+    assert len(elements(panels, "break")) == 1
+    assert len(elements(panels, "whisker")) == 2
+    assert "broken bars are longer" in panels[0].caption
+    assert not elements([panel(1, 2, 10)], "break")
+
+
+def test_no_bar_is_broken_where_more_is_better() -> None:
+    panels = [replace(panel(1, 400), more_is_better=True)]
+    assert not elements(panels, "break")
+    assert panels[0].caption == "µs for a delivery: more is better"
+
+
 def test_only_our_bar_stands_out() -> None:
     assert len(elements([panel(3, 2, 1)], "ours")) == 1
 
@@ -76,8 +93,8 @@ def test_no_text_is_on_another_and_none_is_cut_off() -> None:
     panels = [
         Panel(
             work.title,
-            f"{work.unit}: less is better",
-            [Bar(peer.title, Spread(1, 1, 123_456 + n), "1,234,567") for n, peer in enumerate(PEERS)],
+            work.unit,
+            [Bar(peer.title, Spread(123_456, 1, 123_456 + n), "1,234,567") for n, peer in enumerate(PEERS)],
         )
         for work in WORKS
     ]

@@ -105,7 +105,7 @@ class Appends:
         self._waiting: dict[ToRoom, None] = {}  # those that wait for a log that can't be reached, or has just failed
         self._down_since: dict[str, float] = {}  # by holder
         self._timer: asyncio.TimerHandle | None = None
-        self._moved = -MOVED_FOR
+        self._moved_until = 0.0  # time until which nodes may not agree on the holders
         self._all_done: asyncio.Event | None = None
         self._is_closed = False
         self._warnings = ThrottledWarnings(logger)
@@ -124,10 +124,7 @@ class Appends:
     @property
     def settling(self) -> float:
         """Seconds of an epoch that begins now whose positions are not good for a recovery."""
-        return self._settling(environment.monotonic())
-
-    def _settling(self, now: float) -> float:
-        return SETTLING_TIME if now - self._moved < MOVED_FOR else 0.0
+        return SETTLING_TIME if environment.monotonic() < self._moved_until else 0.0
 
     def add(self, room: ToRoom, message: Outgoing) -> None:
         """Append a message when it is time, or as soon as the log can be reached.
@@ -177,7 +174,7 @@ class Appends:
 
     def logs_moved(self) -> None:
         """Take note that the logs of some rooms have another holder from now on."""
-        self._moved = environment.monotonic()
+        self._moved_until = environment.monotonic() + MOVED_FOR
         for room in self._waiting:
             self._schedule(self._queue(room))
 
@@ -210,7 +207,7 @@ class Appends:
             return
         messages = queue.take_batch()
         if messages is not None:
-            settling = max(queue.settling, self._settling(now))
+            settling = SETTLING_TIME if now < self._moved_until else queue.settling
             kept, failed = partial(self._kept, queue), partial(self._failed, queue)
             self._log.append(Append(log, self._origin, 0, messages, queue.begins_epoch, settling, kept, failed))
 

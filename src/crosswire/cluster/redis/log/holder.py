@@ -116,12 +116,20 @@ class Holder:
         link.close("the log of rooms is closed")
         await link.closed()
 
-    def append(self, append: Append) -> None:
-        """Send an append. It must be available."""
+    def append(self, append: Append, *, is_fresh: bool = False) -> None:
+        """Send an append. It must be available.
+
+        Args:
+            append: what to send.
+            is_fresh: whether the run was asked for after the last reply.
+        """
         if self._again or self._held:
             self._held.append(append)
-        else:
-            self._send(append)
+            return
+        assert self._link is not None
+        self._waiting.append(append)
+        self._on_their_way += 1
+        self._link.send(self.commands.append(append, is_fresh=is_fresh))
 
     async def read(self, encode: Callable[[bool], bytes]) -> Any:
         """Send a command that reads, and return its reply.
@@ -251,12 +259,6 @@ class Holder:
             self._waiting.append(question)
             self._link.send(encoded)
 
-    def _send(self, append: Append, *, is_fresh: bool = False) -> None:
-        assert self._link is not None
-        self._waiting.append(append)
-        self._on_their_way += 1
-        self._link.send(self.commands.append(append, is_fresh=is_fresh))
-
     def _take(self, reply: Any) -> None:
         """Take the reply to the first command that waits for one."""
         if not self._waiting:
@@ -312,9 +314,9 @@ class Holder:
         again, self._again = self._again, []
         held, self._held = self._held, []
         for append in again:
-            self._send(append, is_fresh=True)
+            self.append(append, is_fresh=True)
         for append in held:
-            self._send(append)
+            self.append(append)
 
     async def _ask_for_run(self) -> bool:
         """Load the scripts and ask for the run, and return True.

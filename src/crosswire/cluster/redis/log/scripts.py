@@ -55,7 +55,8 @@ ANNOUNCE = _script("announce")
 ALL = (APPEND, READ, LAST_POSITIONS, ANNOUNCE)
 _COMMON_PARTS = 11
 """Parts of the command of an append or read up to the seed."""
-_ZERO = b"$1\r\n0\r\n"
+_NO_OPTIONS = 3 * b"$1\r\n0\r\n"
+"""Parts of an append without a message that may be missing in front of it, and without flags: most are like this."""
 _APPEND_START = b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % APPEND.name
 _READ_START = b"$7\r\nEVALSHA\r\n$40\r\n%b\r\n" % READ.name
 
@@ -74,34 +75,36 @@ class Commands:
     def __init__(self, prefix: bytes, seed: bytes) -> None:
         self._prefix = prefix
         self._seed = seed
-        self._logs: dict[RoomLog, bytes] = {}
-        self.use_run(b"")
+        self._common: dict[RoomLog, bytes] = {}  # see _common_parts
+        self.run = b""
 
     def use_run(self, run: bytes) -> None:
         """Name another run of the Redis in commands from now on."""
-        self.run = run
-        self._run_parts = part(run) + part(self._seed)
+        if run != self.run:
+            self.run = run
+            self._common.clear()
 
     def append(self, append: Append, *, is_fresh: bool = False) -> bytes:
         """Encode an append; ``is_fresh`` as for :meth:`read`."""
         log, origin, previous, messages, new_epoch, settling, _, _ = append
-        flags, has_ids, parts = is_fresh * _FRESH + new_epoch * _NEW_EPOCH, False, list[bytes]()
+        has_ids, parts = False, list[bytes]()
         for each in messages:
             body = each.body
             parts.append(b"$%d\r\n%b%b\r\n" % (SENDER_SIZE + len(body), pack_sender(origin, each.number), body))
             has_ids = has_ids or each.id is not None
+        options = _NO_OPTIONS
+        if is_fresh or new_epoch or has_ids or previous or settling:
+            flags = is_fresh * _FRESH + new_epoch * _NEW_EPOCH + has_ids * _IDS
+            settling_time = milliseconds(settling) if settling else 0
+            options = b"".join([part(b"%d" % each) for each in (previous, settling_time, flags)])
         if has_ids:
-            flags += _IDS
             parts += [part(b"" if each.id is None else each.id.encode()) for each in messages]
-        return b"*%d\r\n%b%b%b$8\r\n%b\r\n%b%b$1\r\n%d\r\n%b" % (
+        return b"*%d\r\n%b%b$8\r\n%b\r\n%b%b" % (
             _COMMON_PARTS + 4 + len(parts),
             _APPEND_START,
-            self._logs.get(log) or self._parts_of(log),
-            self._run_parts,
+            self._common.get(log) or self._common_parts(log),
             origin,
-            part(b"%d" % previous) if previous else _ZERO,
-            part(b"%d" % milliseconds(settling)) if settling else _ZERO,
-            flags,
+            options,
             parts[0] if len(parts) == 1 else b"".join(parts),
         )
 
@@ -116,11 +119,10 @@ class Commands:
             is_fresh: whether :attr:`run` was asked for after the last answer: an epoch of another run may end then.
         """
         last = (b"%d" % is_fresh, direction, b"%d" % offset, b"%d" % limit, b"%d" % MAX_READ)
-        return b"*%d\r\n%b%b%b%b" % (
+        return b"*%d\r\n%b%b%b" % (
             _COMMON_PARTS + len(last),
             _READ_START,
-            self._parts_of(log),
-            self._run_parts,
+            self._common.get(log) or self._common_parts(log),
             b"".join(map(part, last)),
         )
 
@@ -136,14 +138,13 @@ class Commands:
         life = b"%d" % announcements.LIFE
         return command(b"EVALSHA", ANNOUNCE.name, b"1", announcements.key(self._prefix), life, *noted)
 
-    def _parts_of(self, log: RoomLog) -> bytes:
-        """Return the parts of a command that a log always has: its keys, channel, size and time to live."""
-        parts = self._logs.get(log)
-        if parts is None:
-            if len(self._logs) >= _MAX_REMEMBERED:
-                self._logs.clear()
-            each = (b"3", *self.keys(log), log.channel, b"%d" % log.size, b"%d" % milliseconds(log.ttl))
-            parts = self._logs[log] = b"".join(map(part, each))
+    def _common_parts(self, log: RoomLog) -> bytes:
+        """Return the parts that all commands for a log have, in the order of ``lua/common.lua``; the run may change."""
+        if len(self._common) >= _MAX_REMEMBERED:
+            self._common.clear()
+        size, ttl = b"%d" % log.size, b"%d" % milliseconds(log.ttl)
+        each = (b"3", *self.keys(log), log.channel, size, ttl, self.run, self._seed)
+        parts = self._common[log] = b"".join(map(part, each))
         return parts
 
     def keys(self, log: RoomLog) -> tuple[bytes, bytes, bytes]:

@@ -55,7 +55,7 @@ def test_what_is_remembered_of_logs_is_bounded() -> None:
     commands = Commands(b"cw:", b"seed")
     for number in range(10_000):
         commands.read(room(id=str(number)), b"+", 0, 1)
-    assert len(commands._logs) <= 4096
+    assert len(commands._common) <= 4096
 
 
 def test_the_scripts_use_nothing_that_needs_a_newer_redis_or_looks_at_bodies() -> None:

@@ -1,0 +1,166 @@
+"""The model: what a message costs nodes, Redis and the network. Pure; its parameters are measured elsewhere.
+
+It is one of CPU time, not of throughput, and of messages that travel alone: one in each turn of an event loop, one in
+each write. Under load messages are joined and cost less, so what the model says is the most that a message costs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from crosswire.core.envelopes import HEADER_SIZE, ClientMessage, encode
+from crosswire.core.membership import beat_interval
+from crosswire.core.watch import WATCH_INTERVAL, WATCHED
+
+MEAN_BEAT = 0.75
+"""Part of the interval between two beats that passes on average, where beats are rare."""
+
+
+@dataclass(frozen=True, slots=True)
+class Costs:
+    """What single steps cost, in microseconds of CPU.
+
+    Attributes:
+        say: a node takes a client's message for a room, has it handled, and publishes it.
+        tell: the same for a message to a user.
+        receive: a node takes a message from the bus.
+        deliver: a node writes a message to one client.
+        publish: Redis takes a PUBLISH.
+        forward: Redis writes a message to one node.
+        beat: a node takes a beat or another message about membership.
+        idle: share of a core that a node uses while nothing is said.
+        redis_idle: share of a core that Redis uses then.
+        member_bytes: bytes of a message about membership to Redis or from it, with what else idle nodes send.
+    """
+
+    say: float
+    tell: float
+    receive: float
+    deliver: float
+    publish: float
+    forward: float
+    beat: float = 0.0
+    idle: float = 0.0
+    redis_idle: float = 0.0
+    member_bytes: float = 0.0
+
+
+class Message(NamedTuple):
+    """One message, as it goes through a cluster.
+
+    Attributes:
+        listening: nodes that listen on its channel.
+        deliveries: clients that get it, on all nodes.
+        to_user: whether it is for a user, whose channel the sender's node does not listen on.
+    """
+
+    listening: int
+    deliveries: int
+    to_user: bool = False
+
+
+def room_message(nodes: int, members: int, nodes_of_room: int | None = None) -> Message:
+    """Return a message to a room whose members are spread evenly over nodes, the sender being one of them."""
+    return Message(min(nodes_of_room or nodes, members), members)
+
+
+def user_message() -> Message:
+    """Return a message to a user on another node."""
+    return Message(1, 1, to_user=True)
+
+
+def nodes_cost(costs: Costs, message: Message) -> float:
+    """Return what a message costs all nodes, in microseconds."""
+    others = message.listening - (0 if message.to_user else 1)
+    first = costs.tell if message.to_user else costs.say
+    return first + others * costs.receive + message.deliveries * costs.deliver
+
+
+def redis_cost(costs: Costs, message: Message) -> float:
+    """Return what a message costs Redis, in microseconds."""
+    return costs.publish + message.listening * costs.forward
+
+
+class Wire(NamedTuple):
+    """Bytes of one message between the nodes and Redis."""
+
+    to_redis: int
+    from_redis: int
+
+
+def bus_bytes(message: Message, channel: bytes, size: int) -> Wire:
+    """Return the bytes of a message for clients on its way over Redis, without those of TCP and IP.
+
+    Args:
+        message: the message.
+        channel: its name.
+        size: bytes of the message, as a client gets it.
+    """
+    body = HEADER_SIZE + len(encode(ClientMessage(b"x" * size)))
+    published = _resp(b"PUBLISH", channel, b"x" * body)
+    answer = len(b":%d\r\n" % message.listening)
+    forwarded = _resp(b"message", channel, b"x" * body)
+    return Wire(published, answer + message.listening * forwarded)
+
+
+def _resp(*words: bytes) -> int:
+    return len(b"*%d\r\n" % len(words)) + sum(len(b"$%d\r\n" % len(word)) + len(word) + 2 for word in words)
+
+
+def error(predicted: float, measured: float) -> float:
+    """Return by which part of the measured value the prediction is off."""
+    return (predicted - measured) / measured
+
+
+def fit(points: Sequence[tuple[Sequence[float], float]]) -> list[float]:
+    """Find what each step costs, by least squares of the relative errors.
+
+    Args:
+        points: how often each step was taken, and what all of them cost.
+    """
+    rows = [[count / cost for count in counts] for counts, cost in points]
+    size = len(rows[0])
+    system = [
+        [sum(row[i] * row[j] for row in rows) for j in range(size)] + [sum(row[i] for row in rows)] for i in range(size)
+    ]
+    for pivot in range(size):  # elimination; the matrix of a least-squares problem needs no exchange of rows
+        for other in range(size):
+            if other != pivot:
+                factor = system[other][pivot] / system[pivot][pivot]
+                system[other] = [a - factor * b for a, b in zip(system[other], system[pivot], strict=True)]
+    return [system[i][size] / system[i][i] for i in range(size)]
+
+
+# Membership
+
+
+class MemberTraffic(NamedTuple):
+    """Messages about membership in a second.
+
+    Attributes:
+        received: by each node.
+        published: by all nodes, on each Redis.
+        forwarded: by each Redis.
+    """
+
+    received: float
+    published: float
+    forwarded: float
+
+
+def member_traffic(nodes: int) -> MemberTraffic:
+    """Return the messages by which so many nodes show that they are alive, when none comes or goes."""
+    interval = beat_interval(nodes)
+    rare = interval > beat_interval(1)
+    beats = nodes / (max(beat_interval(1), interval * MEAN_BEAT) if rare else interval)
+    asked = WATCHED / WATCH_INTERVAL if rare else 0.0  # and as many answers, to each node and by each
+    published = beats + 2 * nodes * asked
+    return MemberTraffic(beats * (nodes - 1) / nodes + 2 * asked, published, beats * nodes + 2 * nodes * asked)
+
+
+def old_member_traffic(nodes: int) -> MemberTraffic:
+    """Return the same if every node beat twice a second, however many there are."""
+    beats = nodes / beat_interval(1)
+    return MemberTraffic(beats * (nodes - 1) / nodes, beats, beats * nodes)

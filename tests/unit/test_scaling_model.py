@@ -1,0 +1,80 @@
+from __future__ import annotations
+
+import pytest
+from bench.scaling.calibration import RedisCosts
+from bench.scaling.model import (
+    Costs,
+    Message,
+    bus_bytes,
+    fit,
+    member_traffic,
+    nodes_cost,
+    old_member_traffic,
+    redis_cost,
+    room_message,
+    user_message,
+)
+from bench.scaling.projection import FULL, Plan, nodes_of_a_room, project, redis_needed
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crosswire.core.envelopes import ClientMessage, encode, pack_header
+
+COSTS = Costs(say=100, tell=90, receive=80, deliver=6, publish=15, forward=10, beat=15)
+REDIS = RedisCosts(10, 4, 1, 0.4)
+MILLION = Plan(200, 1_000_000, 50, 20_000, 10_000)
+
+_micros = st.floats(1, 100)
+
+
+@given(st.tuples(_micros, _micros, _micros))
+def test_what_each_step_costs_follows_from_runs_with_different_numbers_of_steps(steps: tuple[float, ...]) -> None:
+    runs = [(1, 0, 20), (1, 0, 80), (1, 1, 40), (1, 1, 160), (1, 1, 6)]
+    points = [(run, sum(count * cost for count, cost in zip(run, steps, strict=True))) for run in runs]
+    assert fit(points) == pytest.approx(steps, rel=1e-6)
+
+
+def test_a_message_to_a_room_costs_each_of_its_nodes() -> None:
+    message = room_message(4, 10)
+    assert nodes_cost(COSTS, message) == 100 + 3 * 80 + 10 * 6
+    assert redis_cost(COSTS, message) == 15 + 4 * 10
+    assert room_message(8, 3) == Message(3, 3)  # its members are on three nodes at most
+
+
+def test_a_message_to_a_user_is_heard_by_one_node() -> None:
+    assert nodes_cost(COSTS, user_message()) == 90 + 80 + 6
+    assert redis_cost(COSTS, user_message()) == 15 + 10
+
+
+def test_the_bytes_on_the_bus_are_those_that_are_sent() -> None:
+    channel, json = b"cw:r:4:chat1000", b'{"event":"x"}'
+    body = pack_header(b"12345678", 2, 1) + encode(ClientMessage(json))
+    publish = b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(body), body)
+    message = b"*3\r\n$7\r\nmessage\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (len(channel), channel, len(body), body)
+    assert bus_bytes(Message(3, 9), channel, len(json)) == (len(publish), len(b":3\r\n") + 3 * len(message))
+
+
+def test_what_members_say_to_a_node_does_not_grow_with_a_large_cluster() -> None:
+    assert member_traffic(50) == old_member_traffic(50)
+    assert old_member_traffic(1000).received == pytest.approx(1998)
+    assert member_traffic(1000).received == pytest.approx(member_traffic(200).received, rel=0.01)
+    assert member_traffic(1000).forwarded < old_member_traffic(1000).forwarded / 10
+
+
+def test_members_of_a_room_share_nodes_where_there_are_few() -> None:
+    assert [nodes_of_a_room(nodes, 50) for nodes in (1, 10, 1000)] == [1, 10, 49]
+    assert nodes_of_a_room(20, 1) == 1
+
+
+def test_each_redis_carries_all_that_members_say() -> None:
+    assert redis_needed(0, 0) == 1
+    assert redis_needed(2 * FULL, 0) == 2
+    assert redis_needed(2 * FULL, 0.1) == 3
+    assert redis_needed(0.1, FULL) is None
+
+
+def test_more_nodes_share_the_work_and_give_more_to_redis() -> None:
+    few, many = project(COSTS, REDIS, MILLION._replace(nodes=20)), project(COSTS, REDIS, MILLION)
+    assert many.node < few.node
+    assert many.redis > few.redis
+    assert few.clients_out == 10 * many.clients_out
