@@ -30,6 +30,8 @@ LOG = RoomLog(ToRoom("chat", "1"), b"chat/1", SIZE, TTL)
 SETTLING = 3.0
 """Seconds of a new epoch whose positions are no good, after messages went on another path."""
 MAX_BYTES = 1_000_000
+VOID, BEGAN = "void", "began"
+"""Notices of a node: it has delivered messages that the log does not have; it has begun a new epoch since then."""
 ROUNDS = 60
 """Rounds in which everything that is under way must have arrived."""
 
@@ -155,8 +157,8 @@ class ModelNode:
         origin: names one run of the node.
         queue: number and message of what is not known to be kept.
         records: of the log, under way to this node.
-        copies: by sender, what is under way on other paths: number and message, or None for a notice that the log is
-            void.
+        copies: by sender, what is under way on other paths: number and message, or notices: VOID, and BEGAN.
+        void_for: the nodes for whose messages the log is void, as they say.
         wanted: the offset after which the log must be read; None if there is nothing to read.
         answer: of the log, under way.
         owes_epoch: whether it delivered messages without a position, and no epoch began with its own append since.
@@ -170,7 +172,8 @@ class ModelNode:
     joining: list[ModelClient] = field(default_factory=list)
     queue: list[tuple[int, int]] = field(default_factory=list)
     records: list[bytes] = field(default_factory=list)
-    copies: dict[int, list[tuple[int, int] | None]] = field(default_factory=dict)
+    copies: dict[int, list[tuple[int, int] | str]] = field(default_factory=dict)
+    void_for: set[int] = field(default_factory=set)
     wanted: int | None = None
     answer: Tail | None = None
     number: int = 0
@@ -297,6 +300,8 @@ class HistoryModel:
             node.owes_epoch = node.settles = False
             if node.timeline is None:
                 node.is_marked = False
+            if is_new:
+                self._tell_of_epoch(node)
 
     def fall_back(self, node: ModelNode, *, has_path: bool) -> None:
         """Deliver what is not known to be kept without a position: to all nodes, or here only if there is no path."""
@@ -307,6 +312,7 @@ class HistoryModel:
             self._deliver_unplaced(node, node.name, number, message)
         node.owes_epoch = True
         _make_void(node)
+        node.void_for.add(node.origin)
         if not has_path:
             return
         node.settles = True
@@ -321,9 +327,22 @@ class HistoryModel:
 
     def _send_notice(self, node: ModelNode) -> None:
         self.knowing = {each.origin for each in self.nodes}
+        node.void_for.add(node.origin)
         for other in self.nodes:
             if other is not node and self._sends_notices:
-                other.copies.setdefault(node.origin, []).append(None)
+                other.copies.setdefault(node.origin, []).append(VOID)
+
+    def _tell_of_epoch(self, node: ModelNode) -> None:
+        """Let all know that the node has begun an epoch for all that it has delivered past the log."""
+        for other in self.nodes:
+            if other is not node and self._sends_notices and node.origin in node.void_for:
+                other.copies.setdefault(node.origin, []).append(BEGAN)
+        self._renew(node, node.origin)
+
+    def _renew(self, node: ModelNode, owner: int) -> None:
+        node.void_for.discard(owner)
+        if node.timeline is not None and not node.void_for:
+            self._apply(node, node.timeline.renew())
 
     def _deliver_unplaced(self, node: ModelNode, origin: bytes, number: int, message: int) -> None:
         if node.timeline is not None and node.timeline.take_unplaced(origin, number):
@@ -337,7 +356,12 @@ class HistoryModel:
         item = node.copies[sender].pop(0)
         if not node.copies[sender]:
             del node.copies[sender]
-        if item is not None:
+        if item == BEGAN:
+            self._renew(node, sender)
+            return
+        if item == VOID:
+            node.void_for.add(sender)
+        elif not isinstance(item, str):
             self._deliver_unplaced(node, sender.to_bytes(8, "big"), *item)
             if not self._sends_notices:
                 return
@@ -353,6 +377,8 @@ class HistoryModel:
     def start_read(self, node: ModelNode) -> None:
         """Let the log answer what the node reads."""
         if node.wanted is not None and node.answer is None and not self.is_down:
+            if node.timeline is not None:
+                node.timeline.begin_read()
             node.answer, records = self.rooms.read(LOG, self.run, self.now, node.wanted)
             self._publish(records)
 

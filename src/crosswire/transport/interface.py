@@ -188,7 +188,7 @@ class Receiver(Protocol):
         """Note that the connection is gone; called once."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Accepted:
     """An upgrade that is granted.
 

@@ -26,7 +26,7 @@ READ_BUFFER_SIZE = 2048
 INITIAL_ROOM = READ_BUFFER_SIZE - 256
 """Bytes of it that picows fills."""
 IDLE_PARSERS = 64
-"""Parsers that are kept for connections that need one of their own for a while; making one takes 0.1 ms."""
+"""Parsers that are kept for connections that need one of their own for a while; making one takes some 15 µs."""
 _CLOSE_FRAME = 0x88
 _REQUEST = (
     b"GET / HTTP/1.1\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"

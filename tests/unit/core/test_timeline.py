@@ -415,6 +415,36 @@ def test_what_was_held_of_epochs_that_are_over_is_handed_on_in_runs_between_whic
 # Void.
 
 
+def test_what_is_read_once_an_epoch_is_known_to_have_begun_ends_the_void() -> None:
+    timeline = loaded(5)
+    timeline.void()
+    assert timeline.renew() == Change(needs=5)
+    timeline.begin_read()
+    assert load(timeline, F, 1, [kept(1, number=9)]).needs is None
+    assert timeline.position == LogPosition(F, 1)
+
+    timeline.void()  # as by a notice that is late: the epoch has begun since then
+    assert timeline.renew().needs == 1
+    timeline.begin_read()
+    assert load(timeline, F, 1) == Change(lost="epoch", at=LogPosition(F, 1))
+    assert recover(timeline, 1, epoch=F).recovered is True
+    assert timeline.renew() == NO_CHANGE
+
+
+def test_a_read_that_began_before_that_does_not_end_the_void() -> None:
+    timeline = loaded(5)
+    timeline.void()
+    timeline.expect_load(5)
+    timeline.begin_read()
+    assert timeline.renew() == NO_CHANGE
+    assert load(timeline, E, 5).needs == 5
+    assert timeline.position is None
+    timeline.begin_read()
+    timeline.void()  # again: that epoch is too old for this
+    assert load(timeline, E, 5) == NO_CHANGE
+    assert timeline.position is None
+
+
 def test_no_position_of_a_void_timeline_is_recovered() -> None:
     timeline = loaded(5)
     timeline.void()

@@ -14,7 +14,7 @@ from crosswire.cluster.log.interface import Append
 from crosswire.cluster.log.memory_rooms import Appended, MemoryRooms
 from crosswire.core.kept_messages import Kept
 from crosswire.core.timeline import Change, Timeline
-from tests.support.history_model import HistoryModel, Lie
+from tests.support.history_model import HistoryModel, Lie, ModelNode, RoomFrame
 
 NODES = CLIENTS = 3
 EXAMPLES = int(os.environ.get("CROSSWIRE_MACHINE_EXAMPLES", "0"))
@@ -237,3 +237,84 @@ def test_a_client_is_told_of_a_message_that_went_another_path(new_model: Callabl
     come_back_after_a_fallback(HistoryModel(NODES, CLIENTS))
     with pytest.raises(Lie, match="on another path"):
         come_back_after_a_fallback(new_model())
+
+
+class Fallbacks:
+    """A client at a good position of an epoch that its node has heard to begin, and whose notice is still under way."""
+
+    def __init__(self) -> None:
+        self.model = HistoryModel(NODES, CLIENTS)
+        self.first, self.second, self.third = self.model.nodes
+        self.client = self.model.clients[0]
+        self.model.join(self.client, self.second)
+        self.read()
+        self.model.admit(self.second)
+        self.model.say(self.first, "unsent")
+        self.model.fall_back(self.first, has_path=True)
+        self.take_copies(self.first, 2)
+        self.model.append(self.first)
+        self.hear()
+        self.model.now += 4_000
+        for _ in range(2):
+            self.model.say(self.first, "kept")
+            self.hear()
+        self.client.receive(99)
+        self.model.drop(self.client, 99, forget=False)
+
+    def hear(self) -> None:
+        """Let all records come to the second node, and let it read what it wants."""
+        while self.second.records:
+            self.model.take_record(self.second, 0)
+        self.read()
+
+    def read(self) -> None:
+        """Let the second node read what it wants."""
+        while self.second.wanted is not None:
+            self.model.start_read(self.second)
+            self.model.finish_read(self.second)
+
+    def take_copies(self, sender: ModelNode, number: int) -> None:
+        """Let the next of what a node has sent on another path come to the second one."""
+        for _ in range(number):
+            self.model.take_copy(self.second, sender.origin)
+
+    def come_back(self) -> bool | None:
+        """Let the client come back; return whether it is told that nothing is missing."""
+        self.model.join(self.client, self.second)
+        self.model.admit(self.second)
+        frame = self.client.frames[0]
+        assert isinstance(frame, RoomFrame)
+        return frame.recovered
+
+
+def test_a_client_is_recovered_once_the_epoch_that_a_late_notice_tells_of_is_read() -> None:
+    room = Fallbacks()
+    assert room.second.timeline is not None
+    room.second.timeline.void()  # as by a notice of the same node that came late
+    room.take_copies(room.first, 1)
+    room.read()
+    assert room.come_back() is True
+
+
+def test_an_epoch_of_one_node_does_not_serve_for_what_another_has_delivered_since() -> None:
+    room = Fallbacks()
+    room.model.say(room.third, "unsent")
+    room.model.fall_back(room.third, has_path=True)
+    room.take_copies(room.third, 2)
+    room.take_copies(room.first, 1)
+    room.read()
+    assert room.come_back() is False
+
+
+def test_a_read_that_began_before_an_epoch_did_does_not_show_it() -> None:
+    room = Fallbacks()
+    room.take_copies(room.first, 1)
+    room.model.say(room.third, "unsent")
+    room.model.fall_back(room.third, has_path=True)
+    room.take_copies(room.third, 2)
+    room.model.compare(room.second)
+    room.model.start_read(room.second)
+    room.model.append(room.third)
+    room.take_copies(room.third, 1)
+    room.model.finish_read(room.second)
+    assert room.come_back() is False

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from urllib.parse import parse_qs
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -47,6 +49,11 @@ def test_the_path_is_decoded_and_has_no_query(target: str, path: str) -> None:
 def test_the_query_is_decoded(target: str, query: dict[str, list[str]]) -> None:
     assert handshake(target).query_all == query
     assert handshake(target).query == {name: values[-1] for name, values in query.items()}
+
+
+@given(st.text("ab=&+%;? 2C3ü", max_size=30))
+def test_the_query_is_decoded_as_everywhere(query: str) -> None:
+    assert handshake(f"/?{query}").query_all == parse_qs(query, keep_blank_values=True)
 
 
 @pytest.mark.parametrize(

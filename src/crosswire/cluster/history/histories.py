@@ -231,3 +231,5 @@ class Histories:
                 opened.timeline.void()
         for each in notice.began:
             self._voids.began(each.room, each.owners)
+            if self._history is not None:
+                self._history.rooms.renewed(each.room)

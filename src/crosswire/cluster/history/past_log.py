@@ -118,3 +118,4 @@ class PastLog:
         """Take note, and tell all nodes, that a room's log has a new epoch, for which it was void."""
         living = self._living()
         self._notices.began(room, [owner for owner in self._voids.owners(room) if owner not in living])
+        self._rooms.renewed(room)

@@ -220,6 +220,12 @@ class OpenRooms:
             if opened.wants is not None:
                 self._read_soon(opened)
 
+    def renewed(self, room: ToRoom) -> None:
+        """Take note that an epoch has begun for which a room was void; it is no more once that epoch was read."""
+        opened = self._rooms.get((room.namespace, room.id))
+        if opened is not None and not self._is_void(room):  # for messages of other nodes
+            self._apply(opened, opened.timeline.renew())
+
     async def catch_up(self, room: ToRoom) -> None:
         """Read the log of a room, if it is open, so that its members miss nothing when another epoch begins."""
         opened = self._rooms.get((room.namespace, room.id))
@@ -247,6 +253,7 @@ class OpenRooms:
                     after = opened.wants
                     log = self._log_of(opened.room)
                     self._prepare(opened.room)
+                    opened.timeline.begin_read()
                     tail = await self._log.read(log, after)
                 opened.wants = None
                 if self._is_open(opened):  # else whoever is in the room now gets its messages from another timeline

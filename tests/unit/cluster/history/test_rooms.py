@@ -34,6 +34,7 @@ class Bench:
     def __init__(self) -> None:
         self.reads: list[asyncio.Future[Tail]] = []
         self.delivered: list[EncodedMessage] = []
+        self.is_void = False  # for the messages of some node
         self.told: list[tuple[int, str | None, str | None]] = []  # behind how many messages, and what
         self.bodies = Bodies(ORIGIN, ())
         self.times = AppendTimes()
@@ -49,7 +50,7 @@ class Bench:
             self.tasks,
             lambda _room: None,
             lambda _room: None,
-            lambda _room: False,
+            lambda _room: self.is_void,
             lambda *_message: None,
             self.times,
         )
@@ -134,3 +135,24 @@ async def test_what_is_sent_waits_for_the_fan_out_of_a_record_in_a_large_room(wa
     asyncio.get_running_loop().call_soon(seen.append, "turn")
     await wait_until(lambda: len(seen) == 2)
     assert seen == (["turn", "append"] if waits else ["append", "turn"])
+
+
+async def test_a_room_for_which_an_epoch_has_begun_is_read_and_void_no_more_unless_it_is_for_another_node() -> None:
+    bench = Bench()
+    bench.rooms.open(ROOM)
+    await wait_until(lambda: len(bench.reads) == 1)
+    bench.reads[0].set_result(bench.tail(2))
+    await wait_until(lambda: not bench.tasks)
+    opened = bench.rooms.get(ROOM.namespace, ROOM.id)
+    assert opened is not None
+    opened.timeline.void()
+    bench.is_void = True
+    bench.rooms.renewed(ROOM)
+    assert not bench.tasks
+    bench.is_void = False
+    bench.rooms.renewed(ROOM)
+    await wait_until(lambda: len(bench.reads) == 2)
+    bench.reads[1].set_result(bench.tail(2))
+    await wait_until(lambda: not bench.tasks)
+    assert bench.told == [(0, f"{EPOCH}.2", "epoch")]
+    assert opened.timeline.position == LogPosition(EPOCH, 2)
