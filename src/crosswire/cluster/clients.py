@@ -41,6 +41,11 @@ class ClientCounts(NamedTuple):
 class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
     """Carries out the methods of audiences on the clients of one node."""
 
+    @property
+    def connected(self) -> Collection[str]:
+        """The users that are connected to this node, now and later."""
+        ...
+
     def users(self, target: Target) -> Collection[str]:
         """Return the users of a target that are connected to this node, each once."""
         ...
@@ -90,6 +95,7 @@ class NoClients:
 
     connections = 0
     counts = ClientCounts()
+    connected: Collection[str] = ()
     serves = False
     wants_msgpack = False
     users_may_be_elsewhere = False

@@ -108,7 +108,7 @@ class ClientInbox(Protocol):
         ...
 
     def deliver_all(self, target: Target, messages: list[EncodedMessage], /) -> None:
-        """Deliver messages, in their order, as ``deliver`` does with each."""
+        """Deliver messages without a policy, in their order, as ``deliver`` does with each."""
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Process the claim of another node that has a connection of this user too."""

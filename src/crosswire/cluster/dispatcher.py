@@ -141,7 +141,7 @@ class ClusterDispatcher:
         clients = self._clients
         wanted = clients.wants_msgpack or cluster.members.want_msgpack
         message = encode(messages.event(event, data), msgpack=wanted, policy=checked)
-        if isinstance(target, ToUsers):
+        if type(target) is ToUsers:
             here, elsewhere = self._split(target)
             if elsewhere is not None:
                 cluster.dialect.to_clients(elsewhere, message, exclude)
@@ -169,15 +169,17 @@ class ClusterDispatcher:
 
     def _split(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
         """Return the users that are connected to this node, and those that other nodes may have; they may overlap."""
-        clients = self._clients
+        clients, users = self._clients, target.users
+        if len(users) == 1 and users[0] not in clients.connected:  # the usual case, by far
+            return None, target
         here = clients.users(target)
         if not here:
             return None, target
         if clients.users_may_be_elsewhere:
             return target, target
-        if len(target.users) == 1:
+        if len(users) == 1:
             return target, None
-        elsewhere = tuple(user for user in target.users if user not in here)
+        elsewhere = tuple(user for user in users if user not in here)
         return target, ToUsers(elsewhere) if elsewhere else None
 
     async def gather(self, target: Target, event: str, data: Any, timeout: float, kind: PayloadType) -> Replies:

@@ -107,8 +107,11 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         traceparent: str | None = None,
     ) -> None:
         request = NodeRequest(self._name, self._incarnation, call_id, event, payload, traceparent)
-        for channel in self._channels_of(to):
-            self._batches.add(channel, request)
+        if to is None:
+            self._batches.add(self._channels.nodes, request)
+            return
+        for name in to:
+            self._batches.add(self._channels.node(name), request)
 
     def ask(self, channel: bytes, event: str, call_id: str) -> None:
         """Send a request without data to the nodes that listen on a channel."""

@@ -47,7 +47,7 @@ class NativeClientMessages(Generic[PortT]):
     def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         """Publish a message for clients: on the channel of each user, of the room, or of all clients."""
         users, sockets = ((), ()) if exclude is None else (exclude.users, exclude.sockets)
-        if isinstance(target, ToUsers):
+        if type(target) is ToUsers:
             body = envelopes.encode(ClientMessage(message.json, (), message.msgpack, sockets, message.policy))
             named: Collection[str] = target.users
             if len(named) > 1:

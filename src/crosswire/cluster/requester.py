@@ -91,7 +91,7 @@ class Requester:
         responder: handles what this node sends to itself.
     """
 
-    __slots__ = ("_dialect", "_members", "_name", "_native", "_port", "_requests", "_responder")
+    __slots__ = ("_dialect", "_loop", "_members", "_name", "_native", "_port", "_requests", "_responder")
 
     def __init__(
         self,
@@ -110,6 +110,7 @@ class Requester:
         self._members = members
         self._requests = requests
         self._responder = responder
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def send(self, to: Collection[str] | None, event: str, data: Any, *, include_self: bool) -> None:
         """Send an event to some nodes, or to all if ``to`` is None."""
@@ -124,23 +125,28 @@ class Requester:
 
     async def call(self, name: str, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
         """Send a request to one node and return its answer."""
-        payload = self._dialect.pack(data)
-        loop = asyncio.get_running_loop()
+        dialect, requests = self._dialect, self._requests
+        payload = dialect.pack(data)
+        loop = self._loop
+        if loop is None:  # looking it up each time would be a system call on Python 3.11
+            loop = self._loop = asyncio.get_running_loop()
         call = PendingCall(name, event, timeout, loop, kind)
-        if name != self._name:
+        is_own = name == self._name
+        if not is_own:
             if not self._port.available:
                 raise BusUnavailable("other nodes can't be reached now: try again when the bus is back")
-            if self._dialect.knows_members and name not in self._members:
+            if dialect.knows_members and name not in self._members:
                 raise NodeGone(name)
-        call_id = self._requests.begin(call, timeout)
+        call_id = requests.begin(call, timeout)
         try:
-            if name == self._name:
+            if is_own:
                 self._request_self((name,), event, payload, call_id)
             else:
-                self._dialect.send_request((name,), event, payload, call_id)
+                dialect.send_request((name,), event, payload, call_id)
             return await call.future
-        finally:
-            self._requests.forget(call_id)
+        except BaseException:  # else the answer has ended the request
+            requests.forget(call_id)
+            raise
 
     async def gather(self, request: GatherRequest) -> Replies:
         """Send a request to several nodes and return their answers."""

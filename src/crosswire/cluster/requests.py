@@ -11,6 +11,7 @@ from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime import environment
+from crosswire.runtime.lanes import AnswerFuture
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.types import Replies
 
@@ -100,6 +101,7 @@ class PendingRequests:
         if pending is None:
             return
         request = pending.request
+        error: EventError | None
         try:
             data, error = codec.payload(request.kind, payload), None
         except InvalidPayload as invalid:
@@ -150,7 +152,7 @@ class PendingCall:
         self._name = name
         self._event = event
         self._timeout = timeout
-        self.future: asyncio.Future[Any] = loop.create_future()
+        self.future: AnswerFuture[Any] = AnswerFuture(loop)
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take the reply of the node that was asked; ignore replies of other nodes."""
@@ -161,6 +163,7 @@ class PendingCall:
                 self.future.set_result(data)
             else:
                 self.future.set_exception(error)
+            self.future.settled()
         return True
 
     def lost(self, name: str) -> bool:
@@ -177,6 +180,7 @@ class PendingCall:
     def _fail(self, error: Exception) -> None:
         if not self.future.done():
             self.future.set_exception(error)
+            self.future.settled()
 
 
 class PendingGather:

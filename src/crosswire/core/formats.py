@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
@@ -12,7 +12,7 @@ import msgspec
 from crosswire.core.codecs import JSON, MSGPACK, UNENCODABLE, Codec, no_json_form
 from crosswire.core.deflate import MIN_SIZE, compress
 from crosswire.core.event_policies import MessagePolicy
-from crosswire.core.frames import SHORT_TEXT, Opcode, encode_frame
+from crosswire.core.frames import SHORT_TEXT, Opcode, encode_frame, encode_frames
 from crosswire.core.skipped_messages import Droppable
 from crosswire.errors import InvalidPayload
 
@@ -156,6 +156,10 @@ class Format(Protocol):
         """
         ...
 
+    def wrap_all(self, messages: Sequence[EncodedMessage]) -> Encoded:
+        """Do the same as :meth:`wrap` with several messages, to push them together."""
+        ...
+
     def raw(self, opcode: Opcode, payload: bytes) -> Encoded:
         """Return a payload that the application has encoded, in this format.
 
@@ -196,6 +200,11 @@ class FrameFormat:
             return self.raw(self._opcode, message.json)
         # The first client that wants MessagePack might just have connected, and the sender did not know.
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
+
+    def wrap_all(self, messages: Sequence[EncodedMessage]) -> bytes:
+        if self._window_bits or self.codec.binary:
+            return b"".join([self.wrap(message) for message in messages])
+        return encode_frames(self._opcode, [message.json for message in messages])
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:
         if self._window_bits and len(payload) >= MIN_SIZE:
@@ -249,6 +258,9 @@ class MessageFormat:
         if not self.codec.binary:
             return self.raw(self._opcode, message.json)
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
+
+    def wrap_all(self, messages: Sequence[EncodedMessage]) -> tuple[str | bytes, ...]:
+        return self.join([self.wrap(message) for message in messages])
 
     def raw(self, opcode: Opcode, payload: bytes) -> tuple[str | bytes, ...]:
         return (payload.decode() if opcode is Opcode.TEXT else payload,)

@@ -21,7 +21,8 @@ from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory
 from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync, checked
-from crosswire.runtime.workers import Job, JobEvents, Workers
+from crosswire.runtime.jobs import Job, JobEvents
+from crosswire.runtime.workers import Workers
 
 HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
 """Refusal of a call whose handler failed. The text of the exception is not sent."""

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from contextvars import Context
-from typing import Any
+from typing import Any, Protocol
 
 from crosswire.errors import UsageError
 from crosswire.runtime.log_records import get_logger
@@ -19,6 +19,13 @@ CANCEL_TIMEOUT = 10.0
 """Seconds that cancelled tasks have to clean up; then they are left behind."""
 
 
+class IdleTask(Protocol):
+    """A task that is kept for further work."""
+
+    def end(self) -> None:
+        """End the task in the next turn of the event loop."""
+
+
 class BackgroundTasks:
     """Background tasks of one owner.
 
@@ -29,12 +36,16 @@ class BackgroundTasks:
 
     Attributes:
         watch: as given.
+        idle: those that are kept for further work; they end when somebody waits for all tasks.
+        waited_for: how many wait for all tasks now, so that none is kept.
     """
 
-    __slots__ = ("_end", "_loop", "_running", "watch")
+    __slots__ = ("_end", "_loop", "_running", "idle", "waited_for", "watch")
 
     def __init__(self, watch: SlowHandlerWatch | None = None) -> None:
         self.watch = watch
+        self.idle: list[IdleTask] = []
+        self.waited_for = 0
         self._running: dict[asyncio.Task[Any], None] = {}
         self._end = self._ended  # bound once
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -95,18 +106,40 @@ class BackgroundTasks:
         The current task is left out, and so is ``besides``, a task that waits for the current one.
         """
         deadline = asyncio.get_running_loop().time() + timeout
-        while others := self._others(besides):
-            remaining = deadline - asyncio.get_running_loop().time()
-            if remaining <= 0:
-                return False
-            await asyncio.wait(others, timeout=remaining)
+        self.waited_for += 1
+        try:
+            await self._end_idle()
+            while others := self._others(besides):
+                remaining = deadline - asyncio.get_running_loop().time()
+                if remaining <= 0:
+                    return False
+                await asyncio.wait(others, timeout=remaining)
+        finally:
+            self.waited_for -= 1
         return True
+
+    async def _end_idle(self) -> None:
+        """End the tasks that are kept for further work, and wait until they have ended."""
+        if not self.idle:
+            return
+        for each in self.idle:
+            each.end()
+        self.idle.clear()
+        await asyncio.sleep(0)  # behind their last steps
 
     async def cancel(self, besides: asyncio.Task[Any] | None = None) -> None:
         """Cancel all tasks, even new ones that they start, and wait until they have ended, but not forever.
 
         The current task is left out, and so is ``besides``, a task that waits for the current one.
         """
+        self.waited_for += 1
+        try:
+            await self._end_idle()
+            await self._cancel_all(besides)
+        finally:
+            self.waited_for -= 1
+
+    async def _cancel_all(self, besides: asyncio.Task[Any] | None) -> None:
         loop, cancelled = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
         deadline = loop.time() + CANCEL_TIMEOUT
         while others := self._others(besides):

@@ -4,34 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Generator
 from contextvars import Context
 from types import coroutine
-from typing import Any, Protocol
+from typing import Any, cast
 
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
+from crosswire.runtime.jobs import Entry, Job, JobEvents
+from crosswire.runtime.lanes import AnswerFuture, Lane
 
-Job = Coroutine[Any, Any, None]
 _TASK_NAME = "crosswire worker"
-
-
-class JobEvents(Protocol):
-    """Callbacks for the life of a job. They name the task to cancel if the job has to be cancelled."""
-
-    def task_waits(self, task: asyncio.Task[None], /) -> None:
-        """Note the task of a job that waits for the first time; ``task`` runs no other jobs until the job has ended."""
-
-    def task_released(self, task: asyncio.Task[None], /) -> None:
-        """Note the end of the job that was alone in ``task``."""
-
-    def job_dropped(self) -> None:
-        """Note that a job was discarded before it has begun."""
-
-
-_Entry = tuple[Job, Context, JobEvents | None, str]
-"""Arguments of :meth:`Workers.start` for a job that has not begun; nothing is made faster than a tuple."""
 
 
 class Workers:
@@ -43,6 +27,9 @@ class Workers:
     Jobs often do as the jobs before them did. So after a job that waited, each new job gets a worker at once. Such jobs
     begin in the same turn of the event loop, and the messages that they send leave together.
 
+    The task of a job that waited for an answer alone is kept as a :class:`~crosswire.runtime.lanes.Lane`: the next job
+    begins in it at once, if none is before it.
+
     Args:
         tasks: run the workers.
 
@@ -51,12 +38,13 @@ class Workers:
         waiting: the jobs that have not begun. Other classes only test whether there are any.
     """
 
-    __slots__ = ("_jobs_wait", "_takers", "_tasks", "_turn", "waiting", "watch")
+    __slots__ = ("_idle", "_jobs_wait", "_takers", "_tasks", "_turn", "waiting", "watch")
 
     def __init__(self, tasks: BackgroundTasks) -> None:
         self._tasks = tasks
+        self._idle = cast(list[Lane], tasks.idle)
         self.watch = tasks.watch
-        self.waiting: deque[_Entry] = deque()
+        self.waiting: deque[Entry] = deque()
         self._takers = 0  # workers that take jobs from the queue, or are about to
         self._jobs_wait = False  # whether the last jobs had to wait, so that the next ones probably have to
         self._turn: object | None = None  # a mark of this turn of the event loop, if jobs with their own workers began
@@ -71,6 +59,11 @@ class Workers:
             what: the event that the job handles, for a warning of a step that takes too long.
         """
         entry = (job, context, events, what)
+        if self._idle and not self.waiting:
+            lane = self._idle.pop()
+            if lane.begin(entry):
+                return
+            self._idle.append(lane)
         self.waiting.append(entry)
         if self._jobs_wait:
             self._takers += 1
@@ -109,7 +102,7 @@ class Workers:
             for _ in range(len(self.waiting) if self._jobs_wait else 1):
                 self._add_worker()
 
-    async def _run_with_own_worker(self, entry: _Entry, begun: list[asyncio.Task[None]]) -> None:
+    async def _run_with_own_worker(self, entry: Entry, begun: list[asyncio.Task[None]]) -> None:
         """Run the job of ``entry`` if it is the first in the queue; if not, run the queue up to it.
 
         Args:
@@ -127,34 +120,39 @@ class Workers:
             if (turn := self._turn) is None:
                 turn = self._turn = object()
                 asyncio.get_running_loop().call_soon(self._end_turn)
-            await self._run_own(entry, task)
+            waited_for_answer = await self._run_own(entry, task)
             if self._turn is turn:
                 self._jobs_wait = False
+            elif waited_for_answer and not (task.cancelling() or self._tasks.waited_for):
+                await Lane(task, self._tasks).serve()
         except Exception as error:  # noqa: BLE001 - reported
             self._tasks.failed(_TASK_NAME, error)
         finally:
             self._tasks.end(task)
 
     @coroutine
-    def _run_own(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, None]:
-        """Run a job in a worker of its own, which was made with the job's context."""
+    def _run_own(self, entry: Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
+        """Run a job in a worker of its own, which was made with the job's context.
+
+        Returns:
+            Whether it waited first for an answer.
+        """
         job, _, events, what = entry
         watch = self.watch
         if events is not None:
             events.task_waits(task)
         try:
-            if watch is None:
-                yield from job
-                return
-            began = environment.monotonic()
+            began = 0.0 if watch is None else environment.monotonic()
             try:
                 waits_for = job.send(None)
             except StopIteration:
-                return
+                return False
             finally:
-                if environment.monotonic() - began > watch.limit:
+                if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
+            is_answer = type(waits_for) is AnswerFuture
             yield from resume(job, waits_for, None, watch, what)
+            return is_answer
         finally:
             if events is not None:
                 events.task_released(task)
@@ -162,7 +160,7 @@ class Workers:
     def _end_turn(self) -> None:
         self._turn = None
 
-    async def _run_queue(self, own: _Entry | None = None) -> None:
+    async def _run_queue(self, own: Entry | None = None) -> None:
         """Run the jobs in the queue until one waits; ``own`` is the job whose context is the context of this task."""
         task = _current()
         while self.waiting:
@@ -178,7 +176,7 @@ class Workers:
         self._stop_taking()
 
     @coroutine
-    def _run_next(self, entry: _Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
+    def _run_next(self, entry: Entry, task: asyncio.Task[None]) -> Generator[Any, Any, bool]:
         """Run a job to its end; return whether it had to wait. If so, other workers run the queue now."""
         job, context, events, what = entry
         watch = self.watch

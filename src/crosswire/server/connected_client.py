@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
 from crosswire.core.formats import Encode, Encoded, EncodedMessage, Format, Offer, Push
@@ -146,10 +146,10 @@ class ConnectedClient(Generic[SocketT]):
         fanout.sent += 1
         self.push(encoded)
 
-    def send_joined(self, messages: Collection[EncodedMessage]) -> None:
+    def send_joined(self, messages: Sequence[EncodedMessage]) -> None:
         """Queue several messages at once, behind earlier messages to many clients."""
-        fanout, form = self._fanout, self.format
-        encoded = form.join([form.wrap(message) for message in messages])
+        fanout = self._fanout
+        encoded = self.format.wrap_all(messages)
         fanout.flush()
         fanout.sent += len(messages)
         self.push(encoded)

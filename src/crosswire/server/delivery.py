@@ -54,6 +54,7 @@ class LocalDelivery:
         authorities: the identities of connections.
 
     Attributes:
+        connected: the users that are connected, now and later.
         deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
     """
 
@@ -70,6 +71,7 @@ class LocalDelivery:
         "_sessions",
         "_skipped",
         "_users_here",
+        "connected",
         "deliver",
     )
 
@@ -94,6 +96,7 @@ class LocalDelivery:
         self._call_ids = call_ids
         self._sessions = sessions
         self._users_here = registry.users
+        self.connected = registry.users.users
         self._rooms = registry.rooms
         self._sent: SentMessages | None = None
         self._skipped = skipped
@@ -168,7 +171,7 @@ class LocalDelivery:
     def deliver_all(self, target: Target, messages: list[EncodedMessage]) -> None:
         if type(target) is ToUsers and self._sent is None and not self._fanout.wants_msgpack:
             recipients = self._recipients(target)
-            if len(recipients) == 1 and all(message.policy is None for message in messages):
+            if len(recipients) == 1:
                 for client in recipients:
                     client.send_joined(messages)
                 return

@@ -156,7 +156,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         if is_alone:
             flusher.begin_read()
         try:
-            if self._parser is None and self._is_direct and nbytes <= FAST_READ:
+            if self._parser is None and self._is_direct and (nbytes <= FAST_READ or self._is_one_frame(nbytes)):
                 self._read_shared(nbytes, connection)
             else:
                 if not self._is_direct:
@@ -288,6 +288,10 @@ class PicowsReader(asyncio.BufferedProtocol):
             self._give_back()
         else:
             parser.connection = NOBODY
+
+    def _is_one_frame(self, size: int) -> bool:
+        """Return whether what was read between two frames is one, whole, that lets no buffer grow."""
+        return size <= MAX_PIECE and size == frame_size(self._parsers.prepare().view[:_LONGEST_HEADER])
 
     def _own_parser(self) -> FrameParser:
         parser = self._parser

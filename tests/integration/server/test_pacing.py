@@ -93,7 +93,7 @@ async def test_drained_returns_false_when_the_connection_ends(end: str) -> None:
         else:
             await server.stop()
         await wait_until(lambda: errors)
-        assert [type(error) for error in errors] == [NotConnected]
+        assert [isinstance(error, NotConnected) for error in errors] == [True]
         with pytest.raises(NotConnected):
             await socket.drained()
 

@@ -1,0 +1,247 @@
+"""Tasks that handlers which wait for an answer use one after the other, without a turn of the event loop.
+
+A handler that calls another node waits once, for its answer. As a task of its own it would cost the making of the task,
+a turn of the loop before it begins, a future, and one more turn when the answer has come: several times what the call
+itself costs. A lane keeps a task that has been made already. The handler begins in the callback that brings its event,
+goes on in the callback that brings the answer, and is for all that asks the task: it can be cancelled, have timeouts
+and groups of tasks, and nobody else has the task until it has ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.tasks import _enter_task, _leave_task  # see "Extending" in Python's documentation of asyncio
+from collections.abc import Callable, Generator
+from contextvars import Context
+from types import coroutine
+from typing import Any, TypeVar
+
+from crosswire.runtime import environment
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.contexts import resume
+from crosswire.runtime.jobs import Entry
+
+T = TypeVar("T")
+
+MAX_IDLE = 512
+"""Lanes of one owner that are kept while no handler uses them; each takes less than 2 KiB."""
+
+
+class AnswerFuture(asyncio.Future[T]):
+    """A future that is set from a callback of the event loop, and lets a handler in a lane go on at once.
+
+    Who sets it calls :meth:`settled` afterwards, as its last step.
+
+    Attributes:
+        go_on: lets the handler that waits for it go on; None if it is awaited by somebody else.
+    """
+
+    __slots__ = ("go_on",)
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(loop=loop)
+        self.go_on: Callable[[], None] | None = None
+
+    def settled(self) -> None:
+        """Let the handler go on that waits in a lane, if there is one."""
+        go_on = self.go_on
+        if go_on is not None:
+            self.go_on = None
+            go_on()
+
+
+class Lane:
+    """A task that waits, and stands for one job after the other as long as these wait for nothing but answers.
+
+    For its task, a lane is the future that it waits for. The steps of a job run outside of the task's own steps, while
+    the task is entered as the current one. A job that waits for anything else is handed over to the task itself, which
+    ends with it.
+
+    Args:
+        task: the current task, which calls :meth:`serve`.
+        tasks: of the owner; they have the lanes that no job uses.
+
+    Attributes:
+        task: as given.
+    """
+
+    __slots__ = (
+        "_asyncio_future_blocking",
+        "_entry",
+        "_error",
+        "_go_on",
+        "_has_waited",
+        "_is_cancelled",
+        "_is_running",
+        "_is_woken",
+        "_loop",
+        "_must_cancel",
+        "_tasks",
+        "_waits_for",
+        "_wake",
+        "task",
+    )
+
+    def __init__(self, task: asyncio.Task[None], tasks: BackgroundTasks) -> None:
+        self.task = task
+        self._tasks = tasks
+        self._loop = asyncio.get_running_loop()
+        self._asyncio_future_blocking = False
+        self._wake: Callable[[], object] | None = None
+        self._go_on = self._continue  # bound once
+        self._entry: Entry | None = None
+        self._error: BaseException | None = None
+        self._waits_for: Any = None
+        self._has_waited = self._is_running = self._is_woken = self._is_cancelled = self._must_cancel = False
+
+    async def serve(self) -> None:
+        """Stand for jobs until one has to be handed over, or the owner waits for the end of its tasks."""
+        self._tasks.idle.append(self)
+        await self
+        if self._entry is not None:
+            await self._finish(self._entry)
+
+    def begin(self, entry: Entry) -> bool:
+        """Run the first step of a job now; return False if that is not possible, as a task is at work."""
+        try:
+            _enter_task(self._loop, self.task)
+        except RuntimeError:
+            return False
+        self._entry = entry
+        self._has_waited = False
+        self._step(entry)
+        return True
+
+    def end(self) -> None:
+        """End the task, which stands for no job."""
+        self._wake_task()
+
+    # Steps of a job
+
+    def _continue(self) -> None:
+        """Run the next step of the job: what it waited for is there."""
+        try:
+            _enter_task(self._loop, self.task)
+        except RuntimeError:  # a task brings the answer, such as that of a node to itself
+            self._loop.call_soon(self._go_on)
+            return
+        assert self._entry is not None, "a job waits"
+        self._step(self._entry)
+
+    def _step(self, entry: Entry) -> None:
+        job, context, _, what = entry
+        watch = self._tasks.watch
+        began = 0.0 if watch is None else environment.monotonic()
+        self._is_running = True
+        try:
+            if self._must_cancel:
+                self._must_cancel = False
+                waits_for = context.run(job.throw, asyncio.CancelledError())
+            else:
+                waits_for = context.run(job.send, None)
+        except StopIteration:
+            waits_for = self
+        except BaseException as error:  # noqa: BLE001 - the task raises it
+            waits_for, self._error = None, error
+        self._is_running = False
+        _leave_task(self._loop, self.task)
+        if watch is not None and environment.monotonic() - began > watch.limit:
+            watch.report(what, began)
+        if waits_for is self:
+            self._ended(entry)
+        else:
+            self._wait(entry, waits_for)
+
+    def _wait(self, entry: Entry, waits_for: Any) -> None:
+        """Let the job wait: here for an answer, in the task itself for anything else."""
+        events = entry[2]
+        if events is not None and not self._has_waited:
+            events.task_waits(self.task)
+        self._has_waited = True
+        self._waits_for = waits_for
+        if type(waits_for) is not AnswerFuture or waits_for.done() or waits_for.go_on is not None:
+            self._wake_task()
+            return
+        waits_for._asyncio_future_blocking = False  # as a task does with what its coroutine yields
+        waits_for.go_on = self._go_on
+        if self._must_cancel:
+            self._must_cancel = False
+            self.cancel()
+
+    def _ended(self, entry: Entry) -> None:
+        events = entry[2]
+        if events is not None and self._has_waited:
+            events.task_released(self.task)
+        self._entry = self._waits_for = None
+        tasks = self._tasks
+        if tasks.waited_for or self.task.cancelling() or len(tasks.idle) >= MAX_IDLE:
+            self._wake_task()
+        else:
+            tasks.idle.append(self)
+
+    # In the task itself
+
+    @coroutine
+    def _finish(self, entry: Entry) -> Generator[Any, Any, None]:
+        """Run a job to its end that waits for something else than an answer, or raise what it has raised."""
+        job, context, events, what = entry
+        try:
+            if self._error is not None:
+                raise self._error
+            waits_for = self._waits_for
+            if self._must_cancel and not _cancel(waits_for, None):
+                try:
+                    waits_for = context.run(job.throw, asyncio.CancelledError())
+                except StopIteration:
+                    return
+            yield from resume(job, waits_for, context, self._tasks.watch, what)
+        finally:
+            if events is not None:
+                events.task_released(self.task)
+
+    def _wake_task(self) -> None:
+        wake = self._wake
+        assert wake is not None, "the task waits for its lane"
+        self._is_woken = True
+        self._loop.call_soon(wake)
+
+    # What a task uses of the future that it waits for
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        self._asyncio_future_blocking = True
+        yield self
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop of the task."""
+        return self._loop
+
+    def add_done_callback(self, wake: Callable[[Any], object], *, context: Context | None = None) -> None:
+        """Remember what wakes the task."""
+        self._wake = lambda: wake(self) if context is None else context.run(wake, self)
+
+    def result(self) -> None:
+        """Let the task go on, or end it as cancelled."""
+        if self._is_cancelled:
+            raise asyncio.CancelledError
+
+    def cancel(self, msg: Any = None) -> bool:
+        """Cancel the job that the task stands for, as the task does with what it waits for; else end the task."""
+        if self._entry is None:
+            self._is_cancelled = True
+            if not self._is_woken:
+                if self in self._tasks.idle:
+                    self._tasks.idle.remove(self)
+                self._wake_task()
+        elif self._is_running or self._is_woken:
+            self._must_cancel = True
+        elif self._waits_for.cancel(msg=msg):
+            self._waits_for.go_on = None
+            self._loop.call_soon(self._go_on)
+        else:  # the answer came in a task's step, and the next step of the job is about to run
+            self._must_cancel = True
+        return True
+
+
+def _cancel(awaited: Any, msg: Any) -> bool:
+    """Cancel what a job waits for; return False if that is nothing, or done."""
+    return awaited is not None and bool(awaited.cancel(msg=msg))
