@@ -222,6 +222,7 @@ class NodeLifecycle:
             self._thread_calls.close()
             self._channels.detach()
             await connection.leave()
+            await self._background.cancel()  # what a gap has begun meanwhile
         finally:
             self._connection = None
 

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 
 from crosswire import ConfigError, EventError, MemoryBus, Node, NodeGone, NotConnected, Redis, Server, UsageError
+from crosswire.cluster.connection import ClusterConnection
 from crosswire.cluster.interface import Bus
+from crosswire.cluster.revocations import Revocations
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.support import (
     RecordingHandler,
@@ -124,6 +126,25 @@ async def test_a_server_that_stops_closes_its_clients_and_they_can_come_to_anoth
         async with client(b, "1") as peer:
             assert await b.everyone.count() == 1
             await wait_until(lambda: "a" not in b.cluster.nodes)
+
+
+async def test_a_gap_while_a_node_leaves_leaves_no_task_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    leave = ClusterConnection.leave
+
+    async def ask(_revocations: Revocations, _nodes: object) -> tuple[str, ...]:
+        await asyncio.sleep(60)
+        return ()
+
+    async def leave_with_a_gap(connection: ClusterConnection) -> None:
+        await leave(connection)
+        node.revocations.exchange_with(None)
+
+    monkeypatch.setattr(Revocations, "_ask", ask)
+    monkeypatch.setattr(ClusterConnection, "leave", leave_with_a_gap)
+    node = Node("a", bus=MemoryBus())
+    async with node:
+        pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 async def test_a_start_that_is_cancelled_leaves_nothing(bus: Bus) -> None:
