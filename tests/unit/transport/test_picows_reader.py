@@ -635,6 +635,19 @@ async def test_a_whole_text_message_is_known_and_nothing_else_is_taken_for_one()
     assert reading.connection.payloads == expected
 
 
+@pytest.mark.parametrize("length", [5, 125, 126, 1000, 70_000])
+async def test_a_part_of_a_text_message_is_never_taken_for_a_whole_one(length: int) -> None:
+    whole, parsers = frame(Opcode.TEXT, b"t" * length), FrameParsers(MAX_MESSAGE)
+    for cut in range(1, min(len(whole), 260)):  # of 132 bytes, the second one would fit a short message of that size
+        one, other = Reading(parsers=parsers), Reading(parsers=parsers)
+        one.read(whole[:cut])
+        other.read(frame(Opcode.TEXT, b"other"))
+        assert other.connection.payloads == [b"other"], cut
+        await one.read_all(whole[cut:])
+        assert one.connection.payloads == [b"t" * length], cut
+        assert not one.connection.texts
+
+
 async def test_a_text_that_is_too_long_is_refused_though_it_is_whole() -> None:
     reading = Reading(parsers=FrameParsers(10))
     reading.read(frame(Opcode.TEXT, b"t" * 11))
