@@ -20,7 +20,7 @@ async def test_a_call_ends_with_the_answer_of_its_node_only() -> None:
     assert call.reply("b", 1, None)
     assert call.reply("b", 2, None)
     call.end()
-    assert await call.future == 1
+    assert await call == 1
 
 
 @pytest.mark.parametrize(
@@ -35,7 +35,7 @@ async def test_a_refused_call_raises(end: Callable[[PendingCall], object], error
     call = PendingCall("b", "x", 5, asyncio.get_running_loop())
     end(call)
     with pytest.raises(error):
-        await call.future
+        await call
 
 
 async def test_a_gather_ends_with_the_last_node_that_was_asked() -> None:
@@ -69,7 +69,7 @@ async def test_answers_find_their_requests_by_id() -> None:
     requests.answered("b", second, MSGPACK, envelopes.pack(2))
     requests.answered("c", first, MSGPACK, envelopes.pack(3))
     requests.answered("b", first, MSGPACK, envelopes.pack(1))
-    assert (await one.future, await other.future) == (1, 2)
+    assert (await one, await other) == (1, 2)
     assert len(requests) == 0
 
 
@@ -77,7 +77,7 @@ async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> Non
     requests, call = PendingRequests(), PendingCall("b", "x", 5, asyncio.get_running_loop())
     requests.answered("b", requests.begin(call, 5), MSGPACK, b"\xc1")  # type: ignore[arg-type]
     with pytest.raises(InvalidPayload) as caught:
-        await call.future
+        await call
     assert caught.value.sender == "b"
 
 
@@ -91,7 +91,7 @@ async def test_a_node_that_left_is_missing_in_all_requests() -> None:
     requests.begin(many, 0.01)
     requests.gone("b")
     with pytest.raises(NodeGone):
-        await one.future
+        await one
     assert len(requests) == 1
     assert (await many.future).missing == ("b", "c")
     assert len(requests) == 0
@@ -108,6 +108,6 @@ async def test_all_requests_end_when_the_node_stops() -> None:
     requests.forget(ids[0])
     requests.end_all()
     assert len(requests) == 0
-    assert not one.future.done()
+    assert not one.done()
     assert (await many.future).missing == ("b",)
     assert await asyncio.wait_for(stream.next(), 1) is None
