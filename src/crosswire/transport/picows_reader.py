@@ -31,6 +31,8 @@ _WHOLE_TEXT = 0x81
 """First byte of a frame with a whole text message that is not compressed."""
 _MASKED_LENGTH = 0x80 - 6
 """Difference of the second byte of a short masked frame and the size of the frame, whose header has 6 bytes."""
+_LONGEST_SHORT = 6 + 125
+"""Bytes of the largest such frame. The second byte of a larger one tells how its length is encoded, not its size."""
 _NOTHING = memoryview(b"")
 
 
@@ -273,7 +275,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         if kind == CLOSE_BYTE and (payload := whole_close(bytes(view[:size]))) is not None:
             connection.close_frame(payload)  # past the parser, which would be of no use afterwards
             return
-        is_text = kind == _WHOLE_TEXT and view[1] == size + _MASKED_LENGTH
+        is_text = kind == _WHOLE_TEXT and view[1] == size + _MASKED_LENGTH and size <= _LONGEST_SHORT
         parser.is_text, parser.connection = is_text, connection
         try:
             parser.buffer_updated(size)

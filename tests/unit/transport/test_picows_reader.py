@@ -412,7 +412,7 @@ def test_frames_arrive_whole_however_they_are_cut(sizes: list[int], cuts: list[i
     aio.run(main())
 
 
-async def test_a_connection_over_its_rate_is_held_back_and_loses_nothing() -> None:
+async def test_a_connection_over_its_rate_is_held_back_and_loses_nothing(stopped_clock: None) -> None:
     told = list[str]()
     reading = Reading(rate=ReadRate(Limits(message_rate=200, burst=10), told.append))
     payloads = [b"%d" % number for number in range(50)]
@@ -633,6 +633,19 @@ async def test_a_whole_text_message_is_known_and_nothing_else_is_taken_for_one()
     assert reading.connection.texts == [b"whole"]
     expected = [b"whole", b"b", b"t" * 126, b"1", b"2", b"parts", b"of one", b"whole"]
     assert reading.connection.payloads == expected
+
+
+@pytest.mark.parametrize("length", [5, 125, 126, 1000, 70_000])
+async def test_a_part_of_a_text_message_is_never_taken_for_a_whole_one(length: int) -> None:
+    whole, parsers = frame(Opcode.TEXT, b"t" * length), FrameParsers(MAX_MESSAGE)
+    for cut in range(1, min(len(whole), 260)):  # of 132 bytes, the second one would fit a short message of that size
+        one, other = Reading(parsers=parsers), Reading(parsers=parsers)
+        one.read(whole[:cut])
+        other.read(frame(Opcode.TEXT, b"other"))
+        assert other.connection.payloads == [b"other"], cut
+        await one.read_all(whole[cut:])
+        assert one.connection.payloads == [b"t" * length], cut
+        assert not one.connection.texts
 
 
 async def test_a_text_that_is_too_long_is_refused_though_it_is_whole() -> None:
