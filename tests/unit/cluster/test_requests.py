@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextvars import copy_context
 
 import pytest
 
@@ -10,7 +11,10 @@ from crosswire.cluster.streams import PendingStream
 from crosswire.core import envelopes
 from crosswire.core.codecs import MSGPACK
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
+from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.workers import Workers
 from crosswire.types import Replies
+from tests.support.aio import wait_until
 
 
 async def test_a_call_ends_with_the_answer_of_its_node_only() -> None:
@@ -36,6 +40,50 @@ async def test_a_refused_call_raises(end: Callable[[PendingCall], object], error
     end(call)
     with pytest.raises(error):
         await call
+
+
+async def test_a_call_that_takes_too_long_fails_and_is_forgotten() -> None:
+    requests, call = PendingRequests(), PendingCall("b", "x", 0.01, asyncio.get_running_loop())
+    call_id = requests.begin(call, 0.01)
+    with pytest.raises(CallTimeout, match=r"'b' did not answer 'x' within 0\.01 s"):
+        await call
+    assert len(requests) == 0
+    requests.answered("b", call_id, MSGPACK, envelopes.pack("late"))
+    assert isinstance(call.exception(), CallTimeout)
+
+
+async def test_a_call_that_was_answered_has_no_timer_left() -> None:
+    requests, call = PendingRequests(), PendingCall("b", "x", 5, asyncio.get_running_loop())
+    requests.answered("b", requests.begin(call, 5), MSGPACK, envelopes.pack(1))
+    assert call not in call.slot
+    assert await call == 1
+
+
+async def test_a_handler_goes_on_in_the_callback_that_brings_the_answer_to_its_call() -> None:
+    loop, requests, tasks = asyncio.get_running_loop(), PendingRequests(), BackgroundTasks()
+    workers = Workers(tasks)
+    asked: list[str] = []
+    got: list[int] = []
+    got_at_once: list[bool] = []
+
+    async def handler() -> None:
+        call = PendingCall("b", "x", 5, loop)
+        asked.append(requests.begin(call, 5))
+        got.append(await call)
+
+    def answer(number: int) -> None:
+        requests.answered("b", asked.pop(), MSGPACK, envelopes.pack(number))
+        got_at_once.append(got[-1:] == [number])
+
+    for number in range(3):  # the first waits in a worker, the second in one that becomes a lane, the third there
+        loop.call_soon(workers.start, handler(), copy_context())
+        await wait_until(lambda: asked)
+        loop.call_soon(answer, number)
+        await wait_until(lambda: not asked)
+        await wait_until(lambda: len(got) == len(got_at_once))
+    assert got == [0, 1, 2]
+    assert got_at_once[-1]
+    await tasks.cancel()
 
 
 async def test_a_gather_ends_with_the_last_node_that_was_asked() -> None:
