@@ -48,7 +48,6 @@ class OrderedPort:
         remember: remembers the messages of a member's origin until it is gone; see
             :class:`~crosswire.core.sequencing.SilentSenders`.
         forget: forgets the messages of an origin that is gone.
-        require_room: see :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`.
     """
 
     signed = False
@@ -71,7 +70,6 @@ class OrderedPort:
         self._next = self._numbers.next
         self._budget = Budget(bus.buffer)
         self._buffer = SendBuffer(self._budget, bus.overflow, self.messages_dropped)
-        self.require_room = self._buffer.require_room
         self._publish = self._buffer.publish  # or the port's own, while it is not paused
         self._publish_plain = self._buffer.publish_plain
         self._gap_reports = GapReports(self.gap)
@@ -136,7 +134,8 @@ class OrderedPort:
             BusUnavailable: too much waits already, and that is the policy.
         """
         self._joined.publish_waiting()
-        if len(channel) + len(body) + OVERHEAD > self._budget.free and not self._admits(channel, plain=plain):
+        size = len(channel) + len(body) + OVERHEAD
+        if size > self._budget.free and not self._admits(channel, size, plain=plain):
             return
         if plain:
             self._plain_published += 1
@@ -159,7 +158,7 @@ class OrderedPort:
             BusUnavailable: too much waits already, and that is the policy.
         """
         size = len(channel) + len(body) + OVERHEAD
-        if size > self._budget.free and not self._admits(channel):
+        if size > self._budget.free and not self._admits(channel, size):
             return
         if self.joins and not (self.flusher.ending or self._buffer.paused):
             self._joined.add(channel, kind, body, size)
@@ -167,12 +166,11 @@ class OrderedPort:
             self._joined.publish_waiting()
             self._publish_numbered(channel, body)
 
-    def _admits(self, channel: bytes, *, plain: bool = False) -> bool:
+    def _admits(self, channel: bytes, size: int, *, plain: bool = False) -> bool:
         """Decide about a message that does not fit in: return whether to take it."""
-        if self._buffer.admits():
+        if self._has_room(size) or self._buffer.admits():
             return True
         if not plain:
-            self._joined.publish_waiting()
             self._next(channel)  # uses up a number, so that receivers find out that a message is missing
         return False
 
@@ -190,10 +188,20 @@ class OrderedPort:
         Raises:
             BusUnavailable: too much waits already, and that is the policy.
         """
-        if size > self._budget.free and not self._buffer.admits():
+        if size > self._budget.free and not (self._has_room(size) or self._buffer.admits()):
             return False
         self._budget.free -= size
         return True
+
+    def require_room(self, sizes: Collection[int]) -> None:
+        """See :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`."""
+        self._joined.publish_waiting()
+        self._buffer.require_room(sizes)
+
+    def _has_room(self, size: int) -> bool:
+        """Return whether a message fits in as soon as the bus has what waits for the end of the turn."""
+        self._joined.publish_waiting()
+        return size <= self._budget.free
 
     def release(self, size: int) -> None:
         """Give back bytes of the send buffer."""

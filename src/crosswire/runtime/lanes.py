@@ -159,7 +159,7 @@ class Lane:
             events.task_waits(self.task)
         self._has_waited = True
         self._waits_for = waits_for
-        if type(waits_for) is not AnswerFuture or waits_for.done() or waits_for.go_on is not None:
+        if not isinstance(waits_for, AnswerFuture) or waits_for.done() or waits_for.go_on is not None:
             self._wake_task()
             return
         waits_for._asyncio_future_blocking = False  # as a task does with what its coroutine yields
@@ -173,11 +173,11 @@ class Lane:
         if events is not None and self._has_waited:
             events.task_released(self.task)
         self._entry = self._waits_for = None
-        tasks = self._tasks
-        if tasks.waited_for or self.task.cancelling() or len(tasks.idle) >= MAX_IDLE:
-            self._wake_task()
+        self._must_cancel = False  # of this job, which has not waited again
+        if may_be_kept(self.task, self._tasks):
+            self._tasks.idle.append(self)
         else:
-            tasks.idle.append(self)
+            self._wake_task()
 
     # In the task itself
 
@@ -240,6 +240,11 @@ class Lane:
         else:  # the answer came in a task's step, and the next step of the job is about to run
             self._must_cancel = True
         return True
+
+
+def may_be_kept(task: asyncio.Task[None], tasks: BackgroundTasks) -> bool:
+    """Return whether the task of a job that has ended may wait for the next one, in a lane."""
+    return not (tasks.waited_for or task.cancelling() or len(tasks.idle) >= MAX_IDLE)
 
 
 def _cancel(awaited: Any, msg: Any) -> bool:

@@ -13,7 +13,7 @@ from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
 from crosswire.runtime.jobs import Entry, Job, JobEvents
-from crosswire.runtime.lanes import AnswerFuture, Lane
+from crosswire.runtime.lanes import AnswerFuture, Lane, may_be_kept
 
 _TASK_NAME = "crosswire worker"
 
@@ -123,7 +123,7 @@ class Workers:
             waited_for_answer = await self._run_own(entry, task)
             if self._turn is turn:
                 self._jobs_wait = False
-            elif waited_for_answer and not (task.cancelling() or self._tasks.waited_for):
+            elif waited_for_answer and may_be_kept(task, self._tasks):
                 await Lane(task, self._tasks).serve()
         except Exception as error:  # noqa: BLE001 - reported
             self._tasks.failed(_TASK_NAME, error)
@@ -150,7 +150,7 @@ class Workers:
             finally:
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
-            is_answer = type(waits_for) is AnswerFuture
+            is_answer = isinstance(waits_for, AnswerFuture)
             yield from resume(job, waits_for, None, watch, what)
             return is_answer
         finally:

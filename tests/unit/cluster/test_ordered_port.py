@@ -233,6 +233,30 @@ async def test_messages_that_wait_for_the_end_of_the_turn_count_against_the_limi
     assert bus.numbers[-1] == (b"a", 4, 3)  # receivers find out that messages are missing
 
 
+class PromptPort(FakePort):
+    """A bus that takes each message at once, so that none waits in it."""
+
+    def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
+        self.sent.append((channel, header, body))
+
+
+@pytest.mark.parametrize("overflow", ["drop", "raise"])
+async def test_messages_of_a_turn_take_no_room_of_further_ones_where_the_bus_takes_them_at_once(
+    overflow: Overflow,
+) -> None:
+    port = make(bus := PromptPort(buffer=300, overflow=overflow))
+    for channel in (b"a", b"b", b"a"):
+        port.publish_joined(channel, b"x" * 150, ClientBatch)
+    port.publish_joined(b"b", b"x" * 500, ClientBatch)  # larger than the limit, and nothing else has to wait
+    port.publish_joined(b"b", b"y" * 150, ClientBatch)
+    port.require_room([150])
+    port.publish_joined(b"b", b"z" * 150, ClientBatch)
+    assert port.reserve(150)
+    await port.stop()
+    assert [len(body) for body in bus.bodies] == [150, 150, 150, 500, 150, 150]
+    assert port.dropped == 0
+
+
 async def test_while_the_bus_is_away_each_message_waits_for_itself() -> None:
     port = make(bus := FakePort(), started=False)
     for body in MESSAGES:

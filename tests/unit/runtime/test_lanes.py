@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.runtime.lanes import AnswerFuture
+from crosswire.runtime.lanes import MAX_IDLE, AnswerFuture
 from crosswire.runtime.workers import Workers
 from tests.support.aio import wait_until
 
@@ -379,4 +379,40 @@ async def test_jobs_end_whatever_they_wait_for_and_whoever_cancels_them(plans: l
         await asyncio.sleep(0)
         if jobs.peer.asked:
             await in_callback(lambda: jobs.peer.answer("yes"))
+    await jobs.end()
+
+
+async def test_a_cancellation_that_a_job_has_withdrawn_does_not_reach_the_next_job() -> None:
+    jobs, done = Jobs(), list[str]()
+    task = await jobs.open_lane()
+
+    async def withdraws() -> None:
+        task.cancel()
+        task.uncancel()
+        done.append("withdrawn")
+
+    async def next_one() -> None:
+        assert asyncio.current_task() is task
+        done.append("next")
+
+    await in_callback(lambda: jobs.start(withdraws()))
+    await in_callback(lambda: jobs.start(next_one()))
+    assert done == ["withdrawn", "next"]
+    await jobs.end()
+
+
+async def test_no_more_lanes_are_kept_than_the_limit_after_a_burst_of_jobs() -> None:
+    jobs = Jobs()
+    await jobs.open_lane()
+
+    async def job() -> None:
+        await jobs.peer.ask()
+
+    for _ in range(MAX_IDLE + 20):
+        jobs.start(job())
+    await wait_until(lambda: len(jobs.peer.asked) == MAX_IDLE + 20)
+    while jobs.peer.asked:
+        jobs.peer.answer()
+    await wait_until(lambda: not jobs.waiting)
+    assert len(jobs.tasks.idle) <= MAX_IDLE
     await jobs.end()

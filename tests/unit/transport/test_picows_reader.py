@@ -412,7 +412,7 @@ def test_frames_arrive_whole_however_they_are_cut(sizes: list[int], cuts: list[i
     aio.run(main())
 
 
-async def test_a_connection_over_its_rate_is_held_back_and_loses_nothing() -> None:
+async def test_a_connection_over_its_rate_is_held_back_and_loses_nothing(stopped_clock: None) -> None:
     told = list[str]()
     reading = Reading(rate=ReadRate(Limits(message_rate=200, burst=10), told.append))
     payloads = [b"%d" % number for number in range(50)]
