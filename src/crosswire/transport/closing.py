@@ -86,7 +86,9 @@ def read_close(payload: bytes) -> Close:
     """
     if not payload:
         return Close(CloseCode.NO_STATUS)
+    if len(payload) < 2:
+        raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, "a Close frame with half of a close code")
     code = int.from_bytes(payload[:2], "big")
-    if len(payload) < 2 or not may_be_sent(code):
+    if not may_be_sent(code):
         raise ProtocolFailure(CloseCode.PROTOCOL_ERROR, f"the close code {code}, which must not be sent")
     return Close(code, decode_text(payload[2:]))

@@ -33,6 +33,7 @@ class HandshakeProtocol(asyncio.Protocol):
 
     When thousands of clients come back at once, the event loop reads the requests of hundreds in one turn. So those
     that come when the turn has had its time wait for the next one, and the clients that are there do not wait for all.
+    More than ``Limits.header_size`` is parsed at once, so that what waits takes no more memory than the limit allows.
 
     Args:
         acceptor: decides about the request.
@@ -88,7 +89,7 @@ class HandshakeProtocol(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Parse a part of the request, now or in its turn."""
         turns = self._context.read_turns
-        if self._held or turns.is_over:
+        if self._held or (turns.is_over and len(data) <= self._context.limits.header_size):  # thousands may wait
             self._hold(data)
             return
         began = environment.perf_counter()

@@ -35,6 +35,9 @@ class FakeTransport:
     def write(self, data: bytes) -> None:
         self.sent += data
 
+    def can_write_eof(self) -> bool:
+        return False
+
     def close(self) -> None:
         self.closed = True
 
@@ -102,4 +105,15 @@ async def test_a_request_that_waits_for_its_turn_is_decided_whole_and_not_once_i
     await wait_until(lambda: not bench.context.read_turns)
     assert bench.asked == ["/0", "/1", "/parts"]
     assert in_parts[1].reading
+    bench.handshakes.close()
+
+
+async def test_no_more_of_a_request_waits_than_its_head_may_have(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench(monkeypatch)
+    for number in range(2):
+        bench.connect()[0].data_received(b"GET /%d HTTP/1.1\r\nHost: x\r\n\r\n" % number)
+    large, transport = bench.connect()
+    large.data_received(b"GET /" + b"x" * Limits().header_size)
+    assert transport.sent.startswith(b"HTTP/1.1 414")
+    assert not bench.context.read_turns
     bench.handshakes.close()
