@@ -122,8 +122,8 @@ class ModelClient:
         if at is not None and self.position is not None and at.epoch == self.position.epoch:
             require(at.offset > self.position.offset, f"message {message} came out of order")
             for offset in range(self.position.offset + 1, at.offset):
-                if not self.model.logged[at.epoch, offset] <= self.known:
-                    self.complaint = f"a message before {message} is missing, and nothing was told"
+                is_known = self.model.logged[at.epoch, offset] <= self.known
+                require(is_known, f"a message before {message} is missing, and nothing was told")
             self.position = at
         if at is not None:
             require(message in self.model.logged[at], f"message {message} has the position of another one")

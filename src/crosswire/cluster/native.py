@@ -85,8 +85,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     # Sending
 
-    def pack(self, data: Any) -> RawPayload:
-        return envelopes.pack(data)
+    pack = staticmethod(envelopes.pack)
 
     def send_event(
         self, to: Collection[str] | None, event: str, payload: RawPayload, traceparent: str | None = None
@@ -279,8 +278,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
     def _from_node(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
         message = self.read(body)
         if type(message) is Batch:
-            for each in message.messages:
-                self._receive_event_message(events, replies, each)
+            self._receive_batch(events, replies, message.messages)
         elif isinstance(message, EventMessage):
             self._receive_event_message(events, replies, message)
         elif isinstance(message, NameTaken):
@@ -319,6 +317,14 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         if isinstance(message, Beat | Goodbye) and is_valid(message) and len(body) <= _MAX_BEAT:
             return True
         return self.misplaced(message, "for nodes")
+
+    def _receive_batch(self, events: EventInbox, replies: ReplyInbox, messages: list[EventMessage]) -> None:
+        answered = replies.answered
+        for each in messages:
+            if type(each) is Answer:
+                answered(each.sender, each.call_id, NODE_MSGPACK, each.payload)
+            else:
+                self._receive_event_message(events, replies, each)
 
     def _receive_event_message(self, events: EventInbox, replies: ReplyInbox, message: EventMessage) -> None:
         if isinstance(message, Answer):

@@ -23,7 +23,7 @@ from crosswire.core.event_policies import PolicyName
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_node_name, require_seconds, require_timeout
-from crosswire.core.payload_types import payload_type
+from crosswire.core.payload_types import ANY, payload_type
 from crosswire.core.revocations import MAX_NAME
 from crosswire.errors import UsageError
 from crosswire.runtime import process
@@ -261,9 +261,8 @@ class Node:
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
         name = require_name(name, "a node's name")
-        return self._connection().requester.call(
-            name, require_event(event), data, require_timeout(timeout), payload_type(type)
-        )
+        kind = ANY if type is ANYTHING else payload_type(type)
+        return self._connection().requester.call(name, require_event(event), data, require_timeout(timeout), kind)
 
     async def gather(
         self,

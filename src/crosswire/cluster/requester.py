@@ -91,7 +91,7 @@ class Requester:
         responder: handles what this node sends to itself.
     """
 
-    __slots__ = ("_dialect", "_loop", "_members", "_name", "_native", "_port", "_requests", "_responder")
+    __slots__ = ("_bus", "_dialect", "_loop", "_members", "_name", "_native", "_requests", "_responder")
 
     def __init__(
         self,
@@ -104,7 +104,7 @@ class Requester:
         responder: Responder,
     ) -> None:
         self._name = name
-        self._port = port
+        self._bus = port.bus_port  # without a step more for each request
         self._native = native
         self._dialect = dialect
         self._members = members
@@ -133,7 +133,7 @@ class Requester:
         call = PendingCall(name, event, timeout, loop, kind)
         is_own = name == self._name
         if not is_own:
-            if not self._port.available:
+            if not self._bus.available:
                 raise BusUnavailable("other nodes can't be reached now: try again when the bus is back")
             if dialect.knows_members and name not in self._members:
                 raise NodeGone(name)
@@ -143,7 +143,7 @@ class Requester:
                 self._request_self((name,), event, payload, call_id)
             else:
                 dialect.send_request((name,), event, payload, call_id)
-            return await call.future
+            return await call
         except BaseException:  # else the answer has ended the request
             requests.forget(call_id)
             raise
@@ -194,7 +194,7 @@ class Requester:
         gather = PendingGather(nodes, None)
         call_id = self._requests.begin(gather, timeout)
         try:
-            if not self._port.available:
+            if not self._bus.available:
                 _lose(gather, nodes)
             else:
                 self._native.send_request(nodes, event, payload, call_id)
@@ -207,7 +207,7 @@ class Requester:
     def _send_request(self, pending: PendingGather | PendingStream, call_id: str, request: GatherRequest) -> None:
         payload = self._dialect.pack(request.data)
         others = self._others(request.to)
-        reachable = self._port.available
+        reachable = self._bus.available
         if not reachable:
             _lose(pending, self._members.names if others is None else others)
         elif others is not None and self._dialect.knows_members:

@@ -12,7 +12,7 @@ from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime import environment
 from crosswire.runtime.lanes import AnswerFuture
-from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.runtime.timer_wheel import Slot, TimerWheel
 from crosswire.types import Replies
 
 _RANDOM_BYTES = 8
@@ -24,9 +24,15 @@ class PendingRequest(Protocol):
 
     Attributes:
         kind: the type of an answer.
+        call_id: the id that its answers carry; it and the following are set by :meth:`PendingRequests.begin`.
+        slot: of the timer wheel, with the request.
+        requests: all those of the node.
     """
 
     kind: PayloadType
+    call_id: str
+    slot: Slot
+    requests: PendingRequests
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take a reply; return whether no more replies are waited for."""
@@ -39,22 +45,23 @@ class PendingRequest(Protocol):
     def end(self) -> None:
         """Stop waiting, and keep the replies that came, as the time is over or the node stops."""
 
-
-class _TimedRequest:
-    """A pending request and its timer."""
-
-    __slots__ = ("_call_id", "_requests", "request", "slot")
-
-    def __init__(self, request: PendingRequest, call_id: str, requests: PendingRequests, timeout: float) -> None:
-        self.request = request
-        self._call_id = call_id
-        self._requests = requests
-        self.slot = requests.wheel.add(self, timeout)
-
     def on_timer(self) -> None:
         """End the request, as its time is over."""
-        if self._requests.forget(self._call_id):
-            self.request.end()
+
+
+class TimedRequest:
+    """The part of a pending request that its timer calls; an object of its own for it would cost each call."""
+
+    __slots__ = ()
+
+    call_id: str
+    slot: Slot
+    requests: PendingRequests
+
+    def on_timer(self: PendingRequest) -> None:
+        """End the request, as its time is over."""
+        if self.requests.forget(self.call_id):
+            self.end()
 
 
 class PendingRequests:
@@ -74,7 +81,7 @@ class PendingRequests:
     def __init__(self, prefix: str = "") -> None:
         self._prefix = f"{prefix}{environment.token_hex(_RANDOM_BYTES)}"
         self._count = 0
-        self._pending: dict[str, _TimedRequest] = {}
+        self._pending: dict[str, PendingRequest] = {}
         self.wheel = TimerWheel()
 
     def __len__(self) -> int:
@@ -83,54 +90,56 @@ class PendingRequests:
     def begin(self, request: PendingRequest, timeout: float) -> str:
         """Add a request, for ``timeout`` seconds and a tick of the wheel; return the id that its answers will carry."""
         self._count += 1
-        call_id = f"{self._prefix}{self._count:x}"
-        self._pending[call_id] = _TimedRequest(request, call_id, self, timeout)
+        request.call_id = call_id = f"{self._prefix}{self._count:x}"
+        request.requests = self
+        request.slot = self.wheel.add(request, timeout)
+        self._pending[call_id] = request
         return call_id
 
     def forget(self, call_id: str) -> bool:
         """Remove a request; return whether there was one."""
-        pending = self._pending.pop(call_id, None)
-        if pending is None:
+        request = self._pending.pop(call_id, None)
+        if request is None:
             return False
-        pending.slot.pop(pending, None)
+        request.slot.pop(request, None)
         return True
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
         """Pass an answer to its request; ignore it if no request waits for it."""
-        pending = self._pending.get(call_id)
-        if pending is None:
+        request = self._pending.get(call_id)
+        if request is None:
             return
-        request = pending.request
         error: EventError | None
         try:
             data, error = codec.payload(request.kind, payload), None
         except InvalidPayload as invalid:
             data, error = None, InvalidPayload(invalid.message, sender=sender)
         if request.reply(sender, data, error):
-            self.forget(call_id)
+            self._pending.pop(call_id, None)
+            request.slot.pop(request, None)
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
         """Pass a refusal to its request; ignore it if no request waits for it."""
-        pending = self._pending.get(call_id)
-        if pending is not None and pending.request.reply(sender, None, error):
+        request = self._pending.get(call_id)
+        if request is not None and request.reply(sender, None, error):
             self.forget(call_id)
 
     def gone(self, name: str) -> None:
         """Stop waiting for answers of a node that is gone."""
-        for call_id, pending in list(self._pending.items()):
-            if pending.request.lost(name):
+        for call_id, request in list(self._pending.items()):
+            if request.lost(name):
                 self.forget(call_id)
 
     def end_all(self) -> None:
         """End all requests, as this node stops."""
         self.wheel.stop()
         pending, self._pending = self._pending, {}
-        for each in pending.values():
-            each.request.end()
+        for request in pending.values():
+            request.end()
 
 
-class PendingCall:
-    """A request to one node.
+class PendingCall(AnswerFuture[Any], TimedRequest):
+    """A request to one node, and the future of its answer: one object, as nothing else is made as often.
 
     Args:
         name: of the node.
@@ -138,32 +147,30 @@ class PendingCall:
         timeout: seconds, for the error.
         loop: the running event loop.
         kind: the type of the answer.
-
-    Attributes:
-        future: the answer.
     """
 
-    __slots__ = ("_event", "_name", "_timeout", "future", "kind")
+    __slots__ = ("_event", "_name", "_timeout", "call_id", "kind", "requests", "slot")
 
     def __init__(
         self, name: str, event: str, timeout: float, loop: asyncio.AbstractEventLoop, kind: PayloadType = ANY
     ) -> None:
+        asyncio.Future.__init__(self, loop=loop)  # past that of AnswerFuture, which does no more than this and the next
+        self.go_on = None
         self.kind = kind
         self._name = name
         self._event = event
         self._timeout = timeout
-        self.future: AnswerFuture[Any] = AnswerFuture(loop)
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take the reply of the node that was asked; ignore replies of other nodes."""
         if sender != self._name:
             return False
-        if not self.future.done():
+        if not self.done():
             if error is None:
-                self.future.set_result(data)
+                self.set_result(data)
             else:
-                self.future.set_exception(error)
-            self.future.settled()
+                self.set_exception(error)
+            self.settled()
         return True
 
     def lost(self, name: str) -> bool:
@@ -178,12 +185,12 @@ class PendingCall:
         self._fail(CallTimeout(f"node {self._name!r} did not answer {self._event!r} within {self._timeout} s"))
 
     def _fail(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-            self.future.settled()
+        if not self.done():
+            self.set_exception(error)
+            self.settled()
 
 
-class PendingGather:
+class PendingGather(TimedRequest):
     """A request to several nodes.
 
     Args:
@@ -195,7 +202,7 @@ class PendingGather:
         future: all the replies.
     """
 
-    __slots__ = ("_replies", "future", "kind")
+    __slots__ = ("_replies", "call_id", "future", "kind", "requests", "slot")
 
     def __init__(self, names: Iterable[str], expect: int | None, kind: PayloadType = ANY) -> None:
         self.kind = kind

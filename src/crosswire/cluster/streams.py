@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
+from crosswire.cluster.requests import TimedRequest
 from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.core.replies import AwaitedReplies
 from crosswire.errors import EventError
@@ -51,7 +52,7 @@ class ReplyStream(AsyncIterator[Reply[T_co]]):
         self._forget()
 
 
-class PendingStream:
+class PendingStream(TimedRequest):
     """A stream that waits for replies. It keeps them until they are taken: at most one of each node that was asked.
 
     Args:
@@ -60,7 +61,7 @@ class PendingStream:
         kind: the type of an answer.
     """
 
-    __slots__ = ("_awaited", "_came", "_ended", "_replies", "kind")
+    __slots__ = ("_awaited", "_came", "_ended", "_replies", "call_id", "kind", "requests", "slot")
 
     def __init__(self, names: Iterable[str], expect: int | None, kind: PayloadType = ANY) -> None:
         self.kind = kind

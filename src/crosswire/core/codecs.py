@@ -166,7 +166,10 @@ class NodeMsgpackCodec(_Msgpack[MessageT]):
     """Codec of messages between nodes as MessagePack, with all its types."""
 
     def payload(self, kind: PayloadType, raw: RawPayload) -> Any:
-        return kind.from_msgpack(_MSGPACK_NIL if raw is ABSENT else raw)
+        try:
+            return kind.decode_msgpack(_MSGPACK_NIL if raw is ABSENT else raw)
+        except UNDECODABLE as error:
+            raise InvalidPayload(str(error)) from error
 
     def encode(self, message: Any) -> bytes:
         try:

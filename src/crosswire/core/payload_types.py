@@ -38,15 +38,16 @@ class PayloadType:
 
     Attributes:
         decode_json: as :meth:`from_json`, but raises what msgspec raises.
+        decode_msgpack: the same of :meth:`from_msgpack`.
     """
 
-    __slots__ = ("_msgpack", "_open", "annotation", "decode_json")
+    __slots__ = ("_open", "annotation", "decode_json", "decode_msgpack")
 
     def __init__(self, annotation: Any) -> None:
         try:
             info = msgspec.inspect.type_info(annotation)
             self.decode_json: Callable[[bytes | str | RawPayload], Any] = msgspec.json.Decoder(annotation).decode
-            self._msgpack = msgspec.msgpack.Decoder(annotation)
+            self.decode_msgpack: Callable[[bytes | RawPayload], Any] = msgspec.msgpack.Decoder(annotation).decode
         except (TypeError, NameError) as error:
             raise ConfigError(f"{annotation!r} can't be a payload's type: {error}") from error
         custom = [each.cls for each in _parts(info, msgspec.inspect.CustomType)]
@@ -71,7 +72,7 @@ class PayloadType:
     def from_msgpack(self, raw: bytes | RawPayload) -> Any:
         """Decode MessagePack; otherwise as :meth:`from_json`."""
         try:
-            return self._msgpack.decode(raw)
+            return self.decode_msgpack(raw)
         except (msgspec.MsgspecError, RecursionError, ValueError) as error:
             raise InvalidPayload(str(error)) from error
 

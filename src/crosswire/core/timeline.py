@@ -59,6 +59,7 @@ class Timeline:
     """
 
     __slots__ = (
+        "_are_members_unplaced",
         "_clock_offset",
         "_doubtful_epochs",
         "_early",
@@ -87,6 +88,7 @@ class Timeline:
         self._doubtful_epochs: set[str] = set()  # first heard of while the log was being read
         self._is_owing_loss = False  # whether the members are to be told of a loss before the next message
         self._owes_position = False  # whether somebody joined before anything was loaded
+        self._are_members_unplaced = False  # whether they were told last that they have no position
         self._is_behind = False  # whether there may be messages in the log that are not known here
 
     @property
@@ -232,13 +234,13 @@ class Timeline:
 
         If some have heard it, their position is before it all the same: from there it would come a second time. Others
         may have come since then. So it is told as a loss, once for all such messages that come together: with the next
-        message, or when the log was read.
+        message, or when the log was read. Members without a position are told anyway as soon as they get one.
         """
         self._kept.add(kept)
         if self._heard.place(kept.origin, kept.number):
             return True
         self._settled.begin_at(kept.offset)
-        self._is_owing_loss = not self._epochs.is_void
+        self._is_owing_loss = not (self._epochs.is_void and self._are_members_unplaced)
         return False
 
     def _hold(self, epoch: str, kept: Kept | None) -> Change:
@@ -312,10 +314,10 @@ class Timeline:
             lost = lost or "epoch"
         change = self._tell(lost, ready) if lost else Change(tuple(ready))
         new = [each for run in strays for each in run if self._heard.add_unplaced(each.origin, each.number)]
-        if not new:
-            return change
-        self.void()
-        return replace(change, ready=(*change.ready, *new), voids=True)
+        if new:
+            self.void()
+            change = replace(change, ready=(*change.ready, *new), voids=True)
+        return change
 
     def _change_epoch(self, tail: LogPosition, kept: Sequence[Kept], strays: Sequence[Sequence[Kept]]) -> Change:
         """Go over to another epoch. All its messages are new to the members, except those that they heard before."""
@@ -335,8 +337,7 @@ class Timeline:
         records = self._early.take(tail.epoch) | {each.offset: each for each in kept}
         self._use(tail.epoch, min(tail.offset, *(offset - 1 for offset in records)) if records else tail.offset, kept)
         ready, _ = self._move_on(records, tail.offset)
-        change = self._tell("epoch", ready)
-        return replace(change, before=[run for run in before if run])
+        return replace(self._tell("epoch", ready), before=[run for run in before if run])
 
     def _begin(self, tail: LogPosition, kept: Sequence[Kept]) -> Change:
         """Begin with what is read first. Only messages that came live are new to those who are members already."""
@@ -376,6 +377,7 @@ class Timeline:
         if not ready:
             self._is_owing_loss = False
         before = (ready[0].offset - 1) if ready else self._kept.last
+        self._are_members_unplaced = self._epochs.is_void
         return Change(tuple(ready), reason, at=self._epochs.at(before))
 
     def _ask(self, after: int) -> int | None:

@@ -334,7 +334,10 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(name, sender, call, error)
         else:
             if call is not None:
-                self._reply(name, sender, call, value)
+                try:
+                    self._answer(sender, call, value)
+                except InvalidPayload as error:
+                    self._fail(name, sender, call, _unsendable("return value", error))
         finally:
             count.handler_ended()
 

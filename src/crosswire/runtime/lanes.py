@@ -159,7 +159,7 @@ class Lane:
             events.task_waits(self.task)
         self._has_waited = True
         self._waits_for = waits_for
-        if type(waits_for) is not AnswerFuture or waits_for.done() or waits_for.go_on is not None:
+        if not isinstance(waits_for, AnswerFuture) or waits_for.done() or waits_for.go_on is not None:
             self._wake_task()
             return
         waits_for._asyncio_future_blocking = False  # as a task does with what its coroutine yields

@@ -150,7 +150,7 @@ class Workers:
             finally:
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
-            is_answer = type(waits_for) is AnswerFuture
+            is_answer = isinstance(waits_for, AnswerFuture)
             yield from resume(job, waits_for, None, watch, what)
             return is_answer
         finally:

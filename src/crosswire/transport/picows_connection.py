@@ -146,7 +146,7 @@ class PicowsConnection:
         kind = frame.msg_type
         if self._closing is not None:
             if kind is _CLOSE:
-                self._transport.hang_up()
+                self._closing.finish()
             return
         if kind is _TEXT and frame.fin and self._assembler is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
             self.text_frame(frame)
@@ -172,7 +172,7 @@ class PicowsConnection:
         """Handle a Close frame that came past picows."""
         self._parts += 1
         if self._closing is not None:
-            self._transport.hang_up()
+            self._closing.finish()
             return
         try:
             self._answer_close(payload)

@@ -233,6 +233,22 @@ def heard_by_anybody(events: Iterable[Iterable[Event]]) -> set[tuple[int, int]]:
     return {(each.stream, each.number) for some in events for each in some if isinstance(each, Heard)}
 
 
+def lie_about_forgotten(events: Iterable[Event], began: float, back_at: float) -> str | None:
+    """Return what is wrong with what a client was told of a room whose log was lost; None if nothing is.
+
+    Args:
+        events: of the client in the room, in their order.
+        began: when what was done to the log began.
+        back_at: when clients that were away meanwhile began to come back. One of them may have come back and been
+            recovered before, in the moment in which it lost its network.
+    """
+    answers = [each for each in events if isinstance(each, Told) and each.at >= began]
+    if all(each.recovered is not False for each in answers):
+        return "it was never told that the log is lost"
+    back = [each for each in answers if each.at >= back_at]
+    return "it was recovered, and the log is lost" if back and back[0].recovered is not False else None
+
+
 def two_messages_at_one_place(events: Iterable[Iterable[Event]]) -> list[Place]:
     """Return the positions with which clients heard different messages."""
     at: dict[Place, set[tuple[int, int]]] = defaultdict(set)

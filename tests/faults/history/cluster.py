@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import time
 from contextlib import AsyncExitStack
 from itertools import count
+from math import inf
 from pathlib import Path
 from typing import Any, Self
 
@@ -53,6 +55,7 @@ class RoomCluster:
         lives: all processes of servers, in the order of their starts.
         load: the program of the clients.
         away_in_fault: the clients that lost their network on purpose before a fault.
+        back_at: when they had it again, in seconds of real time.
     """
 
     def __init__(
@@ -63,6 +66,7 @@ class RoomCluster:
         self.lives: list[Life] = []
         self.load: Program
         self.away_in_fault = range(0)
+        self.back_at = inf
         self.workload = workload
         self._directory = directory
         self._delivery = delivery
@@ -141,6 +145,7 @@ class RoomCluster:
 
     def come_back(self) -> None:
         """Let the clients that have left come back."""
+        self.back_at = time.time()
         self.load.command("return")
 
     async def drain(self) -> list[str]:

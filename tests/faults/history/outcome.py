@@ -5,15 +5,16 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterable
+from math import inf
 
 import msgspec
 
 from tests.faults.history.checker import (
     Event,
     Finding,
-    Told,
     examine,
     heard_by_anybody,
+    lie_about_forgotten,
     two_messages_at_one_place,
 )
 from tests.faults.history.cluster import RoomCluster
@@ -143,12 +144,10 @@ class RoomJudge:
     def _judge_forgotten(self) -> None:
         """Check that each client was told of the loss, and first of all if it was away while it happened."""
         for (client, room), events in sorted(self._events.items()):
-            answers = [each.recovered for each in events if isinstance(each, Told) and each.at >= self._began]
-            was_away = client in self._cluster.away_in_fault
-            if False not in answers:
-                self._outcome.problems.append(f"client {client} was never told that room {room} has lost its messages")
-            elif was_away and answers[0] is not False:
-                self._outcome.problems.append(f"client {client} was recovered in room {room}, which Redis had lost")
+            back_at = self._cluster.back_at if client in self._cluster.away_in_fault else inf
+            lie = lie_about_forgotten(events, self._began, back_at)
+            if lie is not None:
+                self._outcome.problems.append(f"client {client}, room {room}: {lie}")
 
     def _judge_counters(self) -> None:
         for life in self._cluster.lives:

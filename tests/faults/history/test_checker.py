@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,6 +15,7 @@ from tests.faults.history.checker import (
     Told,
     examine,
     heard_by_anybody,
+    lie_about_forgotten,
     two_messages_at_one_place,
 )
 
@@ -190,6 +193,19 @@ def test_nothing_comes_before_the_client_is_told_of_the_room() -> None:
     assert examine(PUBLISHED, [heard(0), FIRST, *map(heard, range(1, 10))]).lies
     finding = checked(*map(heard, range(5)), Ended(5), heard(5), recovered(6, 6), *map(heard, range(6, 10)))
     assert any("before it was told" in lie for lie in finding.lies)
+
+
+def test_a_client_that_was_away_while_a_log_was_lost_is_told_so_first() -> None:
+    lost = broken(5.5, 0, "f", "epoch")
+    before: list[Event] = [FIRST, Ended(1), recovered(2.1, 2), heard(2), Ended(2.9)]  # back just before it left
+    assert lie_about_forgotten([*before, lost], 2.0, 5.0) is None
+    assert lie_about_forgotten([*before, recovered(5.2, 3), lost], 2.0, 5.0) == "it was recovered, and the log is lost"
+    assert lie_about_forgotten([*before, recovered(5.2, 3), lost], 2.0, inf) is None
+
+
+def test_a_client_is_told_of_a_lost_log() -> None:
+    told_before = [FIRST, broken(1.5, 0, "f", "epoch"), recovered(5.5, 0)]
+    assert lie_about_forgotten(told_before, 2.0, inf) == "it was never told that the log is lost"
 
 
 def test_one_position_has_one_message() -> None:

@@ -94,6 +94,26 @@ async def test_the_first_of_two_closes_is_answered() -> None:
     await expect(close_frame(1000, b"one") + close_frame(1001, b"two"), code=1000)
 
 
+@pytest.mark.parametrize("behind", [close_frame(1000), A + close_frame(1000)], ids=["alone", "behind a message"])
+@pytest.mark.parametrize("together", ["the request", "the message that ends the connection", "nothing"])
+async def test_all_that_was_sent_leaves_though_the_close_of_the_peer_comes_at_once(
+    together: str, behind: bytes
+) -> None:
+    async with echo_server() as echo, echo.connect() as raw:
+        echo.server.on_message(lambda socket, message: socket.close(4001) if message == "bye" else None)
+        sent = A + frame(TEXT, b"bye")
+        if together == "the request":
+            await raw.upgrade(sent + behind)
+        else:
+            await raw.upgrade()
+            if together == "nothing":
+                raw.send(sent)
+                await wait_until(lambda: not echo.server.sockets)
+                sent = b""
+            raw.send(sent + behind)
+        assert await raw.frames() == [text(b"A"), text(b"bye"), Frame(Opcode.CLOSE, b"\x0f\xa1")]
+
+
 async def test_nothing_is_answered_after_a_close() -> None:
     await expect(close_frame(1000) + A + frame(PING, b"x"), code=1000)
 

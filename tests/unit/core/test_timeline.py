@@ -494,6 +494,55 @@ def test_the_beginning_of_an_epoch_that_was_in_use_already_changes_nothing() -> 
     assert timeline.position is None
 
 
+def void_with_a_position_of_its_members() -> Timeline:
+    """Return a timeline that is void again, right after its members were told a position."""
+    timeline = loaded(5)
+    timeline.void()
+    timeline.take(F, None)
+    assert load(timeline, F, 0).at == LogPosition(F, 0)
+    timeline.void()  # as by a notice of another node
+    return timeline
+
+
+def test_members_with_a_position_are_told_of_what_is_not_handed_on_again_although_the_timeline_is_void() -> None:
+    timeline = void_with_a_position_of_its_members()
+    timeline.take_unplaced(BOB, 1)
+    assert timeline.take(F, kept(1, origin=BOB)) == Change(needs=1)
+    change = timeline.take(F, kept(2, origin=BOB))
+    assert (change.lost, change.at, offsets(change.ready)) == ("epoch", None, [2])
+    timeline.take_unplaced(BOB, 3)
+    assert timeline.take(F, kept(3, origin=BOB)) == NO_CHANGE  # they have no position any more
+    assert offsets(timeline.take(F, kept(4, origin=BOB)).ready) == [4]
+    load(timeline, F, 4)
+    timeline.take(G, None)
+    assert load(timeline, G, 0).at == LogPosition(G, 0)
+    timeline.void()
+    timeline.take_unplaced(BOB, 5)
+    assert timeline.take(G, kept(1, origin=BOB, number=5)) == Change(needs=1)  # now they have one again
+
+
+def test_members_with_a_position_are_told_when_the_log_of_a_void_timeline_was_read() -> None:
+    timeline = void_with_a_position_of_its_members()
+    timeline.take_unplaced(BOB, 1)
+    timeline.take(F, kept(1, origin=BOB))
+    assert load(timeline, F, 1) == Change(lost="epoch")
+
+
+def test_nothing_follows_what_is_not_handed_on_again_once_a_read_ends_the_void() -> None:
+    timeline = loaded(5)
+    timeline.void()
+    timeline.expect_load(0)
+    assert load(timeline, F, 0).at is None
+    timeline.take_unplaced(BOB, 2)
+    timeline.take(F, kept(3, origin=BOB))
+    timeline.renew()
+    timeline.begin_read()
+    change = load(timeline, F, 3, [kept(offset, origin=BOB) for offset in (1, 2, 3)])
+    assert (change.lost, change.at, offsets(change.ready), change.needs) == ("epoch", LogPosition(F, 0), [1], 2)
+    change = load(timeline, F, 3, [kept(3, origin=BOB)])
+    assert (change.lost, change.at, offsets(change.ready)) == ("epoch", LogPosition(F, 2), [3])
+
+
 def test_a_timeline_may_be_void_before_its_first_read() -> None:
     timeline = new_timeline()
     timeline.void()

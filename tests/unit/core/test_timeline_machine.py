@@ -318,3 +318,37 @@ def test_a_read_that_began_before_an_epoch_did_does_not_show_it() -> None:
     room.take_copies(room.third, 1)
     room.model.finish_read(room.second)
     assert room.come_back() is False
+
+
+def test_who_came_after_a_message_that_went_past_the_log_is_told_of_it_although_the_room_is_void_again() -> None:
+    model = HistoryModel(NODES, CLIENTS)
+    first, second, _ = model.nodes
+    neighbour, client, _ = model.clients
+    model.join(neighbour, second)
+    model.start_read(second)
+    model.finish_read(second)
+    model.admit(second)
+    model.say(second, "unsent")
+    model.fall_back(second, has_path=False)
+    model.join(client, second)
+    model.admit(second)
+
+    model.say(first, "unsent")
+    model.fall_back(first, has_path=False)
+    model.append(first)
+    while second.records:
+        model.take_record(second, 0)
+    model.start_read(second)
+    model.finish_read(second)
+    client.receive(99)
+    assert client.position is not None
+    second.owes_epoch = False  # as the first node has just begun one
+    model.append(second)
+    model.say(first, "kept")
+    assert second.timeline is not None
+    second.timeline.void()  # as by a notice of the third node
+    while second.records:
+        model.take_record(second, 0)
+    client.receive(99)
+    assert client.position is None
+    model.finish()
