@@ -76,7 +76,7 @@ class Batches:
             if len(messages) > 1:
                 body = envelopes.encode(Batch(messages))
                 if len(body) <= MAX_SIZE:
-                    self._port.publish(channel, body)
+                    self._port.publish(channel, body, count=len(messages))
                     return
             for message in messages:
                 self._port.publish(channel, envelopes.encode(message))

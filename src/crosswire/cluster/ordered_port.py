@@ -55,7 +55,7 @@ class OrderedPort:
     def __init__(self, bus: Bus, events: BusEvents, name: str, origin: bytes, signing: Signing | None = None) -> None:
         self.origin = origin
         self._name = name
-        self.dropped = self.unreadable = self.gaps = self._plain_published = 0
+        self.dropped = self.unreadable = self.gaps = self._plain_published = self._batched = 0
         self._events = events
         # Callbacks that need nothing of this object go to the node directly.
         self.paths_changed = events.paths_changed
@@ -119,9 +119,9 @@ class OrderedPort:
     @property
     def published(self) -> int:
         """Number of messages that were handed over to be published or announced."""
-        return self._numbers.count + self._plain_published + self._joined.uncounted
+        return self._numbers.count + self._plain_published + self._batched + self._joined.uncounted
 
-    def publish(self, channel: bytes, body: bytes, *, plain: bool = False) -> None:
+    def publish(self, channel: bytes, body: bytes, *, plain: bool = False, count: int = 1) -> None:
         """Publish a message. While the bus can't take it, it is kept, up to a limit.
 
         Args:
@@ -129,13 +129,16 @@ class OrderedPort:
             body: of the message.
             plain: send the body alone, for programs that know nothing of Crosswire. It has no number then, so it may
                 come twice or not at all, and it comes to the publisher too.
+            count: how many messages it is, if it is a batch.
 
         Raises:
             BusUnavailable: too much waits already, and that is the policy.
         """
         self._joined.publish_waiting()
         size = len(channel) + len(body) + OVERHEAD
-        if size > self._budget.free and not self._admits(channel, size, plain=plain):
+        is_taken = size <= self._budget.free or self._admits(channel, size, count, plain=plain)
+        self._batched += count - 1  # the others than the one that has a number
+        if not is_taken:
             return
         if plain:
             self._plain_published += 1
@@ -166,9 +169,9 @@ class OrderedPort:
             self._joined.publish_waiting()
             self._publish_numbered(channel, body)
 
-    def _admits(self, channel: bytes, size: int, *, plain: bool = False) -> bool:
-        """Decide about a message that does not fit in: return whether to take it."""
-        if self._has_room(size) or self._buffer.admits():
+    def _admits(self, channel: bytes, size: int, count: int = 1, *, plain: bool = False) -> bool:
+        """Decide about a message, or a batch of some, that does not fit in: return whether to take it."""
+        if self._has_room(size) or self._buffer.admits(count):
             return True
         if not plain:
             self._next(channel)  # uses up a number, so that receivers find out that a message is missing
@@ -275,7 +278,7 @@ class OrderedPort:
             self._warnings.warn("dropped", text, reason, extra=about(node=self._name))
         else:
             text = "%d messages to other nodes are dropped: %s"
-            logger.warning(text, count, reason, extra=about(node=self._name))
+            self._warnings.warn("several dropped", text, count, reason, extra=about(node=self._name))
 
     def gap(self, info: GapInfo) -> None:
         """Count a gap, and tell the node."""

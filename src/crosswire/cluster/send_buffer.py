@@ -86,8 +86,8 @@ class SendBuffer:
             else:
                 port.publish_plain(channel, body)
 
-    def admits(self) -> bool:
-        """Decide about a message that does not fit in: return whether to take it.
+    def admits(self, count: int = 1) -> bool:
+        """Decide about a message, or a batch of ``count``, that does not fit in: return whether to take it.
 
         Raises:
             BusUnavailable: the message is refused.
@@ -97,7 +97,7 @@ class SendBuffer:
             return True
         if self._raises:
             raise self._refusal()
-        self._dropped(self._reason(), 1)
+        self._dropped(self._reason(), count)
         return False
 
     def require_room(self, sizes: Collection[int]) -> None:
