@@ -64,9 +64,9 @@ format: $(DEV) ## Format the code, and fix what ruff can fix
 bench: $(DEV) ## Measure it beside a bare epoll loop, uvicorn and Starlette (needs a C compiler)
 	@$(RUN) -m bench $(ARGS)
 
-bench-peers: $(DEV) ## Measure it beside Bun, Socket.IO, Channels and others, which are installed for that; writes docs/benchmarks.md (ARGS="--quick")
+bench-peers: $(DEV) ## Measure it beside Bun, Socket.IO, Channels and others, which are installed for that; writes docs/benchmarks.md, with ARGS="--only calls-1" nothing
 	@$(RUN) -m bench.peers.install
-	@$(RUN) -m bench.peers --write docs/benchmarks.md $(ARGS)
+	@$(RUN) -m bench.peers $(or $(ARGS),--write docs/benchmarks.md)
 
 bench-scaling: $(DEV) ## Fit the model of what a cluster costs to small runs, and compare it with runs of 2, 4 and 8 nodes (ARGS="--quick")
 	@$(RUN) -m bench.scaling $(ARGS)
