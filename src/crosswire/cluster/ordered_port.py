@@ -197,12 +197,19 @@ class OrderedPort:
         return True
 
     def require_room(self, sizes: Collection[int]) -> None:
-        """See :meth:`~crosswire.cluster.send_buffer.SendBuffer.require_room`."""
+        """Check that none of several messages will be refused, once what waits for the end of the turn is published.
+
+        Args:
+            sizes: of each message's channel and body together, in bytes.
+
+        Raises:
+            BusUnavailable: one of them would be refused.
+        """
         self._joined.publish_waiting()
         self._buffer.require_room(sizes)
 
     def _has_room(self, size: int) -> bool:
-        """Return whether a message fits in as soon as the bus has what waits for the end of the turn."""
+        """Publish what waits for the end of the turn, and return whether a message fits in now."""
         self._joined.publish_waiting()
         return size <= self._budget.free
 
