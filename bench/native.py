@@ -154,7 +154,8 @@ def crosswire_nodes(count: int, *options: str) -> Iterator[Serving]:
     with ExitStack() as processes:
         with on_core(SERVER_CORE):
             redis = processes.enter_context(RedisProcess())
-        command = [sys.executable, "-m", "bench.servers.crosswire_node", "--redis", redis.url, *options, "--name"]
+        program = [sys.executable, "-m", "bench.peers.adapters.crosswire_node"]
+        command = [*program, "--redis", redis.url, *options, "--name"]
         nodes = [processes.enter_context(serving([*command, name])) for name in ascii_uppercase[:count]]
         yield Serving([port for node in nodes for port in node.ports], [redis.pid, *(node.pids[0] for node in nodes)])
 

@@ -81,7 +81,7 @@ def cluster(nodes: int) -> Iterator[Cluster]:
     with ExitStack() as processes:
         with on_core(SERVER_CORE):
             redis = processes.enter_context(RedisProcess())
-        command = [sys.executable, "-m", "bench.servers.crosswire_node", "--redis", redis.url, "--name"]
+        command = [sys.executable, "-m", "bench.peers.adapters.crosswire_node", "--redis", redis.url, "--name"]
         each = [processes.enter_context(serving([*command, name])) for name in ascii_uppercase[:nodes]]
         ports, pids = [node.ports[0] for node in each], [node.pids[0] for node in each]
         yield Cluster(Serving(ports, [redis.pid, *pids]), redis)
