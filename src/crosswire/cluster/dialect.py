@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken
+from crosswire.core.envelopes import Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken, NodeRequest
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
@@ -64,6 +64,22 @@ class Asker(Protocol):
         Raises:
             InvalidPayload: the code or the message has no form that can be sent.
         """
+
+
+class AskedRequest(Asker, Protocol):
+    """The request of a node of ours, and what sends the answer to it."""
+
+    @property
+    def request(self) -> NodeRequest:
+        """The request itself."""
+        ...
+
+
+class RequestInbox(EventInbox, Protocol):
+    """Takes the events and requests of nodes of ours."""
+
+    def all_requested(self, asked: Sequence[AskedRequest]) -> None:
+        """Take requests that came together."""
 
 
 class MemberInbox(Protocol):
