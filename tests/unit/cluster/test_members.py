@@ -16,7 +16,8 @@ from crosswire.cluster.members import HOLDER_TIMEOUT, WELCOME_TIMEOUT, Members
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.cluster.receivers import IsReadable, ReceiveBody, ReceiveUnproven
+from crosswire.cluster.ordered_receiver import IsReadable, ReceiveBody
+from crosswire.cluster.receivers import ReceiveUnproven
 from crosswire.cluster.requests import PendingRequests
 from crosswire.core import membership
 from crosswire.core.channel_names import Channels
