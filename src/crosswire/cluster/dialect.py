@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken, NodeRequest
+from crosswire.core.envelopes import Answer, Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken, NodeRequest
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
@@ -36,6 +36,9 @@ class ReplyInbox(Protocol):
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
         """Take the answer to a request."""
+
+    def all_answered(self, answers: Sequence[Answer]) -> None:
+        """Take answers that came together, from nodes of ours."""
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
         """Take the refusal of a request."""
@@ -71,7 +74,7 @@ class AskedRequest(Asker, Protocol):
 
     @property
     def request(self) -> NodeRequest:
-        """The request itself."""
+        """Return the request itself, as it came."""
         ...
 
 
@@ -79,7 +82,7 @@ class RequestInbox(EventInbox, Protocol):
     """Takes the events and requests of nodes of ours."""
 
     def all_requested(self, asked: Sequence[AskedRequest]) -> None:
-        """Take requests that came together."""
+        """Take requests that came together, in their order."""
 
 
 class MemberInbox(Protocol):

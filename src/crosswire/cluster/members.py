@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from math import inf
@@ -128,6 +128,11 @@ class Members:
         """The living members by name, this node first."""
         own = self._own._replace(connections=self._load.connections)
         return {own.name: own, **{each.beat.name: each.info for each in self._members}}
+
+    @property
+    def others(self) -> Mapping[str, Member]:
+        """The other living members by name; it changes with them."""
+        return self._members.by_name
 
     @property
     def number(self) -> int:

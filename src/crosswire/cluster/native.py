@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from crosswire.cluster.asking_nodes import AskingNode
 from crosswire.cluster.batches import Batches
 from crosswire.cluster.bus_delay import PING
-from crosswire.cluster.dialect import ClientInbox, RequestInbox, MemberInbox, ReceivePublished, ReplyInbox, RoomInbox
+from crosswire.cluster.dialect import ClientInbox, MemberInbox, ReceivePublished, ReplyInbox, RequestInbox, RoomInbox
 from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.received_messages import ReceivedClientMessages, is_valid
@@ -39,12 +39,15 @@ from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, show
 
 INCARNATION_LENGTH = 16
 """Characters of the incarnation of a node, and of what an emitter listens on for answers."""
-MAX_ASKERS = 1024
-"""Nodes that ask whose channels are remembered: each request needs one."""
 PING_EVENT = f"{SERVICE}{PING}"
 """The event of a request that is answered by whoever is alive."""
+MAX_NODE_CHANNELS = 1024
+"""Channels of nodes whose names are remembered: made anew for each request, they would be most of its batching."""
 _MAX_BEAT = 64 * 1024
 """Bytes of a beat, which each node remembers of each other."""
+
+_ANSWERS = {Answer}
+_REQUESTS = {NodeRequest}
 
 logger = get_logger("crosswire.cluster")
 
@@ -81,7 +84,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         self._incarnation = incarnation
         self._received = ReceivedClientMessages(self)
         self._batches = Batches(port)
-        self._answers_channel = lru_cache(MAX_ASKERS)(channels.incarnation)
+        self._answers_channel = lru_cache(MAX_NODE_CHANNELS)(channels.incarnation)
+        self._node_channel = lru_cache(MAX_NODE_CHANNELS)(channels.node)
         self._warnings = ThrottledWarnings(logger)
         self.unreadable = 0
 
@@ -112,7 +116,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             self._batches.add(self._channels.nodes, body)
             return
         for name in to:
-            self._batches.add(self._channels.node(name), body)
+            self._batches.add(self._node_channel(name), body)
 
     def ask(self, channel: bytes, event: str, call_id: str) -> None:
         """Send a request without data to the nodes that listen on a channel."""
@@ -307,15 +311,14 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         return self.misplaced(message, "for nodes")
 
     def _receive_batch(self, events: RequestInbox, replies: ReplyInbox, messages: list[EventMessage]) -> None:
-        requests = [each for each in messages if type(each) is NodeRequest]
-        if len(requests) == len(messages):  # as nearly always where there are any
-            events.all_requested(self._asking_nodes(requests))
-            return
-        answered = replies.answered
-        for each in messages:
-            if type(each) is Answer:
-                answered(each.sender, each.call_id, NODE_MSGPACK, each.payload)
-            else:
+        """Take a batch: of answers or of requests alone, as nearly all are, in one step."""
+        kinds = set(map(type, messages))
+        if kinds == _ANSWERS:
+            replies.all_answered(cast(list[Answer], messages))
+        elif kinds == _REQUESTS:
+            events.all_requested(self._asking_nodes(cast(list[NodeRequest], messages)))
+        else:
+            for each in messages:
                 self._receive_event_message(events, replies, each)
 
     def _receive_event_message(self, events: RequestInbox, replies: ReplyInbox, message: EventMessage) -> None:
