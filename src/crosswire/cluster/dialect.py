@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken
+from crosswire.core.envelopes import Answer, Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
@@ -36,6 +36,9 @@ class ReplyInbox(Protocol):
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
         """Take the answer to a request."""
+
+    def all_answered(self, answers: Sequence[Answer]) -> None:
+        """Take answers that came together, from nodes of ours."""
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
         """Take the refusal of a request."""

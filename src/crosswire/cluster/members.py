@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 
 from crosswire.cluster.joining import Joining
@@ -127,6 +128,11 @@ class Members:
         """The living members by name, this node first."""
         own = self._own._replace(connections=self._load.connections)
         return {own.name: own, **{each.beat.name: each.info for each in self._members}}
+
+    @property
+    def others(self) -> Mapping[str, Member]:
+        """The other living members by name; it changes with them."""
+        return self._members.by_name
 
     @property
     def number(self) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, NamedTuple
 
 from crosswire.cluster.batches import Batches
@@ -42,6 +42,8 @@ INCARNATION_LENGTH = 16
 """Characters of the incarnation of a node, and of what an emitter listens on for answers."""
 PING_EVENT = f"{SERVICE}{PING}"
 """The event of a request that is answered by whoever is alive."""
+MAX_NODE_CHANNELS = 1024
+"""Channels of nodes whose names are remembered: made anew for each request, they would be most of its batching."""
 _MAX_BEAT = 64 * 1024
 """Bytes of a beat, which each node remembers of each other."""
 
@@ -80,6 +82,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         self._incarnation = incarnation
         self._received = ReceivedClientMessages(self)
         self._batches = Batches(port)
+        self._node_channel = lru_cache(MAX_NODE_CHANNELS)(channels.node)
         self._warnings = ThrottledWarnings(logger)
         self.unreadable = 0
 
@@ -110,7 +113,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             self._batches.add(self._channels.nodes, request)
             return
         for name in to:
-            self._batches.add(self._channels.node(name), request)
+            self._batches.add(self._node_channel(name), request)
 
     def ask(self, channel: bytes, event: str, call_id: str) -> None:
         """Send a request without data to the nodes that listen on a channel."""
@@ -319,12 +322,12 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         return self.misplaced(message, "for nodes")
 
     def _receive_batch(self, events: EventInbox, replies: ReplyInbox, messages: list[EventMessage]) -> None:
-        answered = replies.answered
+        answers = [each for each in messages if type(each) is Answer]
+        if len(answers) == len(messages):  # as nearly always where there are any
+            replies.all_answered(answers)
+            return
         for each in messages:
-            if type(each) is Answer:
-                answered(each.sender, each.call_id, NODE_MSGPACK, each.payload)
-            else:
-                self._receive_event_message(events, replies, each)
+            self._receive_event_message(events, replies, each)
 
     def _receive_event_message(self, events: EventInbox, replies: ReplyInbox, message: EventMessage) -> None:
         if isinstance(message, Answer):

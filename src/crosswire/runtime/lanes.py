@@ -30,7 +30,7 @@ MAX_IDLE = 512
 class AnswerFuture(asyncio.Future[T]):
     """A future that is set from a callback of the event loop, and lets a handler in a lane go on at once.
 
-    Who sets it calls :meth:`settled` afterwards, as its last step.
+    Whoever makes it sets ``go_on`` to None. Whoever sets its result calls :meth:`settled` afterwards, as the last step.
 
     Attributes:
         go_on: lets the handler that waits for it go on; None if it is awaited by somebody else.
@@ -38,9 +38,7 @@ class AnswerFuture(asyncio.Future[T]):
 
     __slots__ = ("go_on",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self.go_on: Callable[[], None] | None = None
+    go_on: Callable[[], object] | None
 
     def settled(self) -> None:
         """Let the handler go on that waits in a lane, if there is one."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -95,6 +95,8 @@ class ScriptedNode:
             self.requests.append(Request(asker, sender, event))
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None: ...
+
+    def all_answered(self, answers: Sequence[Answer]) -> None: ...
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None: ...
 
