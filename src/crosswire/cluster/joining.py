@@ -1,4 +1,4 @@
-"""How this node joins the cluster: it makes sure of its name, and gets to know the members."""
+"""Joining of this node: it makes sure of its name, and gets to know the members."""
 
 from __future__ import annotations
 
