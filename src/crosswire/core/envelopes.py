@@ -282,9 +282,8 @@ _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
 _UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)
 
 
-def encode(envelope: Envelope) -> bytes:
-    """Encode an envelope as MessagePack."""
-    return _encoder.encode(envelope)
+encode: Callable[[Envelope], bytes] = _encoder.encode
+"""Encode an envelope as MessagePack. It is the encoder's own method: each message is encoded by itself."""
 
 
 _BATCH_STARTS: dict[BatchKind, bytes] = {Batch: b"\x92\xa1m", ClientBatch: b"\x92\xa1s"}
