@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
-from crosswire.runtime.jobs import Entry
+from crosswire.runtime.jobs import Entry, Job, JobEvents
 
 T = TypeVar("T")
 
@@ -129,11 +129,7 @@ class Lane:
         watch = self._tasks.watch
         began = 0.0 if watch is None else environment.monotonic()
         try:
-            if self._must_cancel:
-                self._must_cancel = False
-                waits_for = context.run(job.throw, asyncio.CancelledError())
-            else:
-                waits_for = context.run(job.send, None)
+            waits_for = context.run(job.send, None) if not self._must_cancel else self._cancel_step(job, context)
         except StopIteration:
             waits_for = self
         except BaseException as error:  # noqa: BLE001 - the task raises it
@@ -142,9 +138,7 @@ class Lane:
         if watch is not None and environment.monotonic() - began > watch.limit:
             watch.report(what, began)
         if waits_for is self:
-            if begins is None and events is not None:
-                events.task_released(task)
-            self._ended()
+            self._ended(events if begins is None else None)
             return True
         if begins is not None and events is not None:
             events.task_waits(task)
@@ -159,8 +153,15 @@ class Lane:
             self._wake_task()
         return True
 
-    def _ended(self) -> None:
-        """Stand for the next job, or end the task."""
+    def _cancel_step(self, job: Job, context: Context) -> Any:
+        """Cancel the job where it waits; return what it waits for next."""
+        self._must_cancel = False
+        return context.run(job.throw, asyncio.CancelledError())
+
+    def _ended(self, events: JobEvents | None) -> None:
+        """Stand for the next job, or end the task; ``events`` know the task of the job that has ended as waiting."""
+        if events is not None:
+            events.task_released(self.task)
         self._entry = None
         self._must_cancel = False  # of the job that has ended, which has not waited again
         tasks = self._tasks
