@@ -551,7 +551,7 @@ class Node:
 
         It takes no longer than the silence after which a member counts as dead.
         """
-        await self._connection().members.wait_for_all()
+        await self._connection().members.joining.wait_for_all()
 
     async def wait_until_replaced(self) -> None:
         """Wait until another node has taken over this node's name; then this node must stop."""
