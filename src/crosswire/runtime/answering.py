@@ -13,8 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from crosswire.core.codecs import Codec
+from crosswire.core.codecs import JSON, UNDECODABLE, Codec
 from crosswire.core.listeners import EventListeners, Listener
+from crosswire.core.messages import ABSENT
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime import environment
@@ -370,7 +371,13 @@ class Answerer(Generic[SenderT, CallT]):
 def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:
     """Call a handler with as many of ``(subject, data)`` as it takes; its data is decoded first."""
     if listener.arity == 2:
-        return listener.handler(subject, codec.payload(listener.payload, payload))
+        if codec is not JSON or payload is ABSENT:
+            return listener.handler(subject, codec.payload(listener.payload, payload))
+        try:  # the usual data, as the codec would decode it; one call less for each event
+            data = listener.payload.decode_json(payload)
+        except UNDECODABLE as error:
+            raise InvalidPayload(str(error)) from error
+        return listener.handler(subject, data)
     if listener.takes_data:  # handlers of this kind get no subject
         return listener.handler(codec.payload(listener.payload, payload))
     return listener.handler(*(subject,)[: listener.arity])
