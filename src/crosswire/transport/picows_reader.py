@@ -39,8 +39,7 @@ class ReadConnection(PieceReceiver, Protocol):
     """Connection that a reader reads for.
 
     Attributes:
-        receiver: gets a text message that is read whole.
-        takes_texts: whether it may get one: False in the middle of a message of several frames, and from the beginning
+        takes_texts: whether the receiver may get a text message that is read whole: False in the middle of a message of several frames, and from the beginning
             of the closing handshake on.
     """
 
@@ -48,7 +47,7 @@ class ReadConnection(PieceReceiver, Protocol):
 
     @property
     def receiver(self) -> TextReceiver:
-        """As above."""
+        """Return what gets a text message that is read whole."""
         ...
 
     @property
