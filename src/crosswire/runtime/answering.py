@@ -21,7 +21,7 @@ from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory
-from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync, checked
+from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync
 from crosswire.runtime.jobs import Job, JobEvents
 from crosswire.runtime.workers import Workers
 
@@ -240,7 +240,7 @@ class Answerer(Generic[SenderT, CallT]):
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(name, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = checked(returns, value)
+                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._fail(name, sender, call, error)
             return False

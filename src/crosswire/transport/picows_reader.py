@@ -32,22 +32,22 @@ class TextReceiver(Protocol):
     """Receiver of the text messages of a connection."""
 
     def text(self, text: str) -> None:
-        """Take a text message."""
+        """Take a whole text message."""
 
 
 class ReadConnection(PieceReceiver, Protocol):
     """Connection that a reader reads for.
 
     Attributes:
-        takes_texts: whether the receiver may get a text message that is read whole: False in the middle of a message of several frames, and from the beginning
-            of the closing handshake on.
+        takes_texts: whether the receiver may get a text message that is read whole: False in the middle of a message of
+            several frames, and from the beginning of the closing handshake on.
     """
 
     takes_texts: bool
 
     @property
     def receiver(self) -> TextReceiver:
-        """Return what gets a text message that is read whole."""
+        """The receiver of a text message that is read whole."""
         ...
 
     @property
