@@ -57,7 +57,7 @@ class ReturnType:
         kind: type that the annotation names.
 
     Attributes:
-        sure: classes whose instances fit; callers test them before they call :meth:`require`.
+        sure: classes whose instances fit; callers test them before they call :meth:`checked`.
     """
 
     __slots__ = ("_box", "_kind", "sure")
@@ -68,14 +68,27 @@ class ReturnType:
         self._box = msgspec.defstruct("Answer", [("answer", kind.annotation)], array_like=True)
         self.sure = _classes(kind.annotation)
 
-    def require(self, value: Any) -> None:
-        """Check the value that a handler returned.
+    def checked(self, value: Any) -> Any:
+        """Check what a handler returned, and return it; of an awaitable, check the result once it is awaited.
 
         Raises:
-            TypeError: it does not fit.
+            TypeError: the value does not fit the annotation.
         """
+        if hasattr(value, "__await__"):
+            return self.awaited(value)
+        try:
+            _convert((value,), self._box)
+        except _UNCONVERTED as error:
+            self._require_form(value, error)
+        return value
+
+    def require(self, value: Any) -> None:
+        """Check the value that a handler returned; raises TypeError as :meth:`checked` does."""
         if not isinstance(value, self.sure):
-            self._look_closer(value)
+            try:
+                _convert((value,), self._box)
+            except _UNCONVERTED as error:
+                self._require_form(value, error)
 
     async def awaited(self, begun: Coroutine[Any, Any, Any]) -> Any:
         """Await a coroutine that a handler returned, check its result, and return that."""
@@ -83,17 +96,15 @@ class ReturnType:
         self.require(value)
         return value
 
-    def _look_closer(self, value: Any) -> None:
-        try:
-            msgspec.convert((value,), self._box)
-        except (msgspec.ValidationError, RecursionError, ValueError, TypeError) as error:
-            if not self._has_its_form(value):
-                wanted = self._kind.annotation
-                text = _QUOTED.sub("...", str(error).replace("$[0]", "$"))  # no values in logs
-                raise TypeError(
-                    f"the handler returned {type(value).__name__}, which does not fit its annotation, "
-                    f"{wanted.__name__ if isinstance(wanted, type) else wanted}: {text}"
-                ) from None
+    def _require_form(self, value: Any, error: Exception) -> None:
+        """Check that a value which can't be converted has a JSON form that fits."""
+        if not self._has_its_form(value):
+            wanted = self._kind.annotation
+            text = _QUOTED.sub("...", str(error).replace("$[0]", "$"))  # no values in logs
+            raise TypeError(
+                f"the handler returned {type(value).__name__}, which does not fit its annotation, "
+                f"{wanted.__name__ if isinstance(wanted, type) else wanted}: {text}"
+            ) from None
 
     def _has_its_form(self, value: Any) -> bool:
         """Return whether the JSON form of a value can be decoded into the annotated type."""
@@ -104,6 +115,8 @@ class ReturnType:
         return True
 
 
+_convert = msgspec.convert
+_UNCONVERTED = (msgspec.ValidationError, RecursionError, ValueError, TypeError)
 _QUOTED = re.compile(r"'[^']*'")
 _AWAITABLES = ("Awaitable", "Coroutine", "Future", "Task")
 _CONTAINERS = (list, dict, tuple, set, frozenset)  # a Sequence might be text, which is not encoded as an array
