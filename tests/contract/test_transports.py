@@ -18,6 +18,7 @@ from crosswire.runtime.loops import loop_factory
 from crosswire.testing import asgi_client, socket_peer
 from crosswire.testing.recording import Harness, TransportPeer
 from crosswire.testing.transport_suite import MessageTransportContract, TransportContract
+from crosswire.transport import picows_listener
 from crosswire.transport.asgi import AsgiCall, AsgiWebSockets
 from crosswire.transport.interface import Accepted, Acceptor, AsgiApplication, HttpRequest, Response
 from crosswire.transport.listener_context import ListenerContext
@@ -78,6 +79,14 @@ class TestTcp(_OverSockets):
 class TestTcpOnAsyncio(_OverSockets):
     def run(self, test: Coroutine[Any, Any, None]) -> None:
         aio.run(test, asyncio.new_event_loop)
+
+
+class TestTcpWithoutEpoll(_OverSockets):
+    """The event loop accepts and reads, as on other systems than Linux."""
+
+    @pytest.fixture(autouse=True)
+    def _without_epoll(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(picows_listener, "can_poll", lambda: False)
 
 
 class TestIpv6(_OverSockets):

@@ -11,13 +11,12 @@ from collections.abc import Awaitable, Callable
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
+from crosswire.transport.connection_servers import ConnectionServer
 
 logger = get_logger("crosswire.transport")
 
 BACKLOG = 4096
 """Connections that the kernel queues until they are accepted."""
-ACCEPTED_AT_ONCE = 4
-"""Connections that asyncio's own loop accepts in one turn: it takes the length of the queue for that number."""
 RESERVED_DESCRIPTORS = 16
 """File descriptors that are kept for the rest of the process, and for what is accepted before a pause begins."""
 _ROOM_AFTER_PAUSE = 8
@@ -27,25 +26,25 @@ RETRY_INTERVAL = 0.1
 WATCH_INTERVAL = 0.5
 """Seconds between two looks whether other parts of the process have taken all file descriptors."""
 
-StartServer = Callable[[socket.socket], Awaitable[asyncio.Server]]
-"""Function that makes a server of the event loop, which accepts connections on a socket at once."""
+StartServer = Callable[[socket.socket], Awaitable[ConnectionServer]]
+"""Function that makes a server, which accepts connections on a socket at once."""
 
 
 class AcceptGate:
-    """The servers of the event loop on the sockets of a listener.
+    """The servers on the sockets of a listener.
 
     Without a free file descriptor uvloop drops each connection that it accepts, and asyncio's own loop fills the log.
     So accepting pauses before: the servers are closed, and the sockets stay open, as duplicates, in which connections
     wait. They are accepted once there is room.
 
     Args:
-        start_server: makes a server for a socket when a pause ends.
+        start_server: makes a server for a duplicate of a socket, now and when a pause ends.
         has_room: returns whether the listener has room for another connection.
         tasks: where the end of a pause runs.
     """
 
     __slots__ = (
-        "_accepted_at_once",
+        "_bound",
         "_has_room",
         "_is_serving",
         "_reserve",
@@ -61,11 +60,11 @@ class AcceptGate:
         self._start_server = start_server
         self._has_room = has_room
         self._tasks = tasks
-        self._servers: list[asyncio.Server] = []
+        self._bound: asyncio.Server | None = None  # in the beginning
+        self._servers: list[ConnectionServer] = []
         self._sockets: list[socket.socket] = []
         self._reserve: list[int] = []
         self._is_serving = False
-        self._accepted_at_once = ACCEPTED_AT_ONCE
         self._timer: asyncio.TimerHandle | None = None
         self._warnings = ThrottledWarnings(logger)
 
@@ -74,16 +73,12 @@ class AcceptGate:
         """Whether connections wait in the kernel's queue."""
         return self._is_serving and not self._servers
 
-    async def serve(self, server: asyncio.Server) -> None:
-        """Accept connections from now on, on the sockets of a server that does not accept yet."""
-        self._servers = [server]
-        self._sockets = [socket.socket(fileno=os.dup(each.fileno())) for each in server.sockets]
+    async def serve(self, bound: asyncio.Server) -> None:
+        """Accept connections from now on, on the sockets of a server that accepts none itself."""
+        self._bound = bound
+        self._sockets = [socket.socket(fileno=os.dup(each.fileno())) for each in bound.sockets]
         self._is_serving = True
-        if not isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop):
-            self._accepted_at_once = 1  # uvloop's
-        await server.start_serving()
-        for each in self._sockets:
-            each.listen(BACKLOG)
+        await self._start_servers()
         self._fill_reserve()
         self._look_later(WATCH_INTERVAL)
 
@@ -96,12 +91,8 @@ class AcceptGate:
         """Let connections wait until ``has_room`` says that there is room."""
         if self._is_serving and self._servers:
             servers, self._servers = self._servers, []
-            loop = asyncio.get_running_loop()
             for server in servers:
-                if isinstance(loop, asyncio.SelectorEventLoop):  # else it accepts some that the server can't take then
-                    for each in server.sockets:
-                        loop.remove_reader(each.fileno())
-                loop.call_soon(server.close)  # not now: the event loop is in the middle of accepting a connection
+                server.close_soon()
             self._look_later(RETRY_INTERVAL)
 
     def close(self) -> None:
@@ -112,6 +103,9 @@ class AcceptGate:
             self._timer = None
         for server in self._servers:
             server.close()
+        if self._bound is not None:
+            self._bound.close()
+            self._bound = None
         for each in self._sockets:
             each.close()
         self._servers, self._sockets = [], []
@@ -142,24 +136,31 @@ class AcceptGate:
             self._look_later(RETRY_INTERVAL)
 
     async def _resume(self) -> None:
-        servers: list[asyncio.Server] = []
         try:
-            for each in self._sockets:
-                servers.append(await self._start_server(each.dup()))  # noqa: PERF401 - an error leaves the first
+            await self._start_servers()
         except OSError as error:
-            for server in servers:
-                server.close()
             self._warnings.warn("resume", "connections still wait, as a socket can't be used: %s", error)
             self._look_later(RETRY_INTERVAL)
             return
-        if not self._is_serving:  # it was stopped meanwhile
+        if self._is_serving:  # it was not stopped meanwhile
+            self._look_later(WATCH_INTERVAL)
+
+    async def _start_servers(self) -> None:
+        servers: list[ConnectionServer] = []
+        try:
+            for each in self._sockets:
+                servers.append(await self._start_server(each.dup()))  # noqa: PERF401 - an error leaves the first
+        except OSError:
+            for server in servers:
+                server.close()
+            raise
+        if not self._is_serving:
             for server in servers:
                 server.close()
             return
         self._servers = servers
         for each in self._sockets:
             each.listen(BACKLOG)
-        self._look_later(WATCH_INTERVAL)
 
     def _fill_reserve(self) -> bool:
         """Take file descriptors into the reserve; return False, and take none, if not as many are left."""
@@ -182,7 +183,7 @@ class AcceptGate:
         """Return whether there are file descriptors for the connections that the event loop accepts next."""
         taken: list[int] = []
         try:
-            for _ in range(self._accepted_at_once):
+            for _ in range(max((each.accepted_at_once for each in self._servers), default=1)):
                 taken.append(os.dup(self._sockets[0].fileno()))  # noqa: PERF401 - an error leaves the first
         except OSError as error:
             return error.errno not in (errno.EMFILE, errno.ENFILE)

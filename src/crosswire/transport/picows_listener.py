@@ -15,13 +15,15 @@ from crosswire.core.proxies import TrustedProxies
 from crosswire.errors import ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flusher
-from crosswire.transport.accept_gate import ACCEPTED_AT_ONCE, AcceptGate
+from crosswire.transport.accept_gate import AcceptGate
+from crosswire.transport.connection_servers import LOOP_ACCEPTED_AT_ONCE, ConnectionServer, LoopServer, SocketServer
 from crosswire.transport.interface import Acceptor, HttpApplication
 from crosswire.transport.listener_context import ListenerContext, ignore_refusal
 from crosswire.transport.pending_handshakes import AddressGuard, PendingHandshakes
 from crosswire.transport.picows_handshake import HandshakeProtocol
 from crosswire.transport.proxy_header import ProxyHeader
 from crosswire.transport.proxy_header_protocol import ProxyHeaderProtocol
+from crosswire.transport.socket_poller import SocketPoller, can_poll
 from crosswire.transport.tls import has_certificate
 from crosswire.transport.tls_files import ReloadedTls, Tls
 from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
@@ -78,7 +80,8 @@ class PicowsListener:
         self._handshakes = PendingHandshakes(
             limits.handshake_timeout, limits.unauthenticated, _guard(limits, has_proxies), self._pause, self._dropped
         )
-        self._gate = AcceptGate(self._serve_again, self._handshakes.has_room, self._tasks)
+        self._gate = AcceptGate(self._start_server, self._handshakes.has_room, self._tasks)
+        self._poller: SocketPoller | None = None  # of the connections that this listener accepts by itself
 
     @property
     def port(self) -> int:
@@ -152,7 +155,7 @@ class PicowsListener:
             self._protocol,
             self._host,
             port,
-            backlog=ACCEPTED_AT_ONCE,
+            backlog=LOOP_ACCEPTED_AT_ONCE,
             reuse_port=self._reuse_port or None,
             start_serving=False,
         )
@@ -162,7 +165,7 @@ class PicowsListener:
         if await place.is_served():
             raise OSError(errno.EADDRINUSE, "another process listens on this socket")
         self._server = await loop.create_unix_server(
-            self._protocol, place.path, backlog=ACCEPTED_AT_ONCE, start_serving=False
+            self._protocol, place.path, backlog=LOOP_ACCEPTED_AT_ONCE, start_serving=False
         )
         self._port = 0
         self._file = place.identity()
@@ -181,6 +184,8 @@ class PicowsListener:
 
     async def serve(self) -> None:
         assert self._server is not None, "bind() comes first"
+        if self._may_poll():
+            self._poller = SocketPoller()
         await self._gate.serve(self._server)
         if self._tls_files is not None:
             self._tls_files.start()
@@ -189,13 +194,19 @@ class PicowsListener:
     def reload(self) -> Callable[[], None] | None:
         return None if self._tls_files is None else self._tls_files.reload
 
-    async def _serve_again(self, place: socket.socket) -> asyncio.Server:
+    def _may_poll(self) -> bool:
+        """Return whether nobody needs the event loop's transports: neither TLS, nor who takes connections over."""
+        return can_poll() and self._tls is None and self._header_senders is None and self._application is None
+
+    async def _start_server(self, place: socket.socket) -> ConnectionServer:
         """Return a server that accepts connections on a socket."""
+        if self._poller is not None:
+            return SocketServer(place, self._poller, self._make_handshake, self._gate)
         loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {"backlog": ACCEPTED_AT_ONCE}
+        options: dict[str, Any] = {"sock": place, "backlog": LOOP_ACCEPTED_AT_ONCE}
         if self._unix is not None:
-            return await loop.create_unix_server(self._protocol, sock=place, **options)
-        return await loop.create_server(self._protocol, sock=place, **options)
+            return LoopServer(await loop.create_unix_server(self._protocol, **options))
+        return LoopServer(await loop.create_server(self._protocol, **options))
 
     async def stop(self) -> None:
         self._gate.close()
@@ -210,6 +221,8 @@ class PicowsListener:
 
     async def end(self) -> None:
         self._handshakes.close()
+        if self._poller is not None:
+            self._poller.end()
         await self._tasks.cancel()
 
     def _pause(self) -> None:
@@ -224,7 +237,7 @@ class PicowsListener:
     def _protocol(self) -> asyncio.Protocol:
         self._gate.check()
         if self._header_senders is None and self._tls is None:
-            return HandshakeProtocol(self._acceptor, self._context, self._handshakes, self._application)
+            return self._make_handshake()
         tls = self._tls_options()
         return ProxyHeaderProtocol(
             self._header_senders,
@@ -235,7 +248,7 @@ class PicowsListener:
             self._tasks,
         )
 
-    def _make_handshake(self, header: ProxyHeader) -> HandshakeProtocol:
+    def _make_handshake(self, header: ProxyHeader | None = None) -> HandshakeProtocol:
         return HandshakeProtocol(self._acceptor, self._context, self._handshakes, self._application, header)
 
 

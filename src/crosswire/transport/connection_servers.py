@@ -1,0 +1,136 @@
+"""Accept connections on one socket: by themselves, or through a server of the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+from collections.abc import Callable
+from typing import Protocol
+
+from crosswire.transport.socket_poller import READABLE, SocketPoller
+from crosswire.transport.socket_transport import SocketTransport
+
+ACCEPTED_IN_TURN = 64
+"""Connections that are accepted in one turn of the event loop: they share its work, and others do not wait long."""
+LOOP_ACCEPTED_AT_ONCE = 4
+"""Connections that asyncio's own loop accepts in one turn: it takes the length of the queue for that number."""
+_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+"""Errors of ``accept`` that stay until something is given back."""
+
+MakeProtocol = Callable[[], asyncio.Protocol]
+"""Function that makes the protocol of a new connection."""
+
+
+class ConnectionServer(Protocol):
+    """Accepts connections on one socket.
+
+    Attributes:
+        accepted_at_once: connections that it accepts at most before :meth:`Gate.check` is called.
+    """
+
+    accepted_at_once: int
+
+    def close(self) -> None:
+        """Accept no more, and close the socket."""
+
+    def close_soon(self) -> None:
+        """Do the same while a connection is being accepted."""
+
+
+class Gate(Protocol):
+    """Decides whether more connections are accepted."""
+
+    def check(self) -> None:
+        """Note that connections were accepted: close the servers if there is no room for more."""
+
+    def pause(self) -> None:
+        """Close the servers until there is room."""
+
+
+class LoopServer:
+    """Accepts connections as a server of the event loop.
+
+    Args:
+        server: of the event loop.
+    """
+
+    __slots__ = ("_server", "accepted_at_once")
+
+    def __init__(self, server: asyncio.Server) -> None:
+        self._server = server
+        is_asyncio = isinstance(asyncio.get_running_loop(), asyncio.SelectorEventLoop)
+        self.accepted_at_once = LOOP_ACCEPTED_AT_ONCE if is_asyncio else 1  # uvloop's
+
+    def close(self) -> None:
+        self._server.close()
+
+    def close_soon(self) -> None:
+        loop = asyncio.get_running_loop()
+        if isinstance(loop, asyncio.SelectorEventLoop):  # else it accepts some that the server can't take then
+            for each in self._server.sockets:
+                loop.remove_reader(each.fileno())
+        loop.call_soon(self._server.close)  # not now: the event loop is in the middle of it
+
+
+class SocketServer:
+    """Accepts connections by itself, many in a turn, and gives each a ``SocketTransport``.
+
+    A server of uvloop accepts one connection in each turn. When thousands come at once, each of them takes a turn, and
+    one for its request, and one for the answer. Here they come in groups.
+
+    Args:
+        place: socket that listens, or is about to; it is closed with the server.
+        poller: watches it, and the connections.
+        make_protocol: makes the protocol of each.
+        gate: told of each group.
+    """
+
+    __slots__ = ("_gate", "_is_closed", "_make_protocol", "_place", "_poller", "accepted_at_once")
+
+    def __init__(self, place: socket.socket, poller: SocketPoller, make_protocol: MakeProtocol, gate: Gate) -> None:
+        self._place = place
+        self._poller = poller
+        self._make_protocol = make_protocol
+        self._gate = gate
+        self._is_closed = False
+        self.accepted_at_once = 1
+        place.setblocking(False)
+        if place.family != socket.AF_UNIX:  # a connection inherits it
+            place.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        poller.add(place.fileno(), self)
+
+    def close(self) -> None:
+        if not self._is_closed:
+            self._is_closed = True
+            self._poller.remove(self._place.fileno(), READABLE)
+            self._place.close()
+
+    close_soon = close
+
+    # PolledSocket
+
+    def ready(self, events: int) -> None:
+        """Accept the connections that wait, up to :data:`ACCEPTED_IN_TURN`."""
+        for _ in range(ACCEPTED_IN_TURN):
+            try:
+                own, address = self._place.accept()
+            except (BlockingIOError, InterruptedError):
+                break
+            except OSError as error:
+                if error.errno not in _EXHAUSTED:
+                    continue  # of a connection that has failed already, see accept(2)
+                self._gate.check()
+                if not self._is_closed:
+                    self._gate.pause()
+                return
+            own.setblocking(False)
+            SocketTransport(own, address, self._poller, self._make_protocol()).begin()
+            if self._is_closed:  # by the gate
+                return
+        self._gate.check()
+
+    def fail(self, error: BaseException) -> None:
+        """Report that a connection could not begin; the next ones may."""
+        text = "a connection could not be accepted"
+        asyncio.get_running_loop().call_exception_handler({"message": text, "exception": error})

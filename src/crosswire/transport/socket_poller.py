@@ -1,0 +1,131 @@
+"""Watches the sockets of a listener with an epoll of its own, which is one thing to watch for the event loop."""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import sys
+from contextvars import Context, copy_context
+from typing import Protocol
+
+READ_SIZE = 64 * 1024
+"""Bytes that are read at once from a connection whose protocol has no buffer of its own."""
+MAX_EVENTS = 256
+"""Sockets that are served in one turn of the event loop. Those that are left come first in the next one."""
+
+if sys.platform == "linux":
+    READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
+else:
+    READABLE, WRITABLE = 1, 4
+
+
+class PolledSocket(Protocol):
+    """Socket that a poller watches."""
+
+    def ready(self, events: int) -> None:
+        """Read or write: ``events`` has :data:`READABLE`, :data:`WRITABLE`, or says that the socket has failed."""
+
+    def fail(self, error: BaseException) -> None:
+        """Drop the connection: what was called has raised."""
+
+
+class EndedSocket(Protocol):
+    """Transport that has ended."""
+
+    def lose(self) -> None:
+        """Close the socket, and tell the protocol."""
+
+    def fail(self, error: BaseException) -> None:
+        """Report that :meth:`lose` has raised."""
+
+
+def can_poll() -> bool:
+    """Return whether this platform has epoll."""
+    return sys.platform == "linux"
+
+
+class SocketPoller:
+    """Watches sockets, and serves those of one turn of the event loop in one callback.
+
+    With a watcher of the event loop for each connection, a callback of the event loop is made for each that is ready,
+    with its handle and its context. Here the event loop watches one descriptor, and a connection is an entry in a
+    dictionary.
+
+    The callback runs in the context in which the poller was made: one for all connections.
+
+    Attributes:
+        buffer: where the bytes of connections are read into that have no buffer of their own.
+    """
+
+    __slots__ = ("_context", "_epoll", "_is_ending", "_loop", "_lost", "_sockets", "buffer")
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._context: Context = copy_context()
+        self._epoll = select.epoll()
+        self._sockets: dict[int, PolledSocket] = {}  # by descriptor, those too that are not watched for now
+        self._lost: list[EndedSocket] = []
+        self._is_ending = False
+        self.buffer = memoryview(bytearray(READ_SIZE))
+        self._loop.add_reader(self._epoll.fileno(), self._serve)
+
+    def __len__(self) -> int:
+        return len(self._sockets)
+
+    def add(self, descriptor: int, polled: PolledSocket) -> None:
+        """Watch a socket until there is something to read."""
+        self._epoll.register(descriptor, READABLE)
+        self._sockets[descriptor] = polled
+
+    def watch(self, descriptor: int, events: int, before: int) -> None:
+        """Watch a socket for other events than before; 0 for none, as epoll reports its end even then."""
+        if not before:
+            self._epoll.register(descriptor, events)
+        elif events:
+            self._epoll.modify(descriptor, events)
+        else:
+            self._epoll.unregister(descriptor)
+
+    def remove(self, descriptor: int, events: int = 0) -> None:
+        """Forget a socket, which is watched for ``events``, before it is closed."""
+        if events:
+            self._epoll.unregister(descriptor)
+        self._sockets.pop(descriptor, None)
+        if self._is_ending:
+            self.end()
+
+    def lose_soon(self, ended: EndedSocket) -> None:
+        """Call ``lose`` of a transport in the next turn of the event loop, when what it is called by is done."""
+        if not self._lost:
+            self._loop.call_soon(self._lose, context=self._context)
+        self._lost.append(ended)
+
+    def end(self) -> None:
+        """Close the epoll, once there are no more sockets."""
+        self._is_ending = True
+        if not self._sockets and not self._epoll.closed:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def _serve(self) -> None:
+        sockets = self._sockets
+        for descriptor, events in self._epoll.poll(0, MAX_EVENTS):
+            polled = sockets.get(descriptor)
+            if polled is None:
+                continue
+            try:
+                polled.ready(events)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - the others must be served all the same
+                polled.fail(error)
+
+    def _lose(self) -> None:
+        lost, self._lost = self._lost, []
+        for each in lost:
+            try:
+                each.lose()
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - the others must be told all the same
+                each.fail(error)

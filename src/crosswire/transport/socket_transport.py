@@ -1,0 +1,260 @@
+"""Transport of one connection on its own socket, in place of the event loop's."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any
+
+from crosswire.transport.socket_poller import READABLE, WRITABLE, SocketPoller
+from crosswire.transport.watermarks import HIGH_WATER_MARK
+
+
+class SocketTransport(asyncio.Transport):
+    """Transport of a connection that was accepted, without TLS; as the event loop's, but with fewer parts.
+
+    The event loop's transports ask for both addresses of a connection, set options of its socket, and have a watcher
+    and a handle each. A server that accepts thousands a second feels that; and connections that are accepted one in
+    each turn of the event loop share none of the work of a turn.
+
+    Args:
+        own: the connection's socket, which does not block.
+        address: of the peer, as ``accept`` told it.
+        poller: watches the socket, from :meth:`begin` on.
+        protocol: of the connection.
+    """
+
+    __slots__ = (
+        "_address",
+        "_descriptor",
+        "_error",
+        "_events",
+        "_has_ended_sending",
+        "_high",
+        "_is_buffered",
+        "_is_closing",
+        "_is_lost",
+        "_is_writer_paused",
+        "_low",
+        "_poller",
+        "_protocol",
+        "_socket",
+        "_waiting",
+    )
+
+    def __init__(
+        self, own: socket.socket, address: object, poller: SocketPoller, protocol: asyncio.BaseProtocol
+    ) -> None:
+        self._protocol: asyncio.BaseProtocol
+        self._socket = own
+        self._descriptor = own.fileno()
+        self._address = address
+        self._poller = poller
+        self._events = 0  # that the poller watches for
+        self._waiting: bytearray | None = None  # bytes that the kernel has not taken
+        self._high, self._low = HIGH_WATER_MARK, HIGH_WATER_MARK // 4
+        self._is_writer_paused = False  # whether the protocol is told not to write
+        self._has_ended_sending = False
+        self._is_closing = False
+        self._is_lost = False  # whether nothing is read and written any more, and the protocol is told, or will be
+        self._error: BaseException | None = None  # by which it was lost
+        self.set_protocol(protocol)
+
+    def begin(self) -> None:
+        """Tell the protocol of the connection, and read unless it has ended that, or paused."""
+        self._events = READABLE
+        self._poller.add(self._descriptor, self)
+        try:
+            self._protocol.connection_made(self)
+        except Exception as error:  # noqa: BLE001 - the next connections are accepted all the same
+            self.fail(error)
+
+    # PolledSocket
+
+    def ready(self, events: int) -> None:
+        if events != READABLE and self._waiting is not None:
+            self._write_waiting(self._waiting)
+        if not self._events & READABLE:
+            return
+        protocol: Any = self._protocol
+        view = protocol.get_buffer(-1) if self._is_buffered else self._poller.buffer
+        try:
+            size = self._socket.recv_into(view)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._drop(error)
+            return
+        if not size:
+            self._end_of_reading(protocol)
+        elif self._is_buffered:
+            protocol.buffer_updated(size)
+        else:
+            protocol.data_received(bytes(view[:size]))
+
+    def fail(self, error: BaseException) -> None:
+        asyncio.get_running_loop().call_exception_handler(
+            {
+                "message": "a connection is dropped, as its protocol has failed",
+                "exception": error,
+                "transport": self,
+                "protocol": self._protocol,
+            }
+        )
+        self._drop(error)
+
+    # EndedSocket
+
+    def lose(self) -> None:
+        self._poller.remove(self._descriptor)
+        self._socket.close()
+        try:
+            self._protocol.connection_lost(self._error if isinstance(self._error, Exception) else None)
+        finally:
+            self._protocol = _ENDED
+            self._error = None
+
+    # asyncio.BaseTransport
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        if name == "peername":
+            return self._address
+        if name == "socket":
+            return self._socket
+        if name == "sockname":
+            return self._socket.getsockname()
+        return default
+
+    def is_closing(self) -> bool:
+        return self._is_closing
+
+    def close(self) -> None:
+        if not self._is_closing:
+            self._is_closing = True
+            self._watch(self._events & ~READABLE)
+            if self._waiting is None:
+                self._drop(None)
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._protocol = protocol
+        self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._protocol
+
+    # asyncio.ReadTransport
+
+    def is_reading(self) -> bool:
+        return bool(self._events & READABLE)
+
+    def pause_reading(self) -> None:
+        self._watch(self._events & ~READABLE)
+
+    def resume_reading(self) -> None:
+        if not self._is_closing:
+            self._watch(self._events | READABLE)
+
+    # asyncio.WriteTransport
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        if high is None:
+            high = HIGH_WATER_MARK if low is None else 4 * low
+        self._high, self._low = high, high // 4 if low is None else low
+        self._pause_protocol()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        return self._low, self._high
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self._waiting is None else len(self._waiting)
+
+    def write(self, data: bytes | bytearray | memoryview[Any]) -> None:
+        if self._has_ended_sending:
+            raise RuntimeError("nothing can be written behind write_eof()")
+        if self._is_closing or not data:
+            return
+        if self._waiting is not None:
+            self._waiting += data
+        else:
+            sent = self._send(data)
+            if self._is_lost or sent == len(data):
+                return
+            self._waiting = bytearray(memoryview(data)[sent:])
+            self._watch(self._events | WRITABLE)
+        self._pause_protocol()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        if not (self._is_closing or self._has_ended_sending):
+            self._has_ended_sending = True
+            if self._waiting is None:
+                self._end_sending()
+
+    def abort(self) -> None:
+        self._drop(None)
+
+    # The socket
+
+    def _watch(self, events: int) -> None:
+        if events != self._events and not self._is_lost:
+            before, self._events = self._events, events
+            self._poller.watch(self._descriptor, events, before)
+
+    def _send(self, data: bytes | bytearray | memoryview[Any]) -> int:
+        """Return the number of bytes that the kernel has taken."""
+        try:
+            return self._socket.send(data)
+        except (BlockingIOError, InterruptedError):
+            return 0
+        except OSError as error:
+            self._drop(error)
+            return 0
+
+    def _write_waiting(self, waiting: bytearray) -> None:
+        del waiting[: self._send(waiting)]
+        if self._is_lost:
+            return
+        if self._is_writer_paused and len(waiting) <= self._low:
+            self._is_writer_paused = False
+            self._protocol.resume_writing()  # it may write, behind what waits
+        if waiting or self._is_lost:
+            return
+        self._waiting = None
+        self._watch(self._events & ~WRITABLE)
+        if self._is_closing:
+            self._drop(None)
+        elif self._has_ended_sending:
+            self._end_sending()
+
+    def _pause_protocol(self) -> None:
+        if not self._is_writer_paused and self.get_write_buffer_size() > self._high:
+            self._is_writer_paused = True
+            self._protocol.pause_writing()
+
+    def _end_sending(self) -> None:
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError as error:  # the peer is gone
+            self._drop(error)
+
+    def _end_of_reading(self, protocol: asyncio.Protocol) -> None:
+        if protocol.eof_received():
+            self._watch(self._events & ~READABLE)
+        else:
+            self.close()
+
+    def _drop(self, error: BaseException | None) -> None:
+        """Read and write nothing more; tell the protocol in the next turn."""
+        if self._is_lost:
+            return
+        self._watch(0)
+        self._is_lost = self._is_closing = True
+        self._waiting = None
+        self._error = error
+        self._poller.lose_soon(self)
+
+
+_ENDED = asyncio.Protocol()
+"""Protocol of transports that have ended."""
