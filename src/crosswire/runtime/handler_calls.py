@@ -80,7 +80,10 @@ def call_sync(
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = returns.checked(value)
+                if hasattr(value, "__await__"):
+                    value = returns.awaited(value)  # its result is checked
+                else:
+                    returns.require(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the outcome reports it
             outcome.raised(error)
             continue
@@ -127,8 +130,8 @@ async def _call_async(listener: Listener, call: CallListener) -> Any:
     value = call(listener)
     if listener.is_async or type(value) is CoroutineType:
         value = await value
-    if listener.returns is not None:
-        listener.returns.require(value)
+    if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+        returns.require(value)
     return value
 
 
