@@ -57,7 +57,7 @@ class ReturnType:
         kind: type that the annotation names.
 
     Attributes:
-        sure: classes whose instances fit; callers test them before they call :meth:`require`.
+        sure: classes whose instances fit; callers test them before they call the methods.
     """
 
     __slots__ = ("_box", "_items", "_kind", "sure")
@@ -69,11 +69,11 @@ class ReturnType:
         self.sure = _classes(kind.annotation)
         self._items = _item_classes(kind.annotation)
 
-    def require(self, value: Any) -> None:
-        """Check the value that a handler returned, which is of no class in :attr:`sure`.
+    def checked(self, value: Any) -> Any:
+        """Check what a handler returned, and return it; of an awaitable, check the result once it is awaited.
 
         Raises:
-            TypeError: it does not fit.
+            TypeError: the value does not fit.
         """
         items = self._items
         if items and type(value) is dict and len(value) <= _FEW:  # the usual answer: looking at it is half the work
@@ -81,7 +81,14 @@ class ReturnType:
                 if type(item) not in items or type(key) is not str:
                     break
             else:
-                return
+                return value
+        if hasattr(value, "__await__"):
+            return self.awaited(value)
+        self.require(value)
+        return value
+
+    def require(self, value: Any) -> None:
+        """Check a value that is no awaitable; raises TypeError if it does not fit."""
         try:
             msgspec.convert((value,), self._box)
         except (msgspec.ValidationError, RecursionError, ValueError, TypeError) as error:

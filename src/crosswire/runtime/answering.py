@@ -240,10 +240,7 @@ class Answerer(Generic[SenderT, CallT]):
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(name, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                if hasattr(value, "__await__"):
-                    value = returns.awaited(value)  # its result is checked
-                else:
-                    returns.require(value)
+                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._fail(name, sender, call, error)
             return False

@@ -80,10 +80,7 @@ def call_sync(
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                if hasattr(value, "__await__"):
-                    value = returns.awaited(value)  # its result is checked
-                else:
-                    returns.require(value)
+                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the outcome reports it
             outcome.raised(error)
             continue
