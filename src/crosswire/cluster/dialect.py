@@ -184,6 +184,9 @@ class Dialect(Protocol):
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Send a request to other nodes; to all of them if ``to`` is None."""
 
+    def send_call(self, name: str, event: str, data: Any, call_id: str) -> None:
+        """Send a request to one other node; raises ``InvalidPayload``."""
+
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Publish this node's answer to its own request, if the dialect shows such an answer to others."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from crosswire.cluster.asking_nodes import AskingNode
 from crosswire.cluster.batches import Batches
@@ -117,6 +117,10 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             return
         for name in to:
             self._batches.add(self._node_channel(name), body)
+
+    def send_call(self, name: str, event: str, data: Any, call_id: str, traceparent: str | None = None) -> None:
+        body = envelopes.encode_request(self._name, self._incarnation, call_id, event, data, traceparent)
+        self._batches.add(self._node_channel(name), body)
 
     def ask(self, channel: bytes, event: str, call_id: str) -> None:
         """Send a request without data to the nodes that listen on a channel."""

@@ -105,6 +105,9 @@ class OriginalDialect(OriginalMessages[OrderedPort]):
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         self.publish_event(OriginalEvent(event, self._name, payload, list(to or ()), call_id))
 
+    def send_call(self, name: str, event: str, data: Any, call_id: str) -> None:
+        self.send_request((name,), event, self.pack(data), call_id)
+
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         self.answer(call_id, payload)
 

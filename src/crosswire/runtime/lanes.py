@@ -121,10 +121,12 @@ class Lane:
             if begins is None:
                 loop.call_soon(self._go_on)
             return False
-        entry = begins or self._entry
-        assert entry is not None, "a job waits"
-        self._entry = entry
-        self._waits_for = None
+        if begins is None:
+            entry = self._entry
+            assert entry is not None, "a job waits"
+            self._waits_for = None
+        else:
+            entry = self._entry = begins
         job, context, events, what = entry
         watch = self._tasks.watch
         began = 0.0 if watch is None else environment.monotonic()
@@ -143,8 +145,7 @@ class Lane:
         if begins is not None and events is not None:
             events.task_waits(task)
         self._waits_for = waits_for
-        if isinstance(waits_for, AnswerFuture) and waits_for.go_on is None and not waits_for.done():
-            waits_for._asyncio_future_blocking = False  # as a task does with what its coroutine yields
+        if isinstance(waits_for, AnswerFuture) and waits_for.go_on is None:
             waits_for.go_on = self._go_on
             if self._must_cancel:
                 self._must_cancel = False
