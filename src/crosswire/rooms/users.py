@@ -50,6 +50,6 @@ class UserIndex(Generic[MemberT]):
         if self._by_user[user] is member:
             del self._by_user[user]
             return True
-        others = tuple([each for each in self.of(user) if each is not member])
-        self._by_user[user] = others if len(others) > 1 else others[0]
+        first, *others = [each for each in self.of(user) if each is not member]
+        self._by_user[user] = (first, *others) if others else first
         return True

@@ -78,11 +78,9 @@ class RunningHandlers:
     def __init__(self, context: Context, total: AllHandlers) -> None:
         self.total = total
         usual = total.usual
-        self._context: Context | None
-        if usual.serves(context):
-            self._context, self.copy_context = None, usual.copy  # until it needs its own
-        else:
-            self._context, self.copy_context = context, context.copy
+        is_usual = usual.serves(context)
+        self._context = None if is_usual else context  # None: until it needs its own
+        self.copy_context = usual.copy if is_usual else context.copy
         self.running = 0
         self.held = 0
         self._waiting: dict[asyncio.Task[None], None] | None = None

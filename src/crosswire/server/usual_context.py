@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextvars import Context, ContextVar
 from operator import is_
 from typing import Any
@@ -18,18 +17,17 @@ class UsualContext:
         copy: returns a copy of it; from the first connection on.
     """
 
-    __slots__ = ("_context", "_values", "_variables", "copy")
+    __slots__ = ("_is_known", "_values", "_variables", "copy")
 
     def __init__(self) -> None:
-        self._context: Context | None = None
-        self.copy: Callable[[], Context]
+        self._is_known = False
+        self.copy = Context().copy
         self._variables: list[ContextVar[Any]] = []
         self._values: list[Any] = []
 
     def serves(self, context: Context) -> bool:
         """Return whether the shared context has what a connection's has: the same objects, as equal ones may change."""
-        if self._context is None:
-            self._context = context.copy()
-            self.copy = self._context.copy
+        if not self._is_known:
+            self._is_known, self.copy = True, context.copy().copy
             self._variables, self._values = [*context], [*context.values()]
         return [*context] == self._variables and all(map(is_, context.values(), self._values))
