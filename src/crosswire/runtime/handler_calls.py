@@ -127,8 +127,8 @@ async def _call_async(listener: Listener, call: CallListener) -> Any:
     value = call(listener)
     if listener.is_async or type(value) is CoroutineType:
         value = await value
-    if listener.returns is not None:
-        listener.returns.require(value)
+    if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+        returns.require(value)
     return value
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from crosswire.core.formats import Encode, Encoded, EncodedMessage, Format, Offer, Push
+from crosswire.core.formats import Encode, Encoded, Format, Forms, Offer, Push
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.core.skipped_messages import Droppable
@@ -146,11 +146,12 @@ class ConnectedClient(Generic[SocketT]):
         fanout.sent += 1
         self.push(encoded)
 
-    def send_joined(self, messages: Sequence[EncodedMessage]) -> None:
+    def send_joined(self, messages: Sequence[Forms]) -> None:
         """Queue several messages at once, behind earlier messages to many clients."""
         fanout = self._fanout
         encoded = self.format.wrap_all(messages)
-        fanout.flush()
+        if fanout.held_for is not None:
+            fanout.flush()
         fanout.sent += len(messages)
         self.push(encoded)
 

@@ -10,7 +10,7 @@ from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from crosswire.cluster.bus_delay import PING
-from crosswire.cluster.dialect import Asker
+from crosswire.cluster.dialect import AskedRequest, Asker
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
@@ -83,7 +83,7 @@ class ScriptedNode:
         """Answer a call in the name of another node."""
         self.say(self.channels.incarnation(asker), Answer(sender, call_id, envelopes.pack(value)))
 
-    # EventInbox and ReplyInbox
+    # RequestInbox and ReplyInbox
 
     def event(self, *_event: Any, **_more: Any) -> None: ...
 
@@ -93,6 +93,10 @@ class ScriptedNode:
                 asker.answer(None)
         elif event != _REVOCATIONS:
             self.requests.append(Request(asker, sender, event))
+
+    def all_requested(self, asked: Sequence[AskedRequest]) -> None:
+        for each in asked:
+            self.request(each, each.request.sender, each.request.event)
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None: ...
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from functools import partial
 from typing import Any
 
 import msgspec
 
 from crosswire.cluster.clients import NoClients
-from crosswire.cluster.dialect import Asker
+from crosswire.cluster.dialect import AskedRequest, Asker
 from crosswire.cluster.history.declarations import Declarations
 from crosswire.cluster.interface import Bus, BusEvents, Receive
 from crosswire.cluster.life_checks import LifeChecks
@@ -38,6 +39,10 @@ class Inbox:
     def request(self, asker: Asker, *_request: Any, **_more: Any) -> None:
         if self.alive:
             asker.answer(None)
+
+    def all_requested(self, asked: Sequence[AskedRequest]) -> None:
+        for each in asked:
+            self.request(each)
 
 
 class RecordingPort(OrderedPort):
