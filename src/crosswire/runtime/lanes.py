@@ -121,12 +121,10 @@ class Lane:
             if begins is None:
                 loop.call_soon(self._go_on)
             return False
-        if begins is None:
-            entry = self._entry
-            assert entry is not None, "a job waits"
-            self._waits_for = None
-        else:
-            entry = self._entry = begins
+        entry = begins or self._entry
+        assert entry is not None, "a job waits"
+        self._entry = entry
+        self._waits_for = None
         job, context, events, what = entry
         watch = self._tasks.watch
         began = 0.0 if watch is None else environment.monotonic()
