@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
-from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
 from crosswire.core.envelopes import (
     Answer,
@@ -20,6 +19,7 @@ from crosswire.core.envelopes import (
 )
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.targets import Excluded, Target, ToRoom
 from crosswire.errors import EventError
 
 

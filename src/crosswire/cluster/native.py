@@ -14,7 +14,6 @@ from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.received_messages import ReceivedClientMessages, is_valid
 from crosswire.core import envelopes
-from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
 from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import (
@@ -33,6 +32,7 @@ from crosswire.core.envelopes import (
     PublishedMessage,
 )
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.targets import Everyone, Target, ToRoom, ToUsers
 from crosswire.errors import EventError, InvalidMessage
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown

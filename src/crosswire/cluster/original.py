@@ -28,7 +28,6 @@ from crosswire.cluster.original_messages import (
     OriginalMessages,
     check,
 )
-from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON, NODE_MSGPACK
 from crosswire.core.formats import require_event_text
 from crosswire.core.original_channels import (
@@ -40,6 +39,7 @@ from crosswire.core.original_channels import (
     rooms_channel,
 )
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.targets import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown

@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from crosswire.core.audience import Excluded
 from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.targets import Excluded
 from crosswire.errors import InvalidMessage, InvalidPayload
 
 _HEADER = struct.Struct("<B8sQQ")
