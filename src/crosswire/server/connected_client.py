@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Generic, TypeVar
 
-from crosswire.core.formats import Encode, Encoded, EncodedMessage, Format, Offer, Push
+from crosswire.core.formats import AnyOutbox, Encode, Encoded, EncodedMessage, Format, Offer
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.core.skipped_messages import Droppable
@@ -50,7 +50,7 @@ class ConnectedClient(Generic[SocketT]):
         user: id of the user whose connection it is; at first the same as ``id``.
         format: as given.
         encode: as given.
-        push: queues an encoded message, for the fan-out only; all other code uses :meth:`send_encoded`.
+        outbox: queue of its messages, for the fan-out only; all other code uses :meth:`send_encoded`.
         joins_until: time at which all joins so far would have come at the rate that the limit allows.
         stamp: time at which the connection came, to compare it with the user's connections to other servers.
         keepalive: finds out whether the client is alive, by pings or by its heartbeats.
@@ -79,7 +79,7 @@ class ConnectedClient(Generic[SocketT]):
         "joins_until",
         "keepalive",
         "offered",
-        "push",
+        "outbox",
         "socket",
         "stamp",
         "user",
@@ -106,7 +106,7 @@ class ConnectedClient(Generic[SocketT]):
         self.offered: OfferedPositions | None = None
         self.format = format
         self.encode = encode
-        self.push: Push = connection.push
+        self.outbox: AnyOutbox = connection.outbox
         watch = Keepalive if connection.can_ping else HeartbeatWatch
         self.keepalive: Keepalive | HeartbeatWatch = watch(connection, heartbeat, wheel)
         self.socket: SocketT
@@ -144,7 +144,7 @@ class ConnectedClient(Generic[SocketT]):
         if fanout.held_for is not None:
             fanout.flush()
         fanout.sent += 1
-        self.push(encoded)
+        self.outbox.push(encoded)
 
     def send_joined(self, messages: Sequence[EncodedMessage]) -> None:
         """Queue several messages at once, behind earlier messages to many clients."""
@@ -152,7 +152,7 @@ class ConnectedClient(Generic[SocketT]):
         encoded = self.format.wrap_all(messages)
         fanout.flush()
         fanout.sent += len(messages)
-        self.push(encoded)
+        self.outbox.push(encoded)
 
     def offer_encoded(self, encoded: Encoded, droppable: Droppable) -> None:
         """Do the same as :meth:`send_encoded` with a message that need not be sent to a client that is behind."""

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from crosswire.core.skipped_messages import Droppable
 from crosswire.runtime import environment
@@ -65,6 +65,9 @@ class MessageOutbox:
         "_waiting",
         "_writer",
     )
+
+    fd: Final = -1
+    """No socket to write to, see ``AnyOutbox``: the ASGI server has it."""
 
     def __init__(
         self, writer: MessageWriter, flusher: Flusher, limit: int, events: OutboxEvents, slow_readers: SlowReaders

@@ -74,6 +74,8 @@ class Outbox:
         slow_readers: finds out about that while the outbox is not full.
 
     Attributes:
+        fd: file descriptor of the socket while a fan-out may write to it by itself: nothing is queued, and the kernel
+            has taken all that was written; else -1.
         flusher: as given.
     """
 
@@ -88,8 +90,10 @@ class Outbox:
         "_paused",
         "_slow_reader",
         "_slow_readers",
+        "_socket",
         "_write",
         "_writer",
+        "fd",
         "flusher",
     )
 
@@ -104,6 +108,8 @@ class Outbox:
         self._frames: list[bytes] = []
         # Bytes that may still be queued. The hottest path looks at this number alone: a sealed outbox has _SEALED.
         self._free: float = limit
+        self.fd = -1
+        self._socket = -1  # file descriptor that ``fd`` has while nothing is queued
         self._paused = False
         self._open = True  # neither paused nor sealed
         self._drain_waiters: DrainWaiters | None = None
@@ -149,6 +155,7 @@ class Outbox:
                 flusher.filled.append(self)
             else:
                 flusher.schedule(self)  # before anything is changed: it may raise
+            self.fd = -1
         self._free = room = self._free - len(frame) - FRAME_OVERHEAD
         if room < 0 and not self._make_room(len(frame) + FRAME_OVERHEAD):
             return
@@ -187,6 +194,7 @@ class Outbox:
             return
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         frames.clear()  # first: after a writer that fails, the outbox must still be flushed again
+        self.fd = self._socket
         if self._free != _SEALED:
             self._free = self._limit
         self._write(data)
@@ -216,6 +224,7 @@ class Outbox:
                 self._free += self._droppable.left(number)
             if not frames:
                 self._droppable = None
+                self.fd = self._socket
             if size:
                 self._write(b"".join(piece))
 
@@ -223,7 +232,19 @@ class Outbox:
         """Hold back frames, as the writer's own buffer is full."""
         self._paused = True
         self._open = False
+        self.forbid_direct()
         self.watch()
+
+    def allow_direct(self, fd: int) -> None:
+        """Let a fan-out write to the socket ``fd`` by itself while nothing is queued: the kernel has taken all."""
+        if self._open:
+            self._socket = fd
+            if not self._frames:
+                self.fd = fd
+
+    def forbid_direct(self) -> None:
+        """Let nothing be written past the outbox: something waits in front of it, or the connection is at its end."""
+        self.fd = self._socket = -1
 
     def watch(self) -> None:
         """Drop the connection if its peer takes too little of what waits from now on."""
@@ -249,6 +270,7 @@ class Outbox:
         """Take no more frames; waiting frames still leave."""
         self._free = _SEALED
         self._open = False
+        self.forbid_direct()
         if self._drain_waiters is not None:
             self._drain_waiters.end()
 

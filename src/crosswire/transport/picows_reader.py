@@ -176,6 +176,7 @@ class PicowsReader(asyncio.BufferedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end of the connection on, behind what arrived before."""
         self._grown_buffers.discard(self)
+        self._connection.outbox.forbid_direct()  # at once: the number of the socket may soon be another's
         self._rate = None
         if self._timer is not None:
             self._timer.cancel()
