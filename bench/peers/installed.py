@@ -18,6 +18,7 @@ INSTALLED = BUILD / "peers"
 PACKAGES = INSTALLED / "node" / "node_modules"
 ORIGINAL = INSTALLED / "original" / "node_modules"
 """Directory of the original's package, which is installed apart: a registry may lack it."""
+ORIGINAL_NAME = "websocket-cross-server-adapter"
 ENVIRONMENT = INSTALLED / "venv"
 ARCHITECTURES = {"x86_64": "x64", "aarch64": "aarch64"}
 """Names that npm packages have for machines."""
@@ -27,7 +28,6 @@ NPM_PACKAGES = (
     "ws",
     "socket.io",
     "@socket.io/redis-adapter",
-    "websocket-cross-server-adapter",
 )
 PYTHON_PACKAGES = ("python-socketio", "channels", "channels_redis", "django", "starlette", "uvicorn", "websockets")
 """Packages whose versions are part of a result, beside those that Crosswire itself uses."""
@@ -51,7 +51,7 @@ def bun() -> str:
 
 def original() -> str:
     """Return the directory of the original's package."""
-    return _existing(ORIGINAL / "websocket-cross-server-adapter")
+    return _existing(ORIGINAL / ORIGINAL_NAME)
 
 
 def python() -> str:
@@ -72,12 +72,11 @@ def _existing(path: Path) -> str:
 
 def versions() -> dict[str, str]:
     """Return the versions of the peers' packages that are installed, and of what they run on."""
-    packages = [
-        (name, directory / name / "package.json") for directory in (PACKAGES, ORIGINAL) for name in NPM_PACKAGES
-    ]
+    packages = [(name, PACKAGES / name / "package.json") for name in NPM_PACKAGES]
     python_packages = distributions(path=[str(path) for path in ENVIRONMENT.glob("lib/python*/site-packages")])
     return {
         **{name: json.loads(path.read_text())["version"] for name, path in packages if path.exists()},
+        **({ORIGINAL_NAME: version} if (version := original_version()) else {}),
         **{each.name: each.version for each in python_packages if each.name.lower() in PYTHON_PACKAGES},
         "Node.js": _first_line(node(), "--version"),
         "Redis": _first_line(str(find_server()), "--version"),
@@ -85,6 +84,19 @@ def versions() -> dict[str, str]:
         "OpenSSL": ssl.OPENSSL_VERSION,
         "zlib": zlib.ZLIB_RUNTIME_VERSION,
     }
+
+
+def original_version(packages: Path = ORIGINAL) -> str:
+    """Return the version of the original, and of which folder's commit it is if it is from one; "" without it."""
+    manifest = packages / ORIGINAL_NAME / "package.json"
+    if not manifest.exists():
+        return ""
+    package = json.loads(manifest.read_text())
+    wanted: str = json.loads((packages.parent / "package.json").read_text())["dependencies"][ORIGINAL_NAME]
+    if not wanted.startswith("file:"):
+        return str(package["version"])
+    commit = f" of commit {package['gitHead'][:12]}" if "gitHead" in package else ""
+    return f"{package['version']}, from a folder{commit}"
 
 
 def _first_line(*command: str) -> str:

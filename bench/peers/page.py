@@ -38,6 +38,8 @@ Crosswire is built to be fast, and what was tried.
   whiskers.
 - **Latency** is the time from the moment when the load generator sends a message to the moment when it has a delivery
   or an answer. With many messages in flight it is above all the time that they wait for each other.
+- **Installed** from PyPI and npm, by `make bench-peers`. Where a registry lacks websocket-cross-server-adapter, its row
+  says so; `python -m bench.peers.install --original FOLDER` installs it from a folder with its package.
 - Compare figures of one table with each other. The machine is small, and shared with others of its kind."""
 
 NOTES = (

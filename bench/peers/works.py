@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 from bench.workloads import TIMED_MODES
 
@@ -67,6 +68,10 @@ class PeerWork:
         """Return the options of a run; it measures for so many seconds, if the mode has a duration."""
         return {**self.options, **({"seconds": seconds, "warmup": seconds / 2} if self.mode in TIMED_MODES else {})}
 
+    def variant(self, id: str, title: str, options: Mapping[str, object] | None = None, **changes: Any) -> PeerWork:
+        """Return a work that differs from this one in some options of the load generator, and in some attributes."""
+        return replace(self, id=id, title=title, options={**self.options, **(options or {})}, **changes)
+
 
 TWO_NODES = Setup(nodes=2, redis=1)
 QUICK_TO_OPEN = frozenset({"crosswire", "c", "bun", "ws", "socket.io"})
@@ -78,201 +83,172 @@ COMPRESSED = Setup(compression=True)
 DELIVERY, ANSWER, MESSAGE = "µs for a delivery", "µs for an answer", "µs for a message"
 
 # One write a call or message, as from clients that have nothing to do with each other.
+FANOUT_1000 = PeerWork(
+    "fanout-1000",
+    "fan-out to 1,000 clients, 8 messages in flight",
+    "fanout",
+    {"clients": 1000, "inflight": 8},
+    DELIVERY,
+    "cpu_us",
+    frozenset({FANOUT}),
+)
+CALLS_8 = PeerWork(
+    "calls-8",
+    "calls, 100 clients, 8 in flight each",
+    "calls",
+    {"clients": 100, "inflight": 8, "batch": 0},
+    ANSWER,
+    "cpu_us",
+    frozenset({CALLS}),
+)
+CONNECTS = PeerWork(
+    "connects",
+    "connect 5,000 clients",
+    "connect",
+    {"clients": 5000},
+    "connections a second",
+    "per_second",
+    frozenset({CONNECT}),
+    more_is_better=True,
+)
+IDLE = PeerWork(
+    "idle",
+    "memory of an idle connection in a room",
+    "idle",
+    {"clients": 2000},
+    "bytes for a connection",
+    "bytes_per_client",
+    frozenset({ROOM}),
+)
+ROOMS_64 = PeerWork(
+    "rooms-64",
+    "10,000 clients in rooms of 10, 64 rooms with a message in flight",
+    "rooms",
+    {"clients": 10_000, "members": 10, "inflight": 64},
+    DELIVERY,
+    "cpu_us",
+    frozenset({ROOM, SAY_IN_ROOM}),
+    among=QUICK_TO_OPEN,
+)
+NODES_TELL = PeerWork(
+    "nodes-tell",
+    "two nodes and Redis: user to user, 100 pairs, 4 in flight each",
+    "tell",
+    {"each": 100, "senders": 1, "inflight": 4, "batch": 0},
+    MESSAGE,
+    "cpu_us",
+    frozenset({TELL}),
+    TWO_NODES,
+)
+NODES_ASK = PeerWork(
+    "nodes-ask",
+    "two nodes and Redis: a client's call answered by another node, 100 clients, 4 in flight each",
+    "calls",
+    {"clients": 100, "inflight": 4, "batch": 0, "event": "ask", "payload": "[1,2,3]"},
+    ANSWER,
+    "cpu_us",
+    frozenset({ASK}),
+    TWO_NODES,
+    ports=1,
+)
+NODES_FANOUT = PeerWork(
+    "nodes-fanout",
+    "two nodes and Redis: fan-out to 1,000 clients, 8 messages in flight",
+    "fanout",
+    {"each": 500, "inflight": 8},
+    DELIVERY,
+    "cpu_us",
+    frozenset({SPREAD}),
+    TWO_NODES,
+)
+HISTORY_FANOUT = PeerWork(
+    "history-fanout",
+    "with history and without, two nodes: a room of 1,000 clients, 8 messages in flight",
+    "room",
+    {"each": 500, "inflight": 8},
+    DELIVERY,
+    "cpu_us",
+    frozenset({CROSSWIRE_OPTION}),
+    TWO_NODES,
+    among=frozenset({"crosswire", "crosswire-history"}),
+)
+HISTORY_RECOVERY = PeerWork(
+    "history-recovery",
+    "with history, two nodes: 1,000 clients come back, and each gets 100 messages it missed",
+    "recovery",
+    {"clients": 1000, "missed": 100, "path": "/?id=%d&_cw=2"},
+    "seconds until all have everything",
+    "seconds",
+    frozenset({CROSSWIRE_OPTION}),
+    TWO_NODES,
+    among=frozenset({"crosswire-history"}),
+)
+
+
+def _of_option(work: PeerWork, option: str, id: str, title: str) -> PeerWork:
+    """Return a work that shows what an option of Crosswire costs, with it and without."""
+    both = frozenset({"crosswire", f"crosswire-{option}"})
+    return work.variant(id, title, needs=frozenset({CROSSWIRE_OPTION}), among=both)
+
+
 WORKS = [
-    PeerWork(
-        "fanout-1000",
-        "fan-out to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 1000, "inflight": 8},
-        DELIVERY,
-        "cpu_us",
-        frozenset({FANOUT}),
-    ),
-    PeerWork(
-        "fanout-100",
-        "fan-out to 100 clients, 1 in flight",
-        "fanout",
-        {"clients": 100, "inflight": 1},
-        DELIVERY,
-        "cpu_us",
-        frozenset({FANOUT}),
-    ),
-    PeerWork(
-        "calls-8",
-        "calls, 100 clients, 8 in flight each",
-        "calls",
-        {"clients": 100, "inflight": 8, "batch": 0},
-        ANSWER,
-        "cpu_us",
-        frozenset({CALLS}),
-    ),
-    PeerWork(
-        "calls-1",
-        "calls, 100 clients, 1 in flight each",
-        "calls",
-        {"clients": 100, "inflight": 1, "batch": 0},
-        ANSWER,
-        "cpu_us",
-        frozenset({CALLS}),
-    ),
-    PeerWork(
-        "connects",
-        "connect 5,000 clients",
-        "connect",
-        {"clients": 5000},
-        "connections a second",
-        "per_second",
-        frozenset({CONNECT}),
-        more_is_better=True,
-    ),
-    PeerWork(
-        "idle",
-        "memory of an idle connection in a room",
-        "idle",
-        {"clients": 2000},
-        "bytes for a connection",
-        "bytes_per_client",
-        frozenset({ROOM}),
-    ),
-    PeerWork(
-        "nodes-tell",
-        "two nodes and Redis: user to user, 100 pairs, 4 in flight each",
-        "tell",
-        {"each": 100, "senders": 1, "inflight": 4, "batch": 0},
-        MESSAGE,
-        "cpu_us",
-        frozenset({TELL}),
-        TWO_NODES,
-    ),
-    PeerWork(
-        "nodes-ask",
-        "two nodes and Redis: a client's call answered by another node, 100 clients, 4 in flight each",
-        "calls",
-        {"clients": 100, "inflight": 4, "batch": 0, "event": "ask", "payload": "[1,2,3]"},
-        ANSWER,
-        "cpu_us",
-        frozenset({ASK}),
-        TWO_NODES,
-        ports=1,
-    ),
-    PeerWork(
-        "nodes-fanout",
-        "two nodes and Redis: fan-out to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"each": 500, "inflight": 8},
-        DELIVERY,
-        "cpu_us",
-        frozenset({SPREAD}),
-        TWO_NODES,
-    ),
-    PeerWork(
-        "fanout-10",
-        "fan-out to 10 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 10, "inflight": 8},
-        DELIVERY,
-        "cpu_us",
-        frozenset({FANOUT}),
-    ),
-    PeerWork(
+    FANOUT_1000,
+    FANOUT_1000.variant("fanout-100", "fan-out to 100 clients, 1 in flight", {"clients": 100, "inflight": 1}),
+    CALLS_8,
+    CALLS_8.variant("calls-1", "calls, 100 clients, 1 in flight each", {"inflight": 1}),
+    CONNECTS,
+    IDLE,
+    NODES_TELL,
+    NODES_ASK,
+    NODES_FANOUT,
+    FANOUT_1000.variant("fanout-10", "fan-out to 10 clients, 8 messages in flight", {"clients": 10}),
+    FANOUT_1000.variant(
         "fanout-10000",
         "fan-out to 10,000 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 10_000, "inflight": 8},
-        DELIVERY,
-        "cpu_us",
-        frozenset({FANOUT}),
+        {"clients": 10_000},
         among=QUICK_TO_OPEN,
     ),
-    PeerWork(
-        "fanout-64b",
-        "fan-out of 64 bytes to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 1000, "inflight": 8, "size": 64},
-        DELIVERY,
-        "cpu_us",
-        frozenset({FANOUT}),
-    ),
-    PeerWork(
-        "fanout-4k",
-        "fan-out of 4 KiB to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 1000, "inflight": 8, "size": 4096},
-        DELIVERY,
-        "cpu_us",
-        frozenset({FANOUT}),
-    ),
-    PeerWork(
+    FANOUT_1000.variant("fanout-64b", "fan-out of 64 bytes to 1,000 clients, 8 messages in flight", {"size": 64}),
+    FANOUT_1000.variant("fanout-4k", "fan-out of 4 KiB to 1,000 clients, 8 messages in flight", {"size": 4096}),
+    FANOUT_1000.variant(
         "deflate-4k",
         "permessage-deflate: fan-out of 4 KiB to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 1000, "inflight": 8, "size": 4096, "extensions": "permessage-deflate", "compressed": 1},
-        DELIVERY,
-        "cpu_us",
-        frozenset({FANOUT, DEFLATE}),
-        COMPRESSED,
+        {"size": 4096, "extensions": "permessage-deflate", "compressed": 1},
+        needs=frozenset({FANOUT, DEFLATE}),
+        setup=COMPRESSED,
     ),
-    PeerWork(
-        "rooms-64",
-        "10,000 clients in rooms of 10, 64 rooms with a message in flight",
-        "rooms",
-        {"clients": 10_000, "members": 10, "inflight": 64},
-        DELIVERY,
-        "cpu_us",
-        frozenset({ROOM, SAY_IN_ROOM}),
-        among=QUICK_TO_OPEN,
-    ),
-    PeerWork(
+    ROOMS_64,
+    ROOMS_64.variant(
         "rooms-all",
         "10,000 clients in rooms of 10, each of the 1,000 rooms with a message in flight",
-        "rooms",
-        {"clients": 10_000, "members": 10, "inflight": 1000},
-        DELIVERY,
-        "cpu_us",
-        frozenset({ROOM, SAY_IN_ROOM}),
-        among=QUICK_TO_OPEN,
+        {"inflight": 1000},
     ),
-    PeerWork(
+    FANOUT_1000.variant(
         "tls-fanout",
         "TLS: fan-out to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 1000, "inflight": 8, "tls": 1},
-        DELIVERY,
-        "cpu_us",
-        frozenset({FANOUT, TLS}),
-        SECURE,
+        {"tls": 1},
+        needs=frozenset({FANOUT, TLS}),
+        setup=SECURE,
     ),
-    PeerWork(
+    CALLS_8.variant(
         "tls-calls",
         "TLS: calls, 100 clients, 8 in flight each",
-        "calls",
-        {"clients": 100, "inflight": 8, "batch": 0, "tls": 1},
-        ANSWER,
-        "cpu_us",
-        frozenset({CALLS, TLS}),
-        SECURE,
+        {"tls": 1},
+        needs=frozenset({CALLS, TLS}),
+        setup=SECURE,
     ),
-    PeerWork(
+    CONNECTS.variant(
         "tls-connects",
         "TLS: connect 1,000 clients",
-        "connect",
         {"clients": 1000, "tls": 1},
-        "connections a second",
-        "per_second",
-        frozenset({CONNECT, TLS}),
-        SECURE,
-        more_is_better=True,
+        needs=frozenset({CONNECT, TLS}),
+        setup=SECURE,
     ),
     *(
-        PeerWork(
+        NODES_FANOUT.variant(
             f"nodes-{count}-fanout",
             f"{count} nodes and Redis: fan-out to 500 clients of each, 8 messages in flight",
-            "fanout",
-            {"each": 500, "inflight": 8},
-            DELIVERY,
-            "cpu_us",
-            frozenset({SPREAD}),
-            Setup(nodes=count, redis=1),
+            setup=Setup(nodes=count, redis=1),
             among=LIGHT_NODES,
         )
         for count in (4, 8)
@@ -291,89 +267,42 @@ WORKS = [
         )
         for count in (4, 8)
     ),
-    PeerWork(
+    NODES_FANOUT.variant(
         "redis-2-fanout",
         "two nodes and two Redis: fan-out to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"each": 500, "inflight": 8},
-        DELIVERY,
-        "cpu_us",
-        frozenset({SPREAD, SEVERAL_REDIS}),
-        Setup(nodes=2, redis=2),
+        needs=frozenset({SPREAD, SEVERAL_REDIS}),
+        setup=Setup(nodes=2, redis=2),
     ),
-    PeerWork(
+    NODES_TELL.variant(
         "redis-2-tell",
         "two nodes and two Redis: user to user, 100 pairs, 4 in flight each",
-        "tell",
-        {"each": 100, "senders": 1, "inflight": 4, "batch": 0},
-        MESSAGE,
-        "cpu_us",
-        frozenset({TELL, SEVERAL_REDIS}),
-        Setup(nodes=2, redis=2),
+        needs=frozenset({TELL, SEVERAL_REDIS}),
+        setup=Setup(nodes=2, redis=2),
     ),
-    PeerWork(
+    _of_option(
+        FANOUT_1000,
+        "metrics",
         "metrics-fanout",
         "with metrics and without: fan-out to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 1000, "inflight": 8},
-        DELIVERY,
-        "cpu_us",
-        frozenset({CROSSWIRE_OPTION}),
-        among=frozenset({"crosswire", "crosswire-metrics"}),
     ),
-    PeerWork(
+    _of_option(
+        NODES_TELL,
+        "secret",
         "secret-tell",
         "with a secret and without, two nodes: user to user, 100 pairs, 4 in flight each",
-        "tell",
-        {"each": 100, "senders": 1, "inflight": 4, "batch": 0},
-        MESSAGE,
-        "cpu_us",
-        frozenset({CROSSWIRE_OPTION}),
-        TWO_NODES,
-        among=frozenset({"crosswire", "crosswire-secret"}),
     ),
-    PeerWork(
-        "history-fanout",
-        "with history and without, two nodes: a room of 1,000 clients, 8 messages in flight",
-        "room",
-        {"each": 500, "inflight": 8},
-        DELIVERY,
-        "cpu_us",
-        frozenset({CROSSWIRE_OPTION}),
-        TWO_NODES,
-        among=frozenset({"crosswire", "crosswire-history"}),
-    ),
-    PeerWork(
+    HISTORY_FANOUT,
+    HISTORY_FANOUT.variant(
         "history-line",
         "with history and without, two nodes: a room of 4 clients, 1 message in flight",
-        "room",
         {"each": 2, "inflight": 1},
-        DELIVERY,
-        "cpu_us",
-        frozenset({CROSSWIRE_OPTION}),
-        TWO_NODES,
-        among=frozenset({"crosswire", "crosswire-history"}),
     ),
-    PeerWork(
-        "history-recovery",
-        "with history, two nodes: 1,000 clients come back, and each gets 100 messages it missed",
-        "recovery",
-        {"clients": 1000, "missed": 100, "path": "/?id=%d&_cw=2"},
-        "seconds until all have everything",
-        "seconds",
-        frozenset({CROSSWIRE_OPTION}),
-        TWO_NODES,
-        among=frozenset({"crosswire-history"}),
-    ),
-    PeerWork(
+    HISTORY_RECOVERY,
+    _of_option(
+        FANOUT_1000,
+        "asgi",
         "asgi-fanout",
         "with its own listener and on uvicorn: fan-out to 1,000 clients, 8 messages in flight",
-        "fanout",
-        {"clients": 1000, "inflight": 8},
-        DELIVERY,
-        "cpu_us",
-        frozenset({CROSSWIRE_OPTION}),
-        among=frozenset({"crosswire", "crosswire-asgi"}),
     ),
 ]
 """Works in the order of the table."""

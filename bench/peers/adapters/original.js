@@ -5,7 +5,6 @@
 const { WebSocketCrossServerAdapter } = require('websocket-cross-server-adapter');
 const { announce, name, redis } = require('./command_line.js');
 
-const POLL_MS = 20;
 const REPLY = { msg: 'I am a reply to your say event' };
 
 const server = new WebSocketCrossServerAdapter({
@@ -37,18 +36,18 @@ server.onWebSocketEvent('join', (socket, data, answer) => {
 server.onWebSocketEvent('hello', (socket, data, answer) => answer?.({ ok: true }));
 server.onWebSocketEvent('tell', (socket, line) => server.toSocketId(line.to, 'told', { text: line.text }));
 server.onWebSocketEvent('ask', (socket, numbers, answer) => {
-  server.emitCrossServer('sum', { numbers }, (response) => answer?.(response.success ? response.data : { error: response.error }), {
-    targetServer: ['B'],
-  });
+  const answered = (response) => answer?.(response.success ? response.data.payload : { error: response.error });
+  server.emitCrossServer('sum', numbers, answered, { targetServer: ['B'] });
 });
-server.onCrossServerEvent('sum', ({ numbers }, answer) => {
-  answer?.({ total: numbers.reduce((total, number) => total + number, 0) });
+server.onCrossServerEvent('sum', ({ payload: numbers }, answer) => {
+  answer?.(numbers.reduce((total, number) => total + number, 0));
 });
 
-function announceWhenConnected() {
-  const connected = ['publisher', 'subscriber'].every((type) => server.getHealthyRedisInstancesCount(type) >= redis.length);
-  if (connected) announce(server.getWss().address().port);
-  else setTimeout(announceWhenConnected, POLL_MS);
+// A ping is answered after the subscriptions that the constructor asked for: from then on every server is heard.
+async function announceWhenConnected() {
+  const clients = server.redisInstances.flatMap(({ publisher, subscriber }) => [publisher, subscriber]);
+  await Promise.all(clients.map((client) => client.ping()));
+  announce(server.getWss().address().port);
 }
 
 server.onWebSocketEvent('listening', announceWhenConnected);

@@ -32,22 +32,22 @@ class Batches:
 
     def __init__(self, port: OrderedPort) -> None:
         self._port = port
-        self._held: dict[bytes, list[EventMessage]] = {}
+        self._held: dict[bytes, list[bytes]] = {}
         self._warnings = ThrottledWarnings(logger)
         self.dropped = 0
 
-    def add(self, channel: bytes, message: EventMessage) -> None:
-        """Publish a message at the end of the turn."""
+    def add(self, channel: bytes, body: bytes) -> None:
+        """Publish an encoded message at the end of the turn."""
         held = self._held
-        messages = held.get(channel)
-        if messages is None:
+        bodies = held.get(channel)
+        if bodies is None:
             if not held:
                 self._port.flusher.schedule(self)
-            held[channel] = [message]
+            held[channel] = [body]
             return
-        messages.append(message)
-        if len(messages) >= MAX_MESSAGES:
-            self._publish(channel, messages)
+        bodies.append(body)
+        if len(bodies) >= MAX_MESSAGES:
+            self._publish(channel, bodies)
             held[channel] = []
 
     def publish(self, channel: bytes, message: EventMessage) -> None:
@@ -64,23 +64,22 @@ class Batches:
     def flush(self) -> None:
         """Publish all messages that wait."""
         held, self._held = self._held, {}
-        for channel, messages in held.items():
+        for channel, bodies in held.items():
             try:
-                if messages:
-                    self._publish(channel, messages)
+                if bodies:
+                    self._publish(channel, bodies)
             except Exception:
                 logger.exception("messages to other nodes could not be published")  # and on to the next
 
-    def _publish(self, channel: bytes, messages: list[EventMessage]) -> None:
+    def _publish(self, channel: bytes, bodies: list[bytes]) -> None:
+        count = len(bodies)
         try:
-            if len(messages) > 1:
-                body = envelopes.encode(Batch(messages))
-                if len(body) <= MAX_SIZE:
-                    self._port.publish(channel, body, count=len(messages))
-                    return
-            for message in messages:
-                self._port.publish(channel, envelopes.encode(message))
+            if count > 1 and sum(map(len, bodies)) <= MAX_SIZE:
+                self._port.publish(channel, envelopes.join(Batch, bodies), count=count)
+                return
+            for body in bodies:
+                self._port.publish(channel, body)
         except BusUnavailable as error:
-            self.dropped += len(messages)
+            self.dropped += count
             text = "%d requests and answers of nodes are lost: %s"
-            self._warnings.warn("lost", text, len(messages), error)
+            self._warnings.warn("lost", text, count, error)

@@ -239,9 +239,9 @@ class ClusterConnection:
     async def _join(self) -> None:
         for channel in self._required_channels():
             await self.port.wait_listening(channel)
-        await self.members.claim_name()
+        await self.members.joining.claim_name()
         self._begin_handling()
-        await self.members.introduce()
+        await self.members.joining.introduce()
 
     def _history_changed(self, namespaces: set[str]) -> None:
         """Keep the history of more rooms, and let all nodes know of it at once."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken
+from crosswire.core.envelopes import Answer, Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken, NodeRequest
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
@@ -37,6 +37,9 @@ class ReplyInbox(Protocol):
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
         """Take the answer to a request."""
 
+    def all_answered(self, answers: Sequence[Answer]) -> None:
+        """Take answers that came together, from nodes of ours."""
+
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
         """Take the refusal of a request."""
 
@@ -64,6 +67,22 @@ class Asker(Protocol):
         Raises:
             InvalidPayload: the code or the message has no form that can be sent.
         """
+
+
+class AskedRequest(Asker, Protocol):
+    """The request of a node of ours, and what sends the answer to it."""
+
+    @property
+    def request(self) -> NodeRequest:
+        """Return the request itself, as it came."""
+        ...
+
+
+class RequestInbox(EventInbox, Protocol):
+    """Takes the events and requests of nodes of ours."""
+
+    def all_requested(self, asked: Sequence[AskedRequest]) -> None:
+        """Take requests that came together, in their order."""
 
 
 class MemberInbox(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 from crosswire.cluster.bus_delay import PING
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.cluster.requests import PendingRequests, TimedRequest
+from crosswire.cluster.requests import Deadline, PendingRequests
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.payload_types import ANY
 from crosswire.errors import EventError
@@ -94,12 +94,14 @@ class LifeChecks:
         return (count is None or count > 1) and await self.answers(channel)
 
 
-class _Question(TimedRequest):
+class _Question:
     """A :class:`~crosswire.cluster.requests.PendingRequest` of which only matters whether it is answered."""
 
     kind = ANY
 
-    __slots__ = ("answer", "call_id", "requests", "slot")
+    __slots__ = ("answer", "deadline")
+
+    deadline: Deadline
 
     def __init__(self) -> None:
         self.answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()

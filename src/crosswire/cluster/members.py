@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Mapping
 from functools import partial
-from math import inf
 
+from crosswire.cluster.joining import Joining
 from crosswire.cluster.life_checks import LifeChecks
 from crosswire.cluster.member_events import ClientLoad, HistoryDeclarations, MembershipEvents
 from crosswire.cluster.native import NativeDialect
@@ -19,20 +18,15 @@ from crosswire.cluster.running_checks import RunningChecks
 from crosswire.cluster.silence import Silence
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Beat, Doubt, Goodbye, NameTaken
-from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, BeatResult, Member, Membership
+from crosswire.core.membership import BEAT_INTERVAL, BeatResult, Member, Membership
 from crosswire.core.ownership import may_own
 from crosswire.core.throttle import Throttle
-from crosswire.errors import ConfigError
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.types import NodeInfo
 
 logger = get_logger("crosswire.cluster")
 
-HOLDER_TIMEOUT = 1.0
-"""Seconds that a node which wants a name waits for an answer of the node that has it."""
-WELCOME_TIMEOUT = 0.5
-"""Seconds that a node which joins waits for the members' beats."""
 MAX_ANSWERS = 500
 """Beats and refusals of a name that are sent in answer to other nodes in a second; who gets none asks again."""
 MAX_TIMER_DELAY = 1.0
@@ -55,10 +49,9 @@ class Members:
         owns: the namespaces whose rooms this node may own; None for all.
         checks: asks other nodes whether they are alive. Anybody can publish what looks like a message of a node.
         tasks: where these checks run.
-        holder_timeout: seconds to wait for an answer of the node that has this node's name.
-        welcome_timeout: seconds to wait for the members' beats when this node joins.
 
     Attributes:
+        joining: lets this node join.
         want_msgpack: whether another member has clients that want MessagePack.
         lack_history: whether another member is a server of a version that knows no history, and reads no log.
     """
@@ -77,8 +70,6 @@ class Members:
         *,
         checks: LifeChecks,
         tasks: BackgroundTasks,
-        holder_timeout: float = HOLDER_TIMEOUT,
-        welcome_timeout: float = WELCOME_TIMEOUT,
     ) -> None:
         self._own = own
         self._native = native
@@ -92,8 +83,6 @@ class Members:
         self._members = Membership()
         self._beats = OwnBeats(own, self._members, port, load, clock, dialect, history, owns)
         self._silence = Silence(own.incarnation, self._members, native, self._beats, self._lost)
-        self._holder_timeout = holder_timeout
-        self._welcome_timeout = welcome_timeout
         self._warned: set[str] = set()
         self._checks = checks
         self._tasks = tasks
@@ -108,6 +97,17 @@ class Members:
             running=self._running_checks,
             answer=self._answer,
             replaced=events.replaced,
+        )
+        self.joining = Joining(
+            own,
+            native,
+            port,
+            self._name,
+            self._members,
+            self._running_checks,
+            self._changes,
+            beat=partial(self._beat, asks=True),
+            announce=partial(self._announce_beat, asks=True),
         )
         self._answers = Throttle(MAX_ANSWERS, 1.0)
         self._recounting = False
@@ -128,6 +128,11 @@ class Members:
         """The living members by name, this node first."""
         own = self._own._replace(connections=self._load.connections)
         return {own.name: own, **{each.beat.name: each.info for each in self._members}}
+
+    @property
+    def others(self) -> Mapping[str, Member]:
+        """The other living members by name; it changes with them."""
+        return self._members.by_name
 
     @property
     def number(self) -> int:
@@ -159,52 +164,7 @@ class Members:
     def __contains__(self, name: object) -> bool:
         return name in self._members
 
-    # Joining
-
-    async def claim_name(self) -> None:
-        """Check that no living node has this node's name.
-
-        Raises:
-            ConfigError: a living node has it.
-        """
-        self._name.announced = False
-        if not await self._name.may_be_held():
-            return
-        self._native.send_to_name(self._own.name, self._beat(asks=True))
-        await self._wait(lambda: self._name.taken, self._holder_timeout)
-        await self._require_name()
-
-    async def introduce(self) -> None:
-        """Send the first beat, and wait a little for the beats of the other nodes.
-
-        Raises:
-            ConfigError: a node that has started at the same time has the same name.
-        """
-        listeners = await self._port.count_listeners(self._native.own_channels.all_nodes)
-        expected = inf if listeners is None else listeners - 1
-        await self._require_name()  # if this node stood still, NameTaken may have come only after the timeout
-        self._name.announced = True
-        self._announce_beat(asks=True)
-        await self._wait(lambda: self._name.taken or len(self._members) >= expected, self._welcome_timeout)
-        await self._require_name()
-        self._name.admitted = True
-
-    async def wait_for_all(self) -> None:
-        """Wait until all members are known, also members that were too slow for :meth:`introduce`.
-
-        It takes no longer than the silence after which a member counts as dead.
-        """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + DEAD_AFTER
-        while (remaining := deadline - loop.time()) > 0:
-            known = len(self._members)
-            listeners = await self._port.count_listeners(self._native.own_channels.all_nodes)
-            if listeners is not None and known >= listeners - 1:
-                return
-            await self._wait(partial(self._knows_more_than, known), min(remaining, BEAT_INTERVAL))
-
-    def _knows_more_than(self, known: int) -> bool:
-        return len(self._members) > known
+    # Leaving
 
     def end_checks(self) -> None:
         """Begin no more checks in the background, as this node leaves."""
@@ -213,19 +173,6 @@ class Members:
     def announce_leave(self) -> None:
         """Announce to all nodes that this node leaves."""
         self._native.announce(Goodbye(self._own.name, self._own.incarnation, self._clock.stamp()))
-
-    async def _wait(self, condition: Callable[[], bool], timeout: float) -> None:
-        with suppress(TimeoutError):  # the caller checks the outcome
-            async with asyncio.timeout(timeout):
-                while not condition():
-                    self._changes.clear()
-                    await self._changes.wait()
-
-    async def _require_name(self) -> None:
-        if self._own.incarnation in self._running_checks:  # there is a message that the name is taken
-            await self._wait(lambda: self._own.incarnation not in self._running_checks, 2 * self._holder_timeout)
-        if self._name.taken:
-            raise ConfigError(f"there is a living node of the name {self._own.name!r} already: choose another name")
 
     # Staying alive
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import partial
-from typing import Any, NamedTuple
+from collections.abc import Collection, Sequence
+from functools import lru_cache, partial
+from typing import NamedTuple, cast
 
+from crosswire.cluster.asking_nodes import AskingNode
 from crosswire.cluster.batches import Batches
 from crosswire.cluster.bus_delay import PING
-from crosswire.cluster.dialect import ClientInbox, EventInbox, MemberInbox, ReceivePublished, ReplyInbox, RoomInbox
+from crosswire.cluster.dialect import ClientInbox, MemberInbox, ReceivePublished, ReplyInbox, RequestInbox, RoomInbox
 from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.received_messages import ReceivedClientMessages, is_valid
@@ -30,11 +31,9 @@ from crosswire.core.envelopes import (
     NameTaken,
     NodeRequest,
     PublishedMessage,
-    RequestRefusal,
 )
 from crosswire.core.payload_types import RawPayload
-from crosswire.core.utf8 import has_utf8
-from crosswire.errors import EventError, InvalidMessage, InvalidPayload
+from crosswire.errors import EventError, InvalidMessage
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 
@@ -42,8 +41,13 @@ INCARNATION_LENGTH = 16
 """Characters of the incarnation of a node, and of what an emitter listens on for answers."""
 PING_EVENT = f"{SERVICE}{PING}"
 """The event of a request that is answered by whoever is alive."""
+MAX_NODE_CHANNELS = 1024
+"""Channels of nodes whose names are remembered: made anew for each request, they would be most of its batching."""
 _MAX_BEAT = 64 * 1024
 """Bytes of a beat, which each node remembers of each other."""
+
+_ANSWERS = {Answer}
+_REQUESTS = {NodeRequest}
 
 logger = get_logger("crosswire.cluster")
 
@@ -80,6 +84,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         self._incarnation = incarnation
         self._received = ReceivedClientMessages(self)
         self._batches = Batches(port)
+        self._answers_channel = lru_cache(MAX_NODE_CHANNELS)(channels.incarnation)
+        self._node_channel = lru_cache(MAX_NODE_CHANNELS)(channels.node)
         self._warnings = ThrottledWarnings(logger)
         self.unreadable = 0
 
@@ -105,35 +111,21 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         call_id: str,
         traceparent: str | None = None,
     ) -> None:
-        request = NodeRequest(self._name, self._incarnation, call_id, event, payload, traceparent)
+        body = envelopes.encode(NodeRequest(self._name, self._incarnation, call_id, event, payload, traceparent))
         if to is None:
-            self._batches.add(self._channels.nodes, request)
+            self._batches.add(self._channels.nodes, body)
             return
         for name in to:
-            self._batches.add(self._channels.node(name), request)
+            self._batches.add(self._node_channel(name), body)
 
     def ask(self, channel: bytes, event: str, call_id: str) -> None:
         """Send a request without data to the nodes that listen on a channel."""
-        self._batches.add(channel, NodeRequest(self._name, self._incarnation, call_id, event, envelopes.pack(None)))
+        request = NodeRequest(self._name, self._incarnation, call_id, event, envelopes.pack(None))
+        self._batches.add(channel, envelopes.encode(request))
 
     def incarnation_channel(self, incarnation: str) -> bytes:
         """Return the channel of one run of a node."""
         return self._channels.incarnation(incarnation)
-
-    def reply(self, request: NodeRequest, payload: RawPayload) -> None:
-        """Send the answer to the request of a node."""
-        self._batches.add(self._channels.incarnation(request.asker), Answer(self._name, request.call_id, payload))
-
-    def refuse(self, request: NodeRequest, error: EventError) -> None:
-        """Refuse the request of a node.
-
-        Raises:
-            InvalidPayload: the code or the message has no UTF-8 form.
-        """
-        refusal = RequestRefusal(self._name, request.call_id, str(error.code), str(error.message))
-        if not (has_utf8(refusal.code) and has_utf8(refusal.message)):  # the whole batch would be invalid
-            raise InvalidPayload(f"the refusal {refusal.code!r} has no UTF-8 form")
-        self._batches.add(self._channels.incarnation(request.asker), refusal)
 
     def flush(self) -> None:
         """Publish the messages that wait for the end of the turn."""
@@ -168,7 +160,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     # Receiving
 
-    def listen_to_nodes(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox) -> None:
+    def listen_to_nodes(self, events: RequestInbox, replies: ReplyInbox, members: MemberInbox) -> None:
         """Subscribe to the channels of this node."""
         receive = partial(self._from_node, events, replies, members)
         for channel in self.own_channels:
@@ -275,7 +267,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         message = self.read(body)
         return type(message) is PublishedMessage or self.misplaced(message, "published by an application")
 
-    def _from_node(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
+    def _from_node(self, events: RequestInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
         message = self.read(body)
         if type(message) is Batch:
             self._receive_batch(events, replies, message.messages)
@@ -293,7 +285,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             members.goodbye(message)
         return True
 
-    def _from_unproven(self, events: EventInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
+    def _from_unproven(self, events: RequestInbox, replies: ReplyInbox, members: MemberInbox, body: bytes) -> bool:
         """Take a message that may be a replay if it has no effect then: an answer to a question, what is checked."""
         message = self.read(body)
         if type(message) is Batch:
@@ -318,23 +310,22 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             return True
         return self.misplaced(message, "for nodes")
 
-    def _receive_batch(self, events: EventInbox, replies: ReplyInbox, messages: list[EventMessage]) -> None:
-        answered = replies.answered
-        for each in messages:
-            if type(each) is Answer:
-                answered(each.sender, each.call_id, NODE_MSGPACK, each.payload)
-            else:
+    def _receive_batch(self, events: RequestInbox, replies: ReplyInbox, messages: list[EventMessage]) -> None:
+        """Take a batch: of answers or of requests alone, as nearly all are, in one step."""
+        kinds = set(map(type, messages))
+        if kinds == _ANSWERS:
+            replies.all_answered(cast(list[Answer], messages))
+        elif kinds == _REQUESTS:
+            events.all_requested(self._asking_nodes(cast(list[NodeRequest], messages)))
+        else:
+            for each in messages:
                 self._receive_event_message(events, replies, each)
 
-    def _receive_event_message(self, events: EventInbox, replies: ReplyInbox, message: EventMessage) -> None:
+    def _receive_event_message(self, events: RequestInbox, replies: ReplyInbox, message: EventMessage) -> None:
         if isinstance(message, Answer):
             replies.answered(message.sender, message.call_id, NODE_MSGPACK, message.payload)
         elif isinstance(message, NodeRequest):
-            if len(message.asker) != INCARNATION_LENGTH:
-                self.note_unreadable("no node asks as that")
-                return
-            asker = _NativeAsker(self, message)
-            events.request(asker, message.sender, message.event, NODE_MSGPACK, message.payload, message.traceparent)
+            events.all_requested(self._asking_nodes((message,)))
         elif isinstance(message, Event):
             events.event(message.sender, message.event, NODE_MSGPACK, message.payload, message.traceparent)
         else:
@@ -344,27 +335,21 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
                 EventError(message.code, message.message, sender=message.sender),
             )
 
+    def _asking_nodes(self, requests: Sequence[NodeRequest]) -> list[AskingNode]:
+        """Return requests with the way of their answers; without those whose asker can't be a node."""
+        name, channel_of, batches = self._name, self._answers_channel, self._batches
+        asking = [
+            AskingNode(each, name, channel_of(each.asker), batches)
+            for each in requests
+            if len(each.asker) == INCARNATION_LENGTH
+        ]
+        for _ in range(len(requests) - len(asking)):
+            self.note_unreadable("no node asks as that")
+        return asking
+
 
 def _is_harmless(message: EventMessage | Beat | Goodbye | NameTaken | Doubt) -> bool:
     """Return whether a message has no effect if it is a replay."""
     if isinstance(message, NodeRequest):
         return message.event == PING_EVENT
     return not isinstance(message, Event)
-
-
-class _NativeAsker:
-    """Sends the answer to the request of a node, which always waits for the answer of each member that it asks."""
-
-    awaits_node = True
-
-    __slots__ = ("_native", "_request")
-
-    def __init__(self, native: NativeDialect, request: NodeRequest) -> None:
-        self._native = native
-        self._request = request
-
-    def answer(self, value: Any) -> None:
-        self._native.reply(self._request, envelopes.pack(value))
-
-    def refuse(self, error: EventError) -> None:
-        self._native.refuse(self._request, error)

@@ -22,7 +22,7 @@ from crosswire.core.audience import Audience, Room
 from crosswire.core.event_policies import PolicyName
 from crosswire.core.listeners import AnyHook, Handler, Tag, remove
 from crosswire.core.names import require_event, require_name, require_prefix
-from crosswire.core.options import require_limit, require_node_name, require_seconds, require_timeout
+from crosswire.core.options import require_call, require_limit, require_node_name, require_seconds
 from crosswire.core.payload_types import ANY, payload_type
 from crosswire.core.revocations import MAX_NAME
 from crosswire.errors import UsageError
@@ -260,9 +260,9 @@ class Node:
             BusUnavailable: other nodes can't be reached.
             InvalidPayload, UsageError, NotConnected: as :meth:`send`.
         """
-        name = require_name(name, "a node's name")
+        require_call(name, event, timeout)
         kind = ANY if type is ANYTHING else payload_type(type)
-        return self._connection().requester.call(name, require_event(event), data, require_timeout(timeout), kind)
+        return self._connection().requester.call(name, event, data, timeout, kind)
 
     async def gather(
         self,
@@ -551,7 +551,7 @@ class Node:
 
         It takes no longer than the silence after which a member counts as dead.
         """
-        await self._connection().members.wait_for_all()
+        await self._connection().members.joining.wait_for_all()
 
     async def wait_until_replaced(self) -> None:
         """Wait until another node has taken over this node's name; then this node must stop."""

@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection
 from crosswire.cluster.gaps import GapReports
 from crosswire.cluster.interface import Bus, BusEvents, FlushedPort, Receive
 from crosswire.cluster.joined_messages import JoinedMessages
-from crosswire.cluster.receivers import IsReadable, ReceiveBody, Receivers, ReceiveUnproven, Signing
+from crosswire.cluster.ordered_receiver import IsReadable, ReceiveBody
+from crosswire.cluster.receivers import Receivers, ReceiveUnproven, Signing
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import BatchKind, pack_header
 from crosswire.core.numbering import MessageNumbers
@@ -46,7 +47,7 @@ class OrderedPort:
             whether that can be read.
         use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
         remember: remembers the messages of a member's origin until it is gone; see
-            :class:`~crosswire.core.sequencing.SilentSenders`.
+            :class:`~crosswire.core.silent_senders.SilentSenders`.
         forget: forgets the messages of an origin that is gone.
     """
 

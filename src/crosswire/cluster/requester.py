@@ -11,7 +11,7 @@ from crosswire.cluster.gather_request import GatherRequest
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.cluster.requests import PendingCall, PendingGather, PendingRequest, PendingRequests
+from crosswire.cluster.requests import PendingGather, PendingRequest, PendingRequests
 from crosswire.cluster.responder import Responder
 from crosswire.cluster.streams import PendingStream, ReplyStream
 from crosswire.core.codecs import Codec
@@ -91,7 +91,7 @@ class Requester:
         responder: handles what this node sends to itself.
     """
 
-    __slots__ = ("_bus", "_dialect", "_loop", "_members", "_name", "_native", "_requests", "_responder")
+    __slots__ = ("_alive", "_bus", "_dialect", "_loop", "_members", "_name", "_native", "_requests", "_responder")
 
     def __init__(
         self,
@@ -108,6 +108,7 @@ class Requester:
         self._native = native
         self._dialect = dialect
         self._members = members
+        self._alive = members.others  # without two steps more for each request
         self._requests = requests
         self._responder = responder
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -130,22 +131,21 @@ class Requester:
         loop = self._loop
         if loop is None:  # looking it up each time would be a system call on Python 3.11
             loop = self._loop = asyncio.get_running_loop()
-        call = PendingCall(name, event, timeout, loop, kind)
         is_own = name == self._name
         if not is_own:
             if not self._bus.available:
                 raise BusUnavailable("other nodes can't be reached now: try again when the bus is back")
-            if dialect.knows_members and name not in self._members:
+            if dialect.knows_members and name not in self._alive:
                 raise NodeGone(name)
-        call_id = requests.begin(call, timeout)
+        call = requests.begin_call(name, event, timeout, loop, kind)
         try:
             if is_own:
-                self._request_self((name,), event, payload, call_id)
+                self._request_self((name,), event, payload, call.id)
             else:
-                dialect.send_request((name,), event, payload, call_id)
+                dialect.send_request((name,), event, payload, call.id)
             return await call
         except BaseException:  # else the answer has ended the request
-            requests.forget(call_id)
+            requests.forget(call.id)
             raise
 
     async def gather(self, request: GatherRequest) -> Replies:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from math import inf
 from typing import Any, Protocol
 
-from crosswire.core.codecs import Codec
+from crosswire.core.codecs import NODE_MSGPACK, UNDECODABLE, Codec
+from crosswire.core.envelopes import Answer
 from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime import environment
 from crosswire.runtime.lanes import AnswerFuture
-from crosswire.runtime.timer_wheel import Slot, TimerWheel
+from crosswire.runtime.log_records import get_logger
+from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.types import Replies
 
 _RANDOM_BYTES = 8
 """Random bytes in the ids of a node's requests."""
+
+logger = get_logger("crosswire.cluster")
 
 
 class PendingRequest(Protocol):
@@ -24,15 +29,11 @@ class PendingRequest(Protocol):
 
     Attributes:
         kind: the type of an answer.
-        call_id: the id that its answers carry; it and the following are set by :meth:`PendingRequests.begin`.
-        slot: of the timer wheel, with the request.
-        requests: all those of the node.
+        deadline: the requests whose time is over when its own is; set by :meth:`PendingRequests.begin`.
     """
 
     kind: PayloadType
-    call_id: str
-    slot: Slot
-    requests: PendingRequests
+    deadline: Deadline
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take a reply; return whether no more replies are waited for."""
@@ -45,23 +46,29 @@ class PendingRequest(Protocol):
     def end(self) -> None:
         """Stop waiting, and keep the replies that came, as the time is over or the node stops."""
 
+
+class Deadline:
+    """The requests that begin one after the other with the same timeout, and whose time is over at the same tick.
+
+    They share a timer: a busy node begins thousands of requests between two ticks.
+
+    Args:
+        requests: those that wait.
+
+    Attributes:
+        ids: the requests that are not answered yet.
+    """
+
+    __slots__ = ("_requests", "ids")
+
+    def __init__(self, requests: PendingRequests) -> None:
+        self._requests = requests
+        self.ids: dict[str, None] = {}
+
     def on_timer(self) -> None:
-        """End the request, as its time is over."""
-
-
-class TimedRequest:
-    """The part of a pending request that its timer calls; an object of its own for it would cost each call."""
-
-    __slots__ = ()
-
-    call_id: str
-    slot: Slot
-    requests: PendingRequests
-
-    def on_timer(self: PendingRequest) -> None:
-        """End the request, as its time is over."""
-        if self.requests.forget(self.call_id):
-            self.end()
+        """End the requests, as their time is over."""
+        for call_id in tuple(self.ids):
+            self._requests.time_is_over(call_id)
 
 
 class PendingRequests:
@@ -71,18 +78,18 @@ class PendingRequests:
 
     Args:
         prefix: of the ids; empty where only this node sees the answers.
-
-    Attributes:
-        wheel: the timers of the requests.
     """
 
-    __slots__ = ("_count", "_pending", "_prefix", "wheel")
+    __slots__ = ("_count", "_deadline", "_pending", "_prefix", "_shared_until", "_timeout", "_wheel")
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = f"{prefix}{environment.token_hex(_RANDOM_BYTES)}"
         self._count = 0
         self._pending: dict[str, PendingRequest] = {}
-        self.wheel = TimerWheel()
+        self._wheel = TimerWheel()
+        self._deadline = Deadline(self)  # of the request that began last
+        self._timeout = 0.0  # of the same
+        self._shared_until = -inf  # time until which a request with that timeout has that deadline too
 
     def __len__(self) -> int:
         return len(self._pending)
@@ -90,19 +97,48 @@ class PendingRequests:
     def begin(self, request: PendingRequest, timeout: float) -> str:
         """Add a request, for ``timeout`` seconds and a tick of the wheel; return the id that its answers will carry."""
         self._count += 1
-        request.call_id = call_id = f"{self._prefix}{self._count:x}"
-        request.requests = self
-        request.slot = self.wheel.add(request, timeout)
+        call_id = f"{self._prefix}{self._count:x}"
+        if timeout != self._timeout or environment.monotonic() >= self._shared_until:
+            self._begin_deadline(timeout)
+        request.deadline = deadline = self._deadline
+        deadline.ids[call_id] = None
         self._pending[call_id] = request
         return call_id
+
+    def begin_call(
+        self, name: str, event: str, timeout: float, loop: asyncio.AbstractEventLoop, kind: PayloadType = ANY
+    ) -> PendingCall:
+        """Make a request to one node, and add it; see :class:`PendingCall`, and :meth:`begin`."""
+        call = PendingCall(loop=loop)  # a constructor in Python around that of futures would cost twice that
+        call.go_on = None
+        call.name = name
+        call.event = event
+        call.timeout = timeout
+        call.kind = kind
+        call.id = self.begin(call, timeout)
+        return call
+
+    def _begin_deadline(self, timeout: float) -> None:
+        self._deadline = Deadline(self)
+        self._timeout = timeout
+        self._shared_until = self._wheel.add_shared(self._deadline, timeout)
 
     def forget(self, call_id: str) -> bool:
         """Remove a request; return whether there was one."""
         request = self._pending.pop(call_id, None)
         if request is None:
             return False
-        request.slot.pop(request, None)
+        request.deadline.ids.pop(call_id, None)
         return True
+
+    def time_is_over(self, call_id: str) -> None:
+        """End a request that was not answered in time."""
+        request = self._pending.get(call_id)
+        if request is not None and self.forget(call_id):
+            try:
+                request.end()
+            except Exception:  # the others end all the same
+                logger.exception("a request to other nodes could not be ended")
 
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None:
         """Pass an answer to its request; ignore it if no request waits for it."""
@@ -115,8 +151,33 @@ class PendingRequests:
         except InvalidPayload as invalid:
             data, error = None, InvalidPayload(invalid.message, sender=sender)
         if request.reply(sender, data, error):
-            self._pending.pop(call_id, None)
-            request.slot.pop(request, None)
+            self.forget(call_id)
+
+    def all_answered(self, answers: Sequence[Answer]) -> None:
+        """Pass the answers of a batch to their requests, as :meth:`answered` does with one.
+
+        A busy node gets all of its answers so. What each of them costs is therefore done here, without further calls.
+        """
+        pending = self._pending
+        for answer in answers:
+            call_id = answer.call_id
+            call = pending.get(call_id)
+            if type(call) is not PendingCall or answer.sender != call.name:
+                self.answered(answer.sender, call_id, NODE_MSGPACK, answer.payload)
+                continue
+            try:
+                data = call.kind.decode_msgpack(answer.payload)
+            except UNDECODABLE:
+                self.answered(answer.sender, call_id, NODE_MSGPACK, answer.payload)
+                continue
+            del pending[call_id]
+            call.deadline.ids.pop(call_id, None)
+            if not call.done():
+                call.set_result(data)
+                go_on = call.go_on
+                if go_on is not None:
+                    call.go_on = None
+                    go_on()
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
         """Pass a refusal to its request; ignore it if no request waits for it."""
@@ -132,38 +193,36 @@ class PendingRequests:
 
     def end_all(self) -> None:
         """End all requests, as this node stops."""
-        self.wheel.stop()
+        self._wheel.stop()
+        self._shared_until = -inf
         pending, self._pending = self._pending, {}
         for request in pending.values():
             request.end()
 
 
-class PendingCall(AnswerFuture[Any], TimedRequest):
+class PendingCall(AnswerFuture[Any]):
     """A request to one node, and the future of its answer: one object, as nothing else is made as often.
 
-    Args:
+    Attributes:
+        id: that its answer carries.
         name: of the node.
         event: its name, for the error.
         timeout: seconds, for the error.
-        loop: the running event loop.
         kind: the type of the answer.
     """
 
-    __slots__ = ("_event", "_name", "_timeout", "call_id", "kind", "requests", "slot")
+    __slots__ = ("deadline", "event", "id", "kind", "name", "timeout")
 
-    def __init__(
-        self, name: str, event: str, timeout: float, loop: asyncio.AbstractEventLoop, kind: PayloadType = ANY
-    ) -> None:
-        asyncio.Future.__init__(self, loop=loop)  # past that of AnswerFuture, which does no more than this and the next
-        self.go_on = None
-        self.kind = kind
-        self._name = name
-        self._event = event
-        self._timeout = timeout
+    id: str
+    name: str
+    event: str
+    timeout: float
+    kind: PayloadType
+    deadline: Deadline
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take the reply of the node that was asked; ignore replies of other nodes."""
-        if sender != self._name:
+        if sender != self.name:
             return False
         if not self.done():
             if error is None:
@@ -175,14 +234,14 @@ class PendingCall(AnswerFuture[Any], TimedRequest):
 
     def lost(self, name: str) -> bool:
         """Fail if the node that was asked is gone."""
-        if name != self._name:
+        if name != self.name:
             return False
         self._fail(NodeGone(name))
         return True
 
     def end(self) -> None:
         """Fail with CallTimeout; see :class:`PendingRequest`."""
-        self._fail(CallTimeout(f"node {self._name!r} did not answer {self._event!r} within {self._timeout} s"))
+        self._fail(CallTimeout(f"node {self.name!r} did not answer {self.event!r} within {self.timeout} s"))
 
     def _fail(self, error: Exception) -> None:
         if not self.done():
@@ -190,7 +249,7 @@ class PendingCall(AnswerFuture[Any], TimedRequest):
             self.settled()
 
 
-class PendingGather(TimedRequest):
+class PendingGather:
     """A request to several nodes.
 
     Args:
@@ -202,7 +261,9 @@ class PendingGather(TimedRequest):
         future: all the replies.
     """
 
-    __slots__ = ("_replies", "call_id", "future", "kind", "requests", "slot")
+    __slots__ = ("_replies", "deadline", "future", "kind")
+
+    deadline: Deadline
 
     def __init__(self, names: Iterable[str], expect: int | None, kind: PayloadType = ANY) -> None:
         self.kind = kind

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
-from crosswire.cluster.dialect import Asker
-from crosswire.core.codecs import Codec
+from crosswire.cluster.dialect import AskedRequest, Asker
+from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.throttle import Throttle
@@ -121,6 +121,23 @@ class Responder:
             self._answerer.handle(event, listeners, sender, codec, payload, sender, asker, self._count)
         elif asker.awaits_node:
             asker.refuse(_NO_HANDLER)
+
+    def all_requested(self, asked: Sequence[AskedRequest], otherwise: Callable[[AskedRequest], None]) -> None:
+        """Handle requests of nodes of ours that came together, and answer them.
+
+        Args:
+            asked: the requests. No event of an application has the name of a service.
+            otherwise: takes those that need more than a call of their handler.
+        """
+        find, count = self._events.find, self._count
+        for each in asked:
+            request = each.request
+            listeners = find(request.event)
+            if listeners is None or request.traceparent is not None or self._held is not None:
+                otherwise(each)
+                continue
+            sender = request.sender
+            self._answerer.handle(request.event, listeners, sender, NODE_MSGPACK, request.payload, sender, each, count)
 
     def drop(self) -> None:
         """Discard the events whose handlers have not begun."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from crosswire.cluster.bus_delay import PING
-from crosswire.cluster.dialect import Asker
+from crosswire.cluster.dialect import AskedRequest, Asker
 from crosswire.cluster.responder import Responder
-from crosswire.core.codecs import Codec
+from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.payload_types import RawPayload
 
@@ -63,3 +65,10 @@ class Responders:
             self.services.request(asker, sender, event[len(SERVICE) :], codec, payload)
         else:
             self.application.request(asker, sender, event, codec, payload, traceparent)
+
+    def all_requested(self, asked: Sequence[AskedRequest]) -> None:
+        self.application.all_requested(asked, self._request_of_node)
+
+    def _request_of_node(self, asked: AskedRequest) -> None:
+        request = asked.request
+        self.request(asked, request.sender, request.event, NODE_MSGPACK, request.payload, request.traceparent)

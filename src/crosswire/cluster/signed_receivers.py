@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Protocol
 
 from crosswire.cluster.interface import Receive
-from crosswire.cluster.receivers import OrderedReceiver, ReceiveUnproven, is_record
+from crosswire.cluster.ordered_receiver import OrderedReceiver, is_record
+from crosswire.cluster.receivers import ReceiveUnproven
 from crosswire.core.freshness import REMEMBERED_FOR, Freshness, Numbers
 from crosswire.core.sequencing import Sequencer
 from crosswire.core.signing import PLAIN_PART, SIGNED_HEADER_SIZE, SignedHeader, Signer

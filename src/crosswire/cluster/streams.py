@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
-from crosswire.cluster.requests import TimedRequest
+from crosswire.cluster.requests import Deadline
 from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.core.replies import AwaitedReplies
 from crosswire.errors import EventError
@@ -52,7 +52,7 @@ class ReplyStream(AsyncIterator[Reply[T_co]]):
         self._forget()
 
 
-class PendingStream(TimedRequest):
+class PendingStream:
     """A stream that waits for replies. It keeps them until they are taken: at most one of each node that was asked.
 
     Args:
@@ -61,7 +61,9 @@ class PendingStream(TimedRequest):
         kind: the type of an answer.
     """
 
-    __slots__ = ("_awaited", "_came", "_ended", "_replies", "call_id", "kind", "requests", "slot")
+    __slots__ = ("_awaited", "_came", "_ended", "_replies", "deadline", "kind")
+
+    deadline: Deadline
 
     def __init__(self, names: Iterable[str], expect: int | None, kind: PayloadType = ANY) -> None:
         self.kind = kind

@@ -140,6 +140,14 @@ class Answer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
     payload: msgspec.Raw
 
 
+class _AnswerOf(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
+    """An :class:`Answer` whose payload is not encoded yet."""
+
+    sender: str
+    call_id: str
+    value: Any
+
+
 class RequestRefusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="x"):
     """The refusal of a request."""
 
@@ -274,9 +282,8 @@ _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
 _UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)
 
 
-def encode(envelope: Envelope) -> bytes:
-    """Encode an envelope as MessagePack."""
-    return _encoder.encode(envelope)
+encode: Callable[[Envelope], bytes] = _encoder.encode
+"""Encode an envelope as MessagePack. It is the encoder's own method: each message is encoded by itself."""
 
 
 _BATCH_STARTS: dict[BatchKind, bytes] = {Batch: b"\x92\xa1m", ClientBatch: b"\x92\xa1s"}
@@ -313,6 +320,18 @@ def decode(body: bytes) -> Envelope:
         return _decoder.decode(body)
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise InvalidMessage(str(error)) from error
+
+
+def encode_answer(sender: str, call_id: str, value: Any) -> bytes:
+    """Encode an :class:`Answer` and its payload, in one step.
+
+    Raises:
+        InvalidPayload: the value has no MessagePack form.
+    """
+    try:
+        return _encoder.encode(_AnswerOf(sender, call_id, value))
+    except _UNENCODABLE as error:
+        raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
 
 
 def pack(data: Any) -> RawPayload:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum, auto
 from math import inf
 
@@ -120,6 +120,11 @@ class Membership:
 
     def __contains__(self, name: object) -> bool:
         return name in self._members
+
+    @property
+    def by_name(self) -> Mapping[str, Member]:
+        """The living members by name; it changes with them."""
+        return self._members
 
     def get(self, name: str) -> Member | None:
         """Return a living member, or None."""

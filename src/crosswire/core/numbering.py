@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
-from crosswire.core.sequencing import FORGET_AFTER
+from crosswire.core.silent_senders import FORGET_AFTER
 
 LINKED_FOR = FORGET_AFTER / 2
 """Seconds for which the next message of an emitter says which one was before it."""

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from math import inf
 from typing import TypeGuard
 
+from crosswire.core.names import RESERVED, require_event, require_name
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError, UsageError
 
@@ -74,6 +75,28 @@ def require_timeout(value: object) -> float:
     if is_seconds(value):
         return value
     raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
+
+
+def require_call(node: str, event: str, timeout: float) -> None:
+    """Check the arguments of a call of a node.
+
+    Raises:
+        UsageError: one of them can't be used: see the functions for each of them.
+    """
+    if (
+        type(node) is type(event) is str
+        and node
+        and event
+        and event[0] != RESERVED
+        and node.isascii()
+        and event.isascii()
+        and (type(timeout) is float or type(timeout) is int)
+        and timeout > 0
+    ):  # nearly always, and fast
+        return
+    require_name(node, "a node's name")
+    require_event(event)
+    require_timeout(timeout)
 
 
 def require_limit(value: object) -> int:

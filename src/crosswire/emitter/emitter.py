@@ -17,7 +17,7 @@ from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers,
 from crosswire.core.event_policies import EventPolicies, SendPolicy
 from crosswire.core.formats import encode
 from crosswire.core.names import require_event, require_name
-from crosswire.core.options import require_timeout
+from crosswire.core.options import require_call
 from crosswire.core.payload_types import payload_type
 from crosswire.emitter import requests
 from crosswire.emitter.addresses import Addresses
@@ -119,7 +119,7 @@ class Emitter:
             ConfigError: the type can't be decoded.
             BusUnavailable, InvalidPayload, NotConnected, UsageError: as :meth:`send`.
         """
-        node, event, timeout = require_name(node, "a node's name"), require_event(event), require_timeout(timeout)
+        require_call(node, event, timeout)
         kind, connection = payload_type(type), self._connected()
         answer: T = requests.call(connection, node, event, pack(connection.dialect.codec, data), timeout, kind)
         return answer

@@ -13,14 +13,15 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from crosswire.core.codecs import Codec
+from crosswire.core.codecs import JSON, UNDECODABLE, Codec
 from crosswire.core.listeners import EventListeners, Listener
+from crosswire.core.messages import ABSENT
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory
-from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync, checked
+from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync
 from crosswire.runtime.jobs import Job, JobEvents
 from crosswire.runtime.workers import Workers
 
@@ -239,7 +240,7 @@ class Answerer(Generic[SenderT, CallT]):
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(name, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = checked(returns, value)
+                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._fail(name, sender, call, error)
             return False
@@ -370,7 +371,13 @@ class Answerer(Generic[SenderT, CallT]):
 def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:
     """Call a handler with as many of ``(subject, data)`` as it takes; its data is decoded first."""
     if listener.arity == 2:
-        return listener.handler(subject, codec.payload(listener.payload, payload))
+        if codec is not JSON or payload is ABSENT:
+            return listener.handler(subject, codec.payload(listener.payload, payload))
+        try:  # the usual data, as the codec would decode it; one call less for each event
+            data = listener.payload.decode_json(payload)
+        except UNDECODABLE as error:
+            raise InvalidPayload(str(error)) from error
+        return listener.handler(subject, data)
     if listener.takes_data:  # handlers of this kind get no subject
         return listener.handler(codec.payload(listener.payload, payload))
     return listener.handler(*(subject,)[: listener.arity])

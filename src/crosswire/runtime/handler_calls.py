@@ -10,7 +10,6 @@ from types import CoroutineType
 from typing import Any, NamedTuple
 
 from crosswire.core.listeners import AnyHook, Listener
-from crosswire.core.return_types import ReturnType
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.runtime.contexts import ContextFactory, run_in
@@ -51,18 +50,6 @@ class Outcome:
         self._report(error)
 
 
-def checked(returns: ReturnType, value: Any) -> Any:
-    """Check what a handler returned; of an awaitable, check the result once it is awaited.
-
-    Raises:
-        TypeError: the value does not fit the handler's annotation.
-    """
-    if hasattr(value, "__await__"):
-        return returns.awaited(value)
-    returns.require(value)
-    return value
-
-
 def call_sync(
     listeners: tuple[Listener, ...],
     call: CallListener,
@@ -93,7 +80,7 @@ def call_sync(
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = checked(returns, value)
+                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the outcome reports it
             outcome.raised(error)
             continue
@@ -140,8 +127,8 @@ async def _call_async(listener: Listener, call: CallListener) -> Any:
     value = call(listener)
     if listener.is_async or type(value) is CoroutineType:
         value = await value
-    if listener.returns is not None:
-        listener.returns.require(value)
+    if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+        returns.require(value)
     return value
 
 

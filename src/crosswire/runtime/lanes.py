@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
-from crosswire.runtime.jobs import Entry
+from crosswire.runtime.jobs import Entry, Job, JobEvents
 
 T = TypeVar("T")
 
@@ -30,7 +30,7 @@ MAX_IDLE = 512
 class AnswerFuture(asyncio.Future[T]):
     """A future that is set from a callback of the event loop, and lets a handler in a lane go on at once.
 
-    Who sets it calls :meth:`settled` afterwards, as its last step.
+    Whoever makes it sets ``go_on`` to None. Whoever sets its result calls :meth:`settled` afterwards, as the last step.
 
     Attributes:
         go_on: lets the handler that waits for it go on; None if it is awaited by somebody else.
@@ -38,9 +38,7 @@ class AnswerFuture(asyncio.Future[T]):
 
     __slots__ = ("go_on",)
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(loop=loop)
-        self.go_on: Callable[[], None] | None = None
+    go_on: Callable[[], object] | None
 
     def settled(self) -> None:
         """Let the handler go on that waits in a lane, if there is one."""
@@ -70,9 +68,7 @@ class Lane:
         "_entry",
         "_error",
         "_go_on",
-        "_has_waited",
         "_is_cancelled",
-        "_is_running",
         "_is_woken",
         "_loop",
         "_must_cancel",
@@ -88,11 +84,11 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._asyncio_future_blocking = False
         self._wake: Callable[[], object] | None = None
-        self._go_on = self._continue  # bound once
+        self._go_on = self.go_on  # bound once
         self._entry: Entry | None = None
         self._error: BaseException | None = None
-        self._waits_for: Any = None
-        self._has_waited = self._is_running = self._is_woken = self._is_cancelled = self._must_cancel = False
+        self._waits_for: Any = None  # of a job; None while a step of it runs
+        self._is_woken = self._is_cancelled = self._must_cancel = False
 
     async def serve(self) -> None:
         """Stand for jobs until one has to be handed over, or the owner waits for the end of its tasks."""
@@ -101,83 +97,78 @@ class Lane:
         if self._entry is not None:
             await self._finish(self._entry)
 
-    def begin(self, entry: Entry) -> bool:
-        """Run the first step of a job now; return False if that is not possible, as a task is at work."""
-        try:
-            _enter_task(self._loop, self.task)
-        except RuntimeError:
-            return False
-        self._entry = entry
-        self._has_waited = False
-        self._step(entry)
-        return True
-
     def end(self) -> None:
         """End the task, which stands for no job."""
         self._wake_task()
 
     # Steps of a job
 
-    def _continue(self) -> None:
-        """Run the next step of the job: what it waited for is there."""
-        try:
-            _enter_task(self._loop, self.task)
-        except RuntimeError:  # a task brings the answer, such as that of a node to itself
-            self._loop.call_soon(self._go_on)
-            return
-        assert self._entry is not None, "a job waits"
-        self._step(self._entry)
+    def go_on(self, begins: Entry | None = None) -> bool:
+        """Run the next step of the job now: what it waited for is there. Or run the first step of one that begins.
 
-    def _step(self, entry: Entry) -> None:
-        job, context, _, what = entry
+        It is one function, as it is run twice for each call of another node.
+
+        Args:
+            begins: the job that begins; None to go on with the present one.
+
+        Returns:
+            False if it is not possible, as a task is at work. The present job then goes on in the next turn.
+        """
+        loop, task = self._loop, self.task
+        try:
+            _enter_task(loop, task)
+        except RuntimeError:  # a task brings the answer, such as that of a node to itself
+            if begins is None:
+                loop.call_soon(self._go_on)
+            return False
+        entry = begins or self._entry
+        assert entry is not None, "a job waits"
+        self._entry = entry
+        self._waits_for = None
+        job, context, events, what = entry
         watch = self._tasks.watch
         began = 0.0 if watch is None else environment.monotonic()
-        self._is_running = True
         try:
-            if self._must_cancel:
-                self._must_cancel = False
-                waits_for = context.run(job.throw, asyncio.CancelledError())
-            else:
-                waits_for = context.run(job.send, None)
+            waits_for = context.run(job.send, None) if not self._must_cancel else self._cancel_step(job, context)
         except StopIteration:
             waits_for = self
         except BaseException as error:  # noqa: BLE001 - the task raises it
             waits_for, self._error = None, error
-        self._is_running = False
-        _leave_task(self._loop, self.task)
+        _leave_task(loop, task)
         if watch is not None and environment.monotonic() - began > watch.limit:
             watch.report(what, began)
         if waits_for is self:
-            self._ended(entry)
-        else:
-            self._wait(entry, waits_for)
-
-    def _wait(self, entry: Entry, waits_for: Any) -> None:
-        """Let the job wait: here for an answer, in the task itself for anything else."""
-        events = entry[2]
-        if events is not None and not self._has_waited:
-            events.task_waits(self.task)
-        self._has_waited = True
+            self._ended(events if begins is None else None)
+            return True
+        if begins is not None and events is not None:
+            events.task_waits(task)
         self._waits_for = waits_for
-        if not isinstance(waits_for, AnswerFuture) or waits_for.done() or waits_for.go_on is not None:
-            self._wake_task()
-            return
-        waits_for._asyncio_future_blocking = False  # as a task does with what its coroutine yields
-        waits_for.go_on = self._go_on
-        if self._must_cancel:
-            self._must_cancel = False
-            self.cancel()
-
-    def _ended(self, entry: Entry) -> None:
-        events = entry[2]
-        if events is not None and self._has_waited:
-            events.task_released(self.task)
-        self._entry = self._waits_for = None
-        self._must_cancel = False  # of this job, which has not waited again
-        if may_be_kept(self.task, self._tasks):
-            self._tasks.idle.append(self)
+        if isinstance(waits_for, AnswerFuture) and waits_for.go_on is None and not waits_for.done():
+            waits_for._asyncio_future_blocking = False  # as a task does with what its coroutine yields
+            waits_for.go_on = self._go_on
+            if self._must_cancel:
+                self._must_cancel = False
+                self.cancel()
         else:
             self._wake_task()
+        return True
+
+    def _cancel_step(self, job: Job, context: Context) -> Any:
+        """Cancel the job where it waits; return what it waits for next."""
+        self._must_cancel = False
+        return context.run(job.throw, asyncio.CancelledError())
+
+    def _ended(self, events: JobEvents | None) -> None:
+        """Stand for the next job, or end the task; ``events`` know the task of the job that has ended as waiting."""
+        if events is not None:
+            events.task_released(self.task)
+        self._entry = None
+        self._must_cancel = False  # of the job that has ended, which has not waited again
+        tasks = self._tasks
+        if tasks.waited_for or self.task.cancelling() or len(tasks.idle) >= MAX_IDLE:
+            self._wake_task()
+        else:
+            tasks.idle.append(self)
 
     # In the task itself
 
@@ -232,7 +223,7 @@ class Lane:
                 if self in self._tasks.idle:
                     self._tasks.idle.remove(self)
                 self._wake_task()
-        elif self._is_running or self._is_woken:
+        elif self._waits_for is None or self._is_woken:
             self._must_cancel = True
         elif self._waits_for.cancel(msg=msg):
             self._waits_for.go_on = None

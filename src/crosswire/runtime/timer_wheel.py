@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context, copy_context
+from math import inf
 from typing import Protocol
 
 from crosswire.runtime import environment
@@ -74,6 +75,22 @@ class TimerWheel:
             slot = self._slots[number] = {}
         slot[target] = None
         return slot
+
+    def add_shared(self, target: TimerTarget, delay: float) -> float:
+        """Do the same as :meth:`add` with a target that stands for several delays of one length.
+
+        Args:
+            target: as for :meth:`add`.
+            delay: seconds; infinite ones never end.
+
+        Returns:
+            The time of the monotonic clock until which another such delay may begin, to end at the same tick.
+        """
+        if delay == inf:
+            return inf
+        now = environment.monotonic()
+        self.add(target, delay)
+        return (int((now + delay) / TICK) + 1) * TICK - delay
 
     def start(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call a function after ``delay`` seconds, unless the returned timer is cancelled."""

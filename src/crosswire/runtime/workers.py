@@ -61,7 +61,7 @@ class Workers:
         entry = (job, context, events, what)
         if self._idle and not self.waiting:
             lane = self._idle.pop()
-            if lane.begin(entry):
+            if lane.go_on(entry):
                 return
             self._idle.append(lane)
         self.waiting.append(entry)

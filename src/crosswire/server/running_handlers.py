@@ -24,14 +24,15 @@ class AllHandlers:
         became_full: called when there are as many.
 
     Attributes:
-        waiting: their number.
+        limit: as given.
+        waiting: their number; whoever changes it calls :meth:`check` where that matters.
         full: whether there are as many as the limit, or more.
     """
 
-    __slots__ = ("_became_full", "_limit", "_not_begun", "full", "waiting")
+    __slots__ = ("_became_full", "_not_begun", "full", "limit", "waiting")
 
     def __init__(self, limit: int, not_begun: Sized, became_full: Callable[[], None]) -> None:
-        self._limit = limit
+        self.limit = limit
         self._not_begun = not_begun
         self._became_full = became_full
         self.waiting = 0
@@ -39,20 +40,14 @@ class AllHandlers:
 
     def may_be_full(self) -> bool:
         """Return whether there will be as many as the limit if all those wait that have not begun."""
-        return self.full or self.waiting + len(self._not_begun) >= self._limit
+        return self.full or self.waiting + len(self._not_begun) >= self.limit
 
-    def add(self) -> None:
-        """Count one more handler that waits."""
-        self.waiting += 1
-        if not self.full and self.waiting >= self._limit:
-            self.full = True
+    def check(self) -> None:
+        """Note whether there are as many as the limit now."""
+        was_full = self.full
+        self.full = self.waiting >= self.limit
+        if self.full and not was_full:
             self._became_full()
-
-    def remove(self) -> None:
-        """Count one handler that waits less."""
-        self.waiting -= 1
-        if self.full and self.waiting < self._limit:
-            self.full = False
 
 
 class RunningHandlers:
@@ -116,13 +111,19 @@ class RunningHandlers:
         if self._waiting is None:
             self._waiting = {}
         self._waiting[task] = None
-        self.total.add()
+        total = self.total
+        total.waiting += 1
+        if total.waiting >= total.limit:
+            total.check()
 
     def task_released(self, task: asyncio.Task[None]) -> None:
         """Note that the handler of such a task has ended."""
         assert self._waiting is not None, "task_waits was called first"
         self._waiting.pop(task, None)
-        self.total.remove()
+        total = self.total
+        total.waiting -= 1
+        if total.full:
+            total.check()
 
     def is_waiting(self, task: asyncio.Task[Any] | None) -> bool:
         """Return whether a task belongs to a handler that waits."""

@@ -76,9 +76,7 @@ class MessageSender:
         self, send: Send, context: ListenerContext, failed: Callable[[Exception], None], events: OutboxEvents
     ) -> None:
         self._writer = AsgiWriter(send, failed)
-        self.outbox = MessageOutbox(
-            self._writer, context.flusher, context.limits.outbox, events, context.slow_readers
-        )
+        self.outbox = MessageOutbox(self._writer, context.flusher, context.limits.outbox, events, context.slow_readers)
         self._writer.outbox = self.outbox
 
     @property

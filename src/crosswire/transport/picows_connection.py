@@ -38,6 +38,8 @@ class PicowsConnection:
         deflate: whether messages may be compressed.
 
     Attributes:
+        receiver: as given; until the connection is gone.
+        takes_texts: whether a text message that was read whole goes right to the receiver.
         outbox: what waits to be sent; from :meth:`open` on.
     """
 
@@ -49,20 +51,22 @@ class PicowsConnection:
         "_deflate",
         "_is_opening",
         "_parts",
-        "_receiver",
         "_transport",
         "outbox",
+        "receiver",
+        "takes_texts",
     )
 
     framed = True
     can_ping = True
 
     def __init__(self, receiver: Receiver, context: ListenerContext, *, deflate: bool) -> None:
-        self._receiver = receiver
+        self.receiver = receiver
         self._context = context
         self._deflate = deflate
         self._assembler: Assembler | None = None
         self._closing: ClosingHandshake | None = None
+        self.takes_texts = True  # neither in the middle of a message nor closing
         self._is_opening = True
         self._parts = 0  # number of frames that were no message: fragments, Pings
         self._transport: PicowsTransport
@@ -88,6 +92,7 @@ class PicowsConnection:
     def abort(self, close: Close) -> None:
         if self._closing is None:
             self._closing = ClosingHandshake(close, self.outbox, self._transport)
+            self.takes_texts = False
         if self._is_opening:
             self.outbox.write_all()  # the answer to the request
         self.outbox.discard()
@@ -129,7 +134,7 @@ class PicowsConnection:
         self.outbox = Outbox(transport, context.flusher, context.limits.outbox, self, context.slow_readers)
         self.outbox.push(answer)
         try:
-            self._receiver.opened(self)
+            self.receiver.opened(self)
         except Exception:
             logger.exception("a connection is closed, as opening it failed")
             self._fail(_INTERNAL_ERROR)
@@ -145,24 +150,26 @@ class PicowsConnection:
                 self._closing.finish()
             return
         if kind is _TEXT and frame.fin and self._assembler is None and not (frame.rsv1 or frame.rsv2 or frame.rsv3):
-            self.text_frame(frame)
+            try:
+                text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self.invalid_text()
+                return
+            self.receiver.text(text)
             return
         try:
             self._handle_frame(kind, frame)
         except ProtocolFailure as failure:
             self._fail(failure)
 
-    def text_frame(self, frame: WSFrame) -> None:
-        """Receive a frame that is known to have a whole text message."""
-        if self._assembler is not None or self._closing is not None:
-            self.frame(frame)
-            return
-        try:
-            text = frame.get_payload_as_utf8_text()
-        except UnicodeDecodeError:
-            self._fail(ProtocolFailure(CloseCode.INVALID_TEXT, "text that is no UTF-8"))
-            return
-        self._receiver.text(text)
+    def invalid_text(self) -> None:
+        """Close the connection, as a text message was no UTF-8."""
+        self._fail(ProtocolFailure(CloseCode.INVALID_TEXT, "text that is no UTF-8"))
+
+    def failed(self) -> None:
+        """Close the connection, as receiving a message has failed."""
+        self._transport.discard()
+        self._fail(_INTERNAL_ERROR)
 
     def close_frame(self, payload: bytes) -> None:
         """Handle a Close frame that came past picows."""
@@ -193,8 +200,8 @@ class PicowsConnection:
         """Call ``closed`` of the receiver: the connection is gone."""
         self.outbox.discard()
         self._transport.closed()
-        receiver, closing = self._receiver, self._closing
-        del self._receiver  # it refers to us: without the cycle both are freed now, not by the garbage collector
+        receiver, closing = self.receiver, self._closing
+        del self.receiver  # it refers to us: without the cycle both are freed now, not by the garbage collector
         if closing is not None:
             closing.end()
         try:
@@ -205,7 +212,7 @@ class PicowsConnection:
     def held_back(self, limit: str) -> None:
         """Tell the receiver that the connection is read later, as it is over a rate."""
         if self._closing is None:
-            self._receiver.held_back(limit)
+            self.receiver.held_back(limit)
 
     # TransportEvents
 
@@ -239,7 +246,7 @@ class PicowsConnection:
         elif kind == _PING:
             self.outbox.push(encode_frame(Opcode.PONG, payload))
         elif kind == _PONG:
-            self._receiver.pong(payload)
+            self.receiver.pong(payload)
         elif kind == _CONTINUATION:
             self._continue_message(payload, bool(frame.fin))
         else:
@@ -252,6 +259,7 @@ class PicowsConnection:
         if self._assembler is None:
             limits = self._context.limits
             self._assembler = Assembler(limits.max_message, limits.fragments)
+            self.takes_texts = False
         self._assembler.begin(opcode, payload, compressed=compressed)
 
     def _continue_message(self, payload: bytes, final: bool) -> None:
@@ -262,8 +270,9 @@ class PicowsConnection:
             return
         opcode, compressed = self._assembler.opcode, self._assembler.compressed
         self._assembler = None
+        self.takes_texts = self._closing is None
         if isinstance(message, str):
-            self._receiver.text(message)
+            self.receiver.text(message)
         else:
             self._receive_message(opcode, message, compressed)
 
@@ -271,9 +280,9 @@ class PicowsConnection:
         if compressed:
             payload = decompress(payload, self._context.limits.max_message)
         if opcode is Opcode.TEXT:
-            self._receiver.text(decode_text(payload))
+            self.receiver.text(decode_text(payload))
         else:
-            self._receiver.binary(payload)
+            self.receiver.binary(payload)
 
     # The end of the connection
 
@@ -287,6 +296,7 @@ class PicowsConnection:
 
     def _start_closing(self, close: Close, code: int | None) -> ClosingHandshake:
         self._closing = closing = ClosingHandshake(close, self.outbox, self._transport)
+        self.takes_texts = False
         closing.start(code, self._context.limits.close_timeout)
         return closing
 

@@ -41,27 +41,8 @@ class FrameReceiver(Protocol):
     def frame(self, frame: WSFrame) -> None:
         """Receive a frame; its payload has to be copied at once."""
 
-    def text_frame(self, frame: WSFrame) -> None:
-        """Do the same with a frame that is known to be a whole text message, and not compressed."""
-
     def refuse(self, payload: bytes) -> None:
         """Close the connection behind the message in front, with the payload of the Close that picows would send."""
-
-
-class _Nobody:
-    """Receiver of a parser that nobody uses."""
-
-    def frame(self, frame: WSFrame) -> None:
-        """Drop a frame that nobody wants."""
-
-    text_frame = frame
-
-    def refuse(self, payload: bytes) -> None:
-        """Ignore the Close that picows would send."""
-
-
-NOBODY = _Nobody()
-"""The connection of a parser that is not lent."""
 
 
 class FrameParser(WSListener):
@@ -76,19 +57,22 @@ class FrameParser(WSListener):
         max_message: bytes of the longest frame.
 
     Attributes:
-        connection: gets the frames.
-        is_text: whether the only frame of a read is known to be a whole text message. picows makes a member of an enum
-            for the kind of a frame, which takes longer than its parsing.
+        connection: gets the frames; None while the parser is lent to nobody, and keeps what it is given to parse.
+        text: the text message that it has kept.
+        is_invalid: whether it was given one that is no UTF-8.
+        refusal: what picows has refused meanwhile: the payload of the Close that it would send.
         get_buffer: of picows: returns a view of the free part of its buffer.
         buffer_updated: of picows: parses so many bytes of that view.
         view: the buffer's, while it is empty and has not grown.
     """
 
-    __slots__ = ("_parser", "buffer_updated", "connection", "get_buffer", "is_text", "view")
+    __slots__ = ("_parser", "buffer_updated", "connection", "get_buffer", "is_invalid", "refusal", "text", "view")
 
     def __init__(self, max_message: int) -> None:
-        self.connection: FrameReceiver = NOBODY
-        self.is_text = False
+        self.connection: FrameReceiver | None = None
+        self.text: str | None = None
+        self.is_invalid = False
+        self.refusal: bytes | None = None
         self._parser = parser = _parser_of(self, max_message)
         parser.connection_made(self)
         self.get_buffer: Callable[[int], memoryview] = parser.get_buffer
@@ -99,21 +83,29 @@ class FrameParser(WSListener):
 
     def release(self) -> None:
         """Forget the connection, as what was read for it is done."""
-        self.connection = NOBODY
+        self.connection = None
 
     def end(self) -> None:
         """Let go of picows' parser, which has references to this object: without the cycle both are freed now."""
-        self.connection = NOBODY
+        self.connection = None
         del self._parser, self.get_buffer, self.buffer_updated, self.view
 
     # WSListener
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Pass a frame on to the connection."""
-        if self.is_text:
-            self.connection.text_frame(frame)
-        else:
-            self.connection.frame(frame)
+        """Pass a frame on to the connection, or keep its text.
+
+        picows makes a member of an enum for the kind of a frame, which takes longer than its parsing. So a whole text
+        message, as nearly every read is one, is known by its header, and only its text is asked for.
+        """
+        connection = self.connection
+        if connection is not None:
+            connection.frame(frame)
+            return
+        try:
+            self.text = frame.get_payload_as_utf8_text()
+        except UnicodeDecodeError:
+            self.is_invalid = True
 
     # What picows calls of a transport
 
@@ -136,8 +128,13 @@ class FrameParser(WSListener):
 
     def write(self, data: bytes) -> None:
         """Pass a Close frame to the connection; the only other thing written is the answer to our request."""
-        if data[0] == _CLOSE_FRAME:
-            self.connection.refuse(bytes(data[2:]))
+        if data[0] != _CLOSE_FRAME:
+            return
+        payload = bytes(data[2:])
+        if self.connection is None:
+            self.refusal = payload
+        else:
+            self.connection.refuse(payload)
 
     def close(self) -> None:
         """Do nothing: a connection closes itself."""

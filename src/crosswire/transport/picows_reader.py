@@ -1,4 +1,4 @@
-"""Reads from the event loop's transport and hands picows so much at once that no turn of the loop is long."""
+"""Reads from the event loop's transport: nearly always one whole text message, and else what picows makes of it."""
 
 from __future__ import annotations
 
@@ -6,46 +6,63 @@ import asyncio
 from typing import Protocol
 
 from crosswire.core.frames import CLOSE_BYTE, frame_size, whole_close
-from crosswire.runtime import environment
+from crosswire.runtime.log_records import get_logger
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.outbox import Outbox
-from crosswire.transport.picows_parser import INITIAL_ROOM, NOBODY, FrameParser, FrameParsers, FrameReceiver
+from crosswire.transport.picows_parser import INITIAL_ROOM, FrameParser, FrameParsers
+from crosswire.transport.piece_reader import LONGEST_HEADER, MAX_PIECE, PieceReader, PieceReceiver
 from crosswire.transport.read_rate import ReadRate
-from crosswire.transport.read_turns import QUANTUM, ReadTurns
+from crosswire.transport.read_turns import ReadTurns
 
 FAST_READ = 256
 """Bytes of a read that is handed over whole: so few can't be much work."""
-MIN_PIECE = 64
-"""Bytes of the smallest piece of a larger read, if the messages take long."""
-FIRST_PIECE = 256
-"""Bytes of the first piece, when nothing is known about the messages."""
-MAX_PIECE = 1024
-"""Bytes of the largest piece of small frames."""
-KEPT_BUFFER = 16 * 1024
-"""Bytes of picows' buffer that a connection may keep when it does not need them."""
-_RESERVE = 257
-"""Bytes that must be left free for picows' buffer not to grow: at least so many, and a tenth of it."""
-_LONGEST_HEADER = 14
-"""Bytes of the longest header of a frame, with its mask (RFC 6455, section 5.2)."""
 _WHOLE_TEXT = 0x81
 """First byte of a frame with a whole text message that is not compressed."""
 _MASKED_LENGTH = 0x80 - 6
 """Difference of the second byte of a short masked frame and the size of the frame, whose header has 6 bytes."""
 _LONGEST_SHORT = 6 + 125
 """Bytes of the largest such frame. The second byte of a larger one tells how its length is encoded, not its size."""
-_NOTHING = memoryview(b"")
+_MASKED_LENGTH_16 = 0x80 + 126
+"""Second byte of a masked frame whose length is encoded in the two bytes behind it; its header has 8 bytes."""
+
+logger = get_logger("crosswire.transport")
 
 
-class ReadConnection(FrameReceiver, Protocol):
-    """Connection that a reader reads for."""
+class TextReceiver(Protocol):
+    """Receiver of the text messages of a connection."""
+
+    def text(self, text: str) -> None:
+        """Take a whole text message."""
+
+
+class ReadConnection(PieceReceiver, Protocol):
+    """Connection that a reader reads for.
+
+    Attributes:
+        takes_texts: whether the receiver may get a text message that is read whole: False in the middle of a message of
+            several frames, and from the beginning of the closing handshake on.
+    """
+
+    takes_texts: bool
+
+    @property
+    def receiver(self) -> TextReceiver:
+        """The receiver of a text message that is read whole."""
+        ...
 
     @property
     def outbox(self) -> Outbox:
         """Frames that wait to be sent on it, such as the answers that a read has caused."""
         ...
 
+    def invalid_text(self) -> None:
+        """Close the connection, as a text message was no UTF-8."""
+
     def close_frame(self, payload: bytes) -> None:
         """Receive the payload of a Close frame that came alone."""
+
+    def failed(self) -> None:
+        """Close the connection, as receiving a message has failed."""
 
     def pause_writing(self) -> None:
         """Hold frames back: the transport is full."""
@@ -53,21 +70,13 @@ class ReadConnection(FrameReceiver, Protocol):
     def resume_writing(self) -> None:
         """Write again: there is room."""
 
-    def lost(self) -> None:
-        """Note that the transport is gone; called once."""
-
 
 class PicowsReader(asyncio.BufferedProtocol):
     """Protocol of a WebSocket, between the event loop's transport and picows' parser.
 
-    Small reads of whole frames go through the parser that all connections share. Another read takes a parser, which is
-    given back between two frames, so that a connection that waits for its next message has no buffer at all.
-
-    picows handles all frames of a read in one go, and doubles its buffer for the next. So the event loop reads into
-    picows' buffer only as long as little arrives. Of more, picows is given pieces, and what is left after a while waits
-    for the connection's turn, see :class:`ReadTurns`. Meanwhile nothing more is read, and the kernel holds the peer
-    back. The rest of a large frame is one piece, as it is no work. Only such a frame lets picows' buffer grow, and
-    :meth:`shrink` drops a parser whose buffer has grown.
+    Small reads of whole frames go through the parser that all connections share, so that a connection that waits for
+    its next message has no buffer at all. Of other reads a :class:`PieceReader` takes care, which is made for the first
+    of them.
 
     Args:
         transport: the event loop's.
@@ -78,29 +87,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         rate: of the messages and bytes that are read, or None if there is no limit.
     """
 
-    __slots__ = (
-        "_admitted",
-        "_buffer",
-        "_connection",
-        "_grown_buffers",
-        "_has_turns",
-        "_is_direct",
-        "_is_discarding",
-        "_is_lost",
-        "_missing",
-        "_parser",
-        "_parsers",
-        "_paused",
-        "_piece",
-        "_rate",
-        "_reserve",
-        "_rest",
-        "_room",
-        "_timer",
-        "_transport",
-        "_turns",
-        "_view",
-    )
+    __slots__ = ("_connection", "_grown_buffers", "_is_lost", "_parsers", "_pieces", "_transport", "_turns")
 
     def __init__(
         self,
@@ -116,56 +103,53 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._parsers = parsers
         self._turns = turns
         self._grown_buffers = grown_buffers
-        self._buffer = turns.buffer
-        self._parser: FrameParser | None = None  # while a part of a frame is in it, or its buffer has grown
-        self._room = INITIAL_ROOM  # bytes of its buffer, filled or not: picows does not tell
-        self._reserve = _RESERVE  # bytes that a read must leave free there for it not to grow
-        self._is_direct = rate is None  # whether the event loop reads into picows' buffer, rather than the shared one
-        self._view = _NOTHING  # of its buffer, from get_buffer to buffer_updated
-        self._piece = FIRST_PIECE
-        self._missing = 0  # bytes that the frame which is arriving still lacks, if that is known
-        self._rest = _NOTHING  # what has been read and not been handed over
-        self._has_turns = False
-        self._rate = rate
-        self._admitted = 0  # bytes that the rate has let through, and that are yet to be handed over
-        self._timer: asyncio.TimerHandle | None = None  # while the connection is over its rate
-        self._paused = False  # by the connection
-        self._is_discarding = False
-        self._is_lost = False  # whether the transport has ended while something is left
+        self._is_lost = False
+        self._pieces: PieceReader | None = None
+        if rate is not None:
+            self._take_pieces(rate)
 
     def start(self, rest: bytes) -> None:
         """Read ``rest``, which came with the request."""
         if rest:
-            self._receive(memoryview(rest))
-            self._give_back()
+            self._take_pieces().receive(memoryview(rest))
 
     # asyncio.BufferedProtocol
 
     def get_buffer(self, sizehint: int) -> memoryview:  # pyright: ignore[reportIncompatibleMethodOverride]
-        if not self._is_direct:
-            return self._buffer
-        if self._parser is None:
-            view = (self._parsers.shared or self._parsers.prepare()).view
-        else:
-            view = self._view = self._parser.get_buffer(-1)
-        return view
+        if self._pieces is None:
+            return (self._parsers.shared or self._parsers.prepare()).view
+        return self._pieces.get_buffer()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Hand over what was read, at once if it is little."""
+        """Hand over what was read: a whole text message at once, with as few calls as possible."""
         connection = self._connection
         flusher = connection.outbox.flusher
         is_alone = flusher.lone_reads > 0
         if is_alone:
             flusher.begin_read()
         try:
-            if self._parser is None and self._is_direct and (nbytes <= FAST_READ or self._is_one_frame(nbytes)):
-                self._read_shared(nbytes, connection)
-            else:
-                if not self._is_direct:
-                    self._receive(self._buffer[:nbytes])
-                else:
-                    self._receive_direct(nbytes)
-                self._give_back()
+            pieces = self._pieces
+            if pieces is not None and (pieces.parser is not None or not pieces.is_direct):
+                pieces.buffer_updated(nbytes)
+                return
+            parser = self._parsers.shared or self._parsers.prepare()
+            view = parser.view
+            is_text = view[0] == _WHOLE_TEXT and (
+                view[1] == nbytes + _MASKED_LENGTH if nbytes <= _LONGEST_SHORT else _has_long_text(view, nbytes)
+            )
+            if not (is_text and connection.takes_texts):
+                self._read_shared(parser, nbytes)
+                return
+            parser.buffer_updated(nbytes)
+            text, parser.text = parser.text, None
+            if text is None:
+                self._settle_without_text(parser)
+                return
+            try:
+                connection.receiver.text(text)
+            except Exception:
+                logger.exception("a connection is closed, as receiving a message failed")
+                connection.failed()
         finally:
             if is_alone:
                 flusher.end_read(connection.outbox)
@@ -175,17 +159,13 @@ class PicowsReader(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Pass the end of the connection on, behind what arrived before."""
-        self._grown_buffers.discard(self)
-        self._connection.outbox.forbid_direct()  # at once: the number of the socket may soon be another's
-        self._rate = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._rest:
-            self.resume()
-            self._is_lost = True
+        connection, self._is_lost = self._connection, True
+        del self._connection  # it refers to us: without the cycle both are freed now, not by the garbage collector
+        connection.outbox.forbid_direct()  # at once: the number of the socket may soon be another's
+        if self._pieces is None:
+            connection.lost()
         else:
-            self._pass_on_loss()
+            self._pieces.connection_lost()
 
     def pause_writing(self) -> None:
         self._connection.pause_writing()
@@ -198,263 +178,76 @@ class PicowsReader(asyncio.BufferedProtocol):
     @property
     def unparsed(self) -> int:
         """Number that changes with every part of a frame that arrives, or has its turn."""
-        return self._begun + len(self._rest)
+        return 0 if self._pieces is None else self._pieces.unparsed
 
     @property
     def is_reading(self) -> bool:
         """Whether the transport reads, and so notices the end of the connection."""
-        return not self._paused and not self._rest
+        return self._pieces is None or self._pieces.is_reading
 
     @property
     def is_held_back(self) -> bool:
         """Whether something that has arrived is not handed over yet, as the connection is over its rate."""
-        return self._timer is not None
+        return self._pieces is not None and self._pieces.is_held_back
 
     def pause(self) -> None:
         """Read nothing more, and hand nothing over, until :meth:`resume`."""
         if not self._is_lost:
-            self._paused = True
-            self._settle()
+            self._take_pieces().pause()
 
     def resume(self) -> None:
         """Read again, and hand over what has been read in a later turn of the event loop."""
-        self._paused = False
-        if self._has_work() and not self._has_turns:
-            self._has_turns = True
-            self._turns.add(self)
-        self._settle()
+        if self._pieces is not None:
+            self._pieces.resume()
 
     def discard(self) -> None:
         """Discard what has been read, and what is read from now on."""
-        self._is_discarding = True
-        self._is_direct = False
-        self._rest = _NOTHING
-        self._paused = False
-        self._settle()
+        if self._pieces is not None or not self._is_lost:
+            self._take_pieces().discard()
 
-    def shrink(self) -> bool:
-        """Drop a parser whose buffer has grown, if it is between two frames; return whether that is done."""
-        if not self._is_discarding:
-            is_busy = self._rest and not self._paused  # what waits while reading is paused might wait for long
-            if is_busy or self._begun:
-                return False
-            self._drop_parser()
-            self._is_direct = self._may_be_direct()
-        return True
+    # Reads that are no whole text message
 
-    # HeldReader
-
-    def serve(self, deadline: float) -> bool:
-        """Hand over what waits until ``deadline``; return whether something is left for another turn."""
-        if self._has_work():
-            taken = self._hand_over(self._rest, deadline)
-            self._rest = self._rest[taken:]
-            self._give_back()
-            if self._has_work():
-                return True
-        self._has_turns = False
-        if self._is_lost:
-            self._pass_on_loss()
-        else:
-            self._settle()
-        return False
-
-    def fail(self) -> None:
-        self._has_turns = False
-        self.discard()
-        self._transport.abort()
-        if self._is_lost:  # the transport tells its end only once
-            self._pass_on_loss()
-
-    # The parser
-
-    def _read_shared(self, size: int, connection: ReadConnection) -> None:
-        """Hand over a small read between two frames; keep the parser if another frame has begun in it."""
-        parser = self._parsers.shared or self._parsers.prepare()
-        view = parser.view
-        kind = view[0]
-        if kind == CLOSE_BYTE and (payload := whole_close(bytes(view[:size]))) is not None:
+    def _read_shared(self, parser: FrameParser, size: int) -> None:
+        """Hand over a small read between two frames; take the parser if another frame has begun in it."""
+        connection, view = self._connection, parser.view
+        if view[0] == CLOSE_BYTE and (payload := whole_close(bytes(view[:size]))) is not None:
             connection.close_frame(payload)  # past the parser, which would be of no use afterwards
             return
-        is_text = kind == _WHOLE_TEXT and view[1] == size + _MASKED_LENGTH and size <= _LONGEST_SHORT
-        parser.is_text, parser.connection = is_text, connection
+        if size > FAST_READ and not (size <= MAX_PIECE and size == frame_size(view[:LONGEST_HEADER])):
+            self._take_pieces().buffer_updated(size)  # more than one frame, or one that might let the buffer grow
+            return
+        parser.connection = connection
         try:
             parser.buffer_updated(size)
         except BaseException:
-            self._parser = self._parsers.take_shared(connection)
-            self.discard()
+            pieces = self._take_pieces()
+            pieces.discard()
+            pieces.keep_shared()
             raise
-        finally:
-            parser.is_text = False
-        if self._is_discarding or not (is_text or len(parser.get_buffer(-1)) == INITIAL_ROOM):
-            self._parser = self._parsers.take_shared(connection)
-            self._give_back()
+        if (self._pieces is not None and not self._pieces.is_direct) or len(parser.get_buffer(-1)) != INITIAL_ROOM:
+            self._take_pieces().keep_shared()
         else:
-            parser.connection = NOBODY
+            parser.connection = None
 
-    def _is_one_frame(self, size: int) -> bool:
-        """Return whether what was read between two frames is one, whole, that lets no buffer grow."""
-        return size <= MAX_PIECE and size == frame_size(self._parsers.prepare().view[:_LONGEST_HEADER])
-
-    def _own_parser(self) -> FrameParser:
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = self._parsers.take(self._connection)
-        return parser
-
-    def _give_back(self) -> None:
-        """Give the parser back, unless a part of a frame is in it, or its buffer has grown."""
-        if self._parser is None:
+    def _settle_without_text(self, parser: FrameParser) -> None:
+        """Close the connection if the message was none, and else take the parser, in which it has only begun."""
+        if parser.is_invalid:
+            parser.is_invalid = False
+            self._connection.invalid_text()
             return
-        if self._is_discarding:  # there might be a part of a frame in it, or it has seen a Close
-            self._drop_parser()
-        elif self._room == INITIAL_ROOM and not self._begun:
-            parser, self._parser = self._parser, None
-            self._parsers.give_back(parser)
+        refusal, parser.refusal = parser.refusal, None
+        self._take_pieces().keep_shared()
+        if refusal is not None:
+            self._connection.refuse(refusal)
 
-    def _drop_parser(self) -> None:
-        self._room, self._reserve = INITIAL_ROOM, _RESERVE
-        if self._parser is not None:
-            self._parser.end()
-            self._parser = None
+    def _take_pieces(self, rate: ReadRate | None = None) -> PieceReader:
+        if self._pieces is None:
+            self._pieces = PieceReader(
+                self._transport, self._connection, self._parsers, self._turns, self._grown_buffers, rate
+            )
+        return self._pieces
 
-    @property
-    def _begun(self) -> int:
-        """Bytes of a part of a frame that are in the parser."""
-        return 0 if self._parser is None else self._room - len(self._parser.get_buffer(-1))
 
-    # Pieces
-
-    def _receive_direct(self, size: int) -> None:
-        """Hand over what is in picows' buffer, unless it is more than one piece, or lets the buffer grow in vain."""
-        parser = self._parser
-        if parser is None:
-            parser = self._parser = self._parsers.take_shared(self._connection)
-            self._view = parser.view
-        view = self._view
-        begun = self._room - len(view)
-        if size <= FAST_READ and len(view) - size >= self._reserve:
-            parser.buffer_updated(size)
-            return
-        if size <= self._piece and len(view) - size >= self._reserve:
-            began = environment.perf_counter()
-            parser.buffer_updated(size)
-            self._adapt(environment.perf_counter() - began)
-        elif not begun and size <= frame_size(view[:_LONGEST_HEADER]):
-            self._missing = frame_size(view[:_LONGEST_HEADER]) - size
-            self._grow(size)
-            parser.buffer_updated(size)
-            self._is_direct = self._may_be_direct()
-        else:
-            self._is_direct = False
-            self._receive(memoryview(bytes(view[:size])))
-
-    def _receive(self, data: memoryview) -> None:
-        """Hand over pieces of what has arrived until the time is up, and keep what is left."""
-        if self._is_discarding:
-            return
-        assert not self._rest, "nothing is read while something waits"
-        turns, taken = self._turns, 0
-        if not (self._paused or turns.is_over):
-            began = environment.perf_counter()
-            taken = self._hand_over(data, began + QUANTUM)
-            turns.count(began)
-        if self._is_discarding:
-            return
-        if taken == len(data):
-            self._is_direct = taken <= MAX_PIECE and self._may_be_direct()
-            return
-        self._is_direct = False
-        self._rest = memoryview(bytes(data[taken:]))
-        if self._paused:
-            self._settle()
-        else:
-            self.resume()
-
-    def _hand_over(self, data: memoryview, deadline: float) -> int:
-        """Hand over pieces until ``deadline``, but at least one; return the number of bytes."""
-        start, now = 0, environment.perf_counter()
-        while True:
-            is_large = self._missing > self._piece
-            size = self._missing if is_large else self._piece
-            if self._rate is not None:
-                size = min(size, self._admit(self._rate, data[start:]))
-                if not size:
-                    return start
-            fed = self._feed(data[start : start + size])
-            start += fed
-            if self._is_discarding:
-                return len(data)
-            self._admitted = max(self._admitted - fed, 0)
-            self._note_missing(data[:start])
-            began, now = now, environment.perf_counter()
-            if not is_large:
-                self._adapt(now - began)
-            if start == len(data) or now >= deadline or self._paused:
-                return start
-
-    def _admit(self, rate: ReadRate, data: memoryview) -> int:
-        """Return how many bytes may be handed over now; if none, wait until there are."""
-        self._admitted = self._admitted or rate.admit(data)
-        if not self._admitted:
-            self._timer = asyncio.get_running_loop().call_later(rate.wait(), self._waited)
-        return self._admitted
-
-    def _waited(self) -> None:
-        self._timer = None
-        if not self._paused:
-            self.resume()
-
-    def _feed(self, piece: memoryview) -> int:
-        """Copy as much of a piece as there is room for into picows' buffer, and let picows handle it."""
-        parser = self._own_parser()
-        view = parser.get_buffer(-1)
-        size = min(len(view), len(piece))
-        view[:size] = piece[:size]
-        self._grow(self._room - len(view) + size)
-        self._missing = max(self._missing - size, 0)
-        parser.buffer_updated(size)
-        return size
-
-    def _grow(self, filled: int) -> None:
-        """Follow the growth of picows' buffer, which doubles when ``filled`` bytes are most of it."""
-        if 100 * filled // self._room > 90 or self._room - filled <= 256:
-            self._room *= 2
-            self._reserve = max(_RESERVE, self._room // 10 + 1)
-            self._grown_buffers.add(self)
-
-    def _note_missing(self, taken: memoryview) -> None:
-        """Note how many bytes the frame lacks that has begun at the end of ``taken``, if it has begun there."""
-        begun = self._begun
-        if begun <= len(taken):
-            self._missing = max(frame_size(taken[len(taken) - begun :]) - begun, 0)
-
-    def _adapt(self, seconds: float) -> None:
-        """Choose the size of the pieces by the time that one took."""
-        if seconds > QUANTUM:
-            self._piece = max(self._piece // 2, MIN_PIECE)
-        elif seconds < QUANTUM / 4 and self._piece < MAX_PIECE:
-            self._piece *= 2
-
-    def _has_work(self) -> bool:
-        """Return whether something waits that may be handed over."""
-        return bool(self._rest) and not self._paused and self._timer is None
-
-    def _may_be_direct(self) -> bool:
-        is_busy = self._missing or self._rest or self._is_discarding or self._rate is not None
-        return not is_busy and self._room <= KEPT_BUFFER
-
-    def _pass_on_loss(self) -> None:
-        connection = self._connection
-        del self._connection  # it refers to us: without the cycle both are freed now, not by the garbage collector
-        self._drop_parser()
-        connection.lost()
-
-    def _settle(self) -> None:
-        """Read from the transport unless the connection has paused that, or something waits."""
-        if self._transport.is_closing():
-            return
-        if self.is_reading:
-            self._transport.resume_reading()
-        else:
-            self._transport.pause_reading()
+def _has_long_text(view: memoryview, size: int) -> bool:
+    """Return whether a read that begins as a text message has all of it, and no more, and lets no buffer grow."""
+    return size <= MAX_PIECE and view[1] == _MASKED_LENGTH_16 and size == (view[2] << 8 | view[3]) + 8

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, NamedTuple
 
 from crosswire.cluster.bus_delay import PING
-from crosswire.cluster.dialect import Asker
+from crosswire.cluster.dialect import AskedRequest, Asker
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
@@ -83,7 +83,7 @@ class ScriptedNode:
         """Answer a call in the name of another node."""
         self.say(self.channels.incarnation(asker), Answer(sender, call_id, envelopes.pack(value)))
 
-    # EventInbox and ReplyInbox
+    # RequestInbox and ReplyInbox
 
     def event(self, *_event: Any, **_more: Any) -> None: ...
 
@@ -94,7 +94,13 @@ class ScriptedNode:
         elif event != _REVOCATIONS:
             self.requests.append(Request(asker, sender, event))
 
+    def all_requested(self, asked: Sequence[AskedRequest]) -> None:
+        for each in asked:
+            self.request(each, each.request.sender, each.request.event)
+
     def answered(self, sender: str, call_id: str, codec: Codec, payload: RawPayload) -> None: ...
+
+    def all_answered(self, answers: Sequence[Answer]) -> None: ...
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None: ...
 

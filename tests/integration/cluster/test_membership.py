@@ -8,7 +8,7 @@ import pytest
 
 from crosswire import ConfigError, MemoryBus, Node, NodeInfo
 from crosswire.cluster.interface import Bus
-from crosswire.cluster.members import HOLDER_TIMEOUT, Members
+from crosswire.cluster.joining import HOLDER_TIMEOUT, Joining
 from crosswire.core.envelopes import NameTaken
 from crosswire.core.membership import BEAT_INTERVAL, DEAD_AFTER, SUSPECT_AFTER
 from tests.integration.cluster.scripted_node import scripted_node
@@ -62,13 +62,13 @@ async def test_members_joins_and_leaves_are_reported(bus: Bus) -> None:
 
 
 async def test_a_new_node_knows_all_members_when_it_has_started(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_default(monkeypatch, Members, "welcome_timeout", 30)  # it does not wait that long, but until all have answered
+    set_default(monkeypatch, Joining, "welcome_timeout", 30)  # it does not wait that long, but until all have answered
     async with running_nodes(bus, *"abcde"), Node("f", bus=bus) as f:
         assert f.nodes.keys() == set("abcdef")
 
 
 async def test_a_member_that_was_slow_to_answer_is_waited_for(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_default(monkeypatch, Members, "welcome_timeout", 0.01)
+    set_default(monkeypatch, Joining, "welcome_timeout", 0.01)
     async with scripted_node(bus) as scripted, Node("a", bus=bus) as a:
         waiting = asyncio.create_task(a.wait_for_members())
         await wait_until(lambda: any(beat.name == "a" for beat in scripted.beats))
@@ -113,7 +113,7 @@ async def test_a_second_node_of_the_name_refuses_to_start(bus: Bus, monkeypatch:
         second: Any
         with monkeypatch.context() as patch:
             set_default(
-                patch, Members, "holder_timeout", 30
+                patch, Joining, "holder_timeout", 30
             )  # it does not wait that long, but until the holder answers
             for second in (Node("b", bus=bus), make_server("b", bus)):
                 with pytest.raises(ConfigError, match=r"'b'.*choose another name"):
@@ -147,7 +147,7 @@ async def test_the_name_of_a_node_that_does_not_answer_is_taken_over(bus: Bus) -
 
 
 async def test_a_node_handles_nothing_until_its_name_is_its_own(bus: Bus, monkeypatch: pytest.MonkeyPatch) -> None:
-    set_default(monkeypatch, Members, "holder_timeout", 30)
+    set_default(monkeypatch, Joining, "holder_timeout", 30)
     async with running_nodes(bus, "a") as (a,), scripted_node(bus, "b") as holder:
         await wait_until(lambda: "b" in a.nodes)
         second, heard = Node("b", bus=bus), RecordingHandler()

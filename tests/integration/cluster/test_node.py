@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Any
 
 import pytest
@@ -27,6 +28,8 @@ async def test_a_single_node_gets_its_own_requests() -> None:
         assert await node.call("a", "x", 1) == ["a", 1]
         assert dict(await node.gather("x", 2)) == {"a": ["a", 2]}
         assert [reply.data async for reply in node.stream("x", 3)] == [["a", 3]]
+        assert await node.call("a", "x", 4, timeout=inf) == ["a", 4]
+        assert await node.gather("x", 5, timeout=inf) == {"a": ["a", 5]}
         assert list(node.nodes) == ["a"]
         with pytest.raises(NodeGone):
             await node.call("b", "x")

@@ -10,7 +10,9 @@ from crosswire.core import envelopes
 from crosswire.core.envelopes import NodeRequest
 from tests.support.ignored_events import IgnoredPortEvents
 
-REQUESTS = [NodeRequest("a", "0" * 16, f"call{number}", "ask", envelopes.pack(None)) for number in range(5)]
+REQUESTS = [
+    envelopes.encode(NodeRequest("a", "0" * 16, f"call{number}", "ask", envelopes.pack(None))) for number in range(5)
+]
 
 
 def make_port(*, buffer: int, overflow: Overflow = "drop") -> OrderedPort:

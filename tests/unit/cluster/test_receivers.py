@@ -59,19 +59,6 @@ async def test_bodies_are_handed_on_in_order_and_once() -> None:
     tested.receivers.clear()
 
 
-def test_own_messages_are_ignored() -> None:
-    tested = ReceiversUnderTest()
-    tested.take(1, 0, origin=OWN)
-    assert tested.got == []
-
-
-@pytest.mark.parametrize("message", [b"", b"x", b"\x01" * 24, b"\x09" + bytes(24), b"\xff" * 100])
-def test_a_message_without_a_header_is_counted(message: bytes) -> None:
-    tested = ReceiversUnderTest()
-    tested.take_bytes(message)
-    assert (tested.got, tested.unreadable) == ([], 1)
-
-
 def test_a_plain_channel_passes_every_message() -> None:
     tested = ReceiversUnderTest()
     tested.open(b"plain", tested.got.append, plain=True)

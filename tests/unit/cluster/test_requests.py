@@ -3,22 +3,32 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import copy_context
+from math import inf
 
+import msgspec
 import pytest
 
 from crosswire.cluster.requests import PendingCall, PendingGather, PendingRequests
 from crosswire.cluster.streams import PendingStream
 from crosswire.core import envelopes
 from crosswire.core.codecs import MSGPACK
+from crosswire.core.envelopes import Answer
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.timer_wheel import TICK
 from crosswire.runtime.workers import Workers
 from crosswire.types import Replies
 from tests.support.aio import wait_until
+from tests.support.loops import on_instant_loop
+
+
+def begin_call(requests: PendingRequests, timeout: float = 5) -> PendingCall:
+    """Begin a call of the node b."""
+    return requests.begin_call("b", "x", timeout, asyncio.get_running_loop())
 
 
 async def test_a_call_ends_with_the_answer_of_its_node_only() -> None:
-    call = PendingCall("b", "x", 5, asyncio.get_running_loop())
+    call = begin_call(PendingRequests())
     assert not call.reply("c", "forged", None)
     assert not call.lost("c")
     assert call.reply("b", 1, None)
@@ -36,27 +46,103 @@ async def test_a_call_ends_with_the_answer_of_its_node_only() -> None:
     ],
 )
 async def test_a_refused_call_raises(end: Callable[[PendingCall], object], error: type[Exception]) -> None:
-    call = PendingCall("b", "x", 5, asyncio.get_running_loop())
+    call = begin_call(PendingRequests())
     end(call)
     with pytest.raises(error):
         await call
 
 
 async def test_a_call_that_takes_too_long_fails_and_is_forgotten() -> None:
-    requests, call = PendingRequests(), PendingCall("b", "x", 0.01, asyncio.get_running_loop())
-    call_id = requests.begin(call, 0.01)
+    requests = PendingRequests()
+    call = begin_call(requests, timeout=0.01)
     with pytest.raises(CallTimeout, match=r"'b' did not answer 'x' within 0\.01 s"):
         await call
     assert len(requests) == 0
-    requests.answered("b", call_id, MSGPACK, envelopes.pack("late"))
+    requests.answered("b", call.id, MSGPACK, envelopes.pack("late"))
     assert isinstance(call.exception(), CallTimeout)
 
 
 async def test_a_call_that_was_answered_has_no_timer_left() -> None:
-    requests, call = PendingRequests(), PendingCall("b", "x", 5, asyncio.get_running_loop())
-    requests.answered("b", requests.begin(call, 5), MSGPACK, envelopes.pack(1))
-    assert call not in call.slot
+    requests = PendingRequests()
+    call, other = begin_call(requests), begin_call(requests)
+    requests.answered("b", call.id, MSGPACK, envelopes.pack(1))
+    assert list(call.deadline.ids) == [other.id]
     assert await call == 1
+
+
+async def test_calls_of_one_moment_share_a_deadline_and_each_of_them_ends() -> None:
+    requests = PendingRequests()
+    calls = [begin_call(requests, timeout=0.01) for _ in range(3)]
+    later = begin_call(requests, timeout=5)
+    assert calls[0].deadline is not later.deadline
+    assert sum(len(deadline.ids) for deadline in {call.deadline: None for call in calls}) == 3
+    requests.answered("b", calls[1].id, MSGPACK, envelopes.pack(1))
+    await wait_until(lambda: all(call.done() for call in calls))
+    assert [type(call.exception()) for call in calls] == [CallTimeout, type(None), CallTimeout]
+    assert len(requests) == 1
+    requests.end_all()
+    with pytest.raises(CallTimeout):
+        await later
+
+
+@on_instant_loop
+async def test_no_call_ends_before_its_time_however_many_share_its_deadline() -> None:
+    loop, requests = asyncio.get_running_loop(), PendingRequests()
+    begun = list[tuple[float, PendingCall]]()
+    lasted = list[float]()
+    for _ in range(40):
+        call, now = begin_call(requests, timeout=0.25), loop.time()
+        call.add_done_callback(lambda _call, now=now: lasted.append(loop.time() - now))  # type: ignore[misc]
+        begun.append((now, call))
+        await asyncio.sleep(0.013)
+    await asyncio.gather(*(call for _, call in begun), return_exceptions=True)
+    assert len({call.deadline: None for _, call in begun}) < 10
+    assert 0.25 <= min(lasted) <= max(lasted) <= 0.25 + 2 * TICK + 0.001
+
+
+async def test_a_call_without_end_needs_no_timer() -> None:
+    requests = PendingRequests()
+    calls = [begin_call(requests, timeout=inf) for _ in range(2)]
+    other = begin_call(requests, timeout=5)
+    assert other.deadline is not calls[0].deadline
+    requests.answered("b", calls[1].id, MSGPACK, envelopes.pack(1))
+    assert await calls[1] == 1
+    requests.end_all()
+    for call in (calls[0], other):
+        with pytest.raises(CallTimeout):
+            await call
+
+
+async def test_answers_that_came_together_each_reach_the_call_that_they_name() -> None:
+    requests = PendingRequests()
+    calls = [begin_call(requests) for _ in range(6)]
+    many = PendingGather("bc", None)
+    many_id = requests.begin(many, 5)
+    calls[5].cancel()
+    payload = envelopes.pack(7)
+    requests.all_answered(
+        [
+            Answer("b", calls[0].id, payload),
+            Answer("c", calls[1].id, payload),  # who was not asked
+            Answer("b", "unknown", payload),
+            Answer("b", calls[2].id, msgspec.Raw(b"\xc1")),
+            Answer("b", many_id, payload),
+            Answer("c", many_id, payload),
+            Answer("b", calls[5].id, payload),
+            Answer("b", calls[0].id, envelopes.pack("again")),
+            Answer("b", calls[3].id, payload),
+        ]
+    )
+    assert (await calls[0], await calls[3]) == (7, 7)
+    with pytest.raises(InvalidPayload):
+        await calls[2]
+    assert await many.future == {"b": 7, "c": 7}
+    assert calls[5].cancelled()
+    assert [call.done() for call in (calls[1], calls[4])] == [False, False]
+    assert len(requests) == 2
+    requests.forget(calls[1].id)
+    requests.forget(calls[4].id)
+    assert not calls[0].deadline.ids
 
 
 async def test_a_handler_goes_on_in_the_callback_that_brings_the_answer_to_its_call() -> None:
@@ -67,8 +153,8 @@ async def test_a_handler_goes_on_in_the_callback_that_brings_the_answer_to_its_c
     got_at_once: list[bool] = []
 
     async def handler() -> None:
-        call = PendingCall("b", "x", 5, loop)
-        asked.append(requests.begin(call, 5))
+        call = begin_call(requests)
+        asked.append(call.id)
         got.append(await call)
 
     def answer(number: int) -> None:
@@ -106,9 +192,8 @@ async def test_a_gather_without_nodes_ends_at_once() -> None:
 
 async def test_answers_find_their_requests_by_id() -> None:
     requests = PendingRequests("mine-")
-    loop = asyncio.get_running_loop()
-    one, other = PendingCall("b", "x", 5, loop), PendingCall("b", "y", 5, loop)
-    first, second = requests.begin(one, 5), requests.begin(other, 5)
+    one, other = begin_call(requests), begin_call(requests)
+    first, second = one.id, other.id
     assert first != second
     assert first.startswith("mine-")
     for unknown in ("", "mine-", "1", "mine-zz"):
@@ -122,8 +207,9 @@ async def test_answers_find_their_requests_by_id() -> None:
 
 
 async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> None:
-    requests, call = PendingRequests(), PendingCall("b", "x", 5, asyncio.get_running_loop())
-    requests.answered("b", requests.begin(call, 5), MSGPACK, b"\xc1")  # type: ignore[arg-type]
+    requests = PendingRequests()
+    call = begin_call(requests)
+    requests.answered("b", call.id, MSGPACK, b"\xc1")  # type: ignore[arg-type]
     with pytest.raises(InvalidPayload) as caught:
         await call
     assert caught.value.sender == "b"
@@ -131,11 +217,7 @@ async def test_an_answer_that_can_not_be_read_is_an_error_of_its_sender() -> Non
 
 async def test_a_node_that_left_is_missing_in_all_requests() -> None:
     requests = PendingRequests()
-    one, many = (
-        PendingCall("b", "x", 5, asyncio.get_running_loop()),
-        PendingGather("bc", None),
-    )
-    requests.begin(one, 5)
+    one, many = begin_call(requests), PendingGather("bc", None)
     requests.begin(many, 0.01)
     requests.gone("b")
     with pytest.raises(NodeGone):
@@ -147,13 +229,10 @@ async def test_a_node_that_left_is_missing_in_all_requests() -> None:
 
 async def test_all_requests_end_when_the_node_stops() -> None:
     requests = PendingRequests()
-    one, many, stream = (
-        PendingCall("b", "x", 5, asyncio.get_running_loop()),
-        PendingGather("b", None),
-        PendingStream("b", None),
-    )
-    ids = [requests.begin(each, 5) for each in (one, many, stream)]
-    requests.forget(ids[0])
+    one, many, stream = begin_call(requests), PendingGather("b", None), PendingStream("b", None)
+    requests.begin(many, 5)
+    requests.begin(stream, 5)
+    requests.forget(one.id)
     requests.end_all()
     assert len(requests) == 0
     assert not one.done()

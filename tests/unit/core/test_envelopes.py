@@ -119,6 +119,14 @@ def test_data_is_packed_as_messagepack(data: Any) -> None:
 def test_data_without_a_messagepack_form_raises(data: Any) -> None:
     with pytest.raises(InvalidPayload, match="MessagePack"):
         envelopes.pack(data)
+    with pytest.raises(InvalidPayload, match="MessagePack"):
+        envelopes.encode_answer("b", "1", data)
+
+
+def test_an_answer_is_encoded_with_its_payload() -> None:
+    payload = {"a": [1, None, b"bytes"]}
+    answer = Answer("b", "1", envelopes.pack(payload))
+    assert envelopes.encode_answer("b", "1", payload) == envelopes.encode(answer)
 
 
 def test_endless_data_raises() -> None:

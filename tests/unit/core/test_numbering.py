@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crosswire.core.numbering import LINKED_FOR, EmitterNumbers, MessageNumbers
-from crosswire.core.sequencing import FORGET_AFTER, Sequencer, SilentSenders
+from crosswire.core.sequencing import Sequencer
+from crosswire.core.silent_senders import FORGET_AFTER, SilentSenders
 
 SENDER = b"sender.."
 

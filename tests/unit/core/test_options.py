@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from crosswire.core.options import require_bool, require_count, require_drain, require_seconds, require_timeout
+from crosswire.core.options import (
+    require_bool,
+    require_call,
+    require_count,
+    require_drain,
+    require_seconds,
+    require_timeout,
+)
 from crosswire.errors import ConfigError, UsageError
 
 
@@ -54,6 +61,29 @@ def test_a_timeout_is_any_number_over_zero(value: float) -> None:
 def test_an_invalid_timeout_is_refused(value: Any) -> None:
     with pytest.raises(UsageError, match="a timeout is a number of seconds"):
         require_timeout(value)
+
+
+@pytest.mark.parametrize("call", [("a", "x", 5), ("é", "ö", 0.1), ("a", "x", inf)])
+def test_a_call_names_a_node_and_an_event(call: tuple[str, str, float]) -> None:
+    require_call(*call)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (("", "x", 5), "a node's name must not be empty"),
+        ((1, "x", 5), "a node's name must be a string"),
+        (("a", "", 5), "an event's name must not be empty"),
+        (("a", ["x"], 5), "an event's name must be a string"),
+        (("a", "$x", 5), "is reserved"),
+        (("a", "\ud800", 5), "half of a surrogate pair"),
+        (("a", "x", 0), "a timeout is a number"),
+        (("a", "x", True), "a timeout is a number"),
+    ],
+)
+def test_a_call_with_an_invalid_argument_is_refused(call: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        require_call(*call)
 
 
 @pytest.mark.parametrize("value", [-1, nan, -inf, True, "5", None])

@@ -24,7 +24,8 @@ class Peer:
         self.asked: list[AnswerFuture[Any]] = []
 
     async def ask(self) -> Any:
-        future: AnswerFuture[Any] = AnswerFuture(asyncio.get_running_loop())
+        future: AnswerFuture[Any] = AnswerFuture(loop=asyncio.get_running_loop())
+        future.go_on = None
         self.asked.append(future)
         return await future
 

@@ -1,18 +1,11 @@
+"""Answers of many."""
+
 from __future__ import annotations
 
 import pytest
 
 from crosswire.errors import EventError
-from crosswire.types import FINAL_CLOSE_CODES, Close, CloseCode, Replies, Reply, Roster, Tally
-
-
-def test_a_close_without_a_reason_has_an_empty_one() -> None:
-    assert Close(4011) == (4011, "")
-
-
-def test_codes_after_which_clients_stay_away() -> None:
-    assert {int(code) for code in FINAL_CLOSE_CODES} == {1008, 4001, 4010, 4011, 4012}
-    assert CloseCode.GOING_AWAY not in FINAL_CLOSE_CODES
+from crosswire.types import Replies, Reply, Tally
 
 
 def test_replies_are_a_mapping_in_which_none_is_an_answer() -> None:
@@ -63,12 +56,3 @@ def test_a_tally_is_an_int_with_the_missing_names() -> None:
     assert (tally.total, tally.missing) == (3, ("b",))
     assert repr(tally) == "Tally(3, missing=('b',))"
     assert f"{tally} of {tally:02d}" == "3 of 03"
-
-
-def test_a_roster_is_a_collection_of_its_users() -> None:
-    roster = Roster(frozenset({"1", "2"}), ("b",))
-    assert set(roster) == {"1", "2"}
-    assert len(roster) == 2
-    assert "1" in roster
-    assert "b" not in roster
-    assert not Roster()
