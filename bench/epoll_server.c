@@ -1,6 +1,6 @@
 /* The yardstick: what a WebSocket server on one core can do when it is nothing but an epoll loop.
  *
- * It does the job of servers/crosswire_server.py and no more: a text frame that contains "publish" is
+ * It does the job of peers/adapters/crosswire_node.py alone, and no more: a text frame that contains "publish" is
  * broadcast to every client as the event "news"; one with a callbackId is answered. It reads all that has
  * arrived at once, and the frames that arise for a connection in one turn of the loop leave in one send().
  * Nothing is validated but what keeps it alive: no UTF-8 check, no JSON parser, no fragments.

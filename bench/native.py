@@ -23,6 +23,8 @@ COMPILE = ("cc", "-O2", "-Wall", "-Wextra")
 LIBRARIES = {"zlib.h": ("-lz",), "openssl/ssl.h": ("-lssl", "-lcrypto")}
 """Libraries that the load generator uses if their headers are there."""
 
+CROSSWIRE_NODE = (sys.executable, "-m", "bench.peers.adapters.crosswire_node")
+"""Command of a Crosswire server, without its options."""
 SERVER_CORE = 0
 GENERATOR_CORE = 1
 START_TIMEOUT = 20.0
@@ -135,7 +137,7 @@ def epoll_server() -> AbstractContextManager[Serving]:
 
 def crosswire_server(*options: str) -> AbstractContextManager[Serving]:
     """Run Crosswire as it is in this checkout."""
-    return serving([sys.executable, "-m", "bench.servers.crosswire_server", *options])
+    return serving([*CROSSWIRE_NODE, "--name", "A", *options])
 
 
 def uvicorn_server() -> AbstractContextManager[Serving]:
@@ -154,8 +156,7 @@ def crosswire_nodes(count: int, *options: str) -> Iterator[Serving]:
     with ExitStack() as processes:
         with on_core(SERVER_CORE):
             redis = processes.enter_context(RedisProcess())
-        program = [sys.executable, "-m", "bench.peers.adapters.crosswire_node"]
-        command = [*program, "--redis", redis.url, *options, "--name"]
+        command = [*CROSSWIRE_NODE, "--redis", redis.url, *options, "--name"]
         nodes = [processes.enter_context(serving([*command, name])) for name in ascii_uppercase[:count]]
         yield Serving([port for node in nodes for port in node.ports], [redis.pid, *(node.pids[0] for node in nodes)])
 

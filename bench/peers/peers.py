@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from string import ascii_uppercase
 
-from bench.native import HERE, SERVER_CORE, Serving, build, on_core, serving
+from bench.native import CROSSWIRE_NODE, HERE, SERVER_CORE, Serving, build, on_core, serving
 from bench.peers.certificate import certificate
 from bench.peers.installed import bun, node, node_environment, original, python
 from bench.peers.works import (
@@ -120,7 +119,7 @@ def _on_python(module: str, *, always_redis: bool = False) -> Start:
 
 def _crosswire(*options: str) -> Start:
     """Run Crosswire, with options of its adapter."""
-    return Program(lambda: [sys.executable, "-m", "bench.peers.adapters.crosswire_node", *options]).start
+    return Program(lambda: [*CROSSWIRE_NODE, *options]).start
 
 
 def _with_option(option: str, title: str) -> Peer:

@@ -1,7 +1,8 @@
-"""Crosswire: alone, or a node among several, as a user writes it.
+"""Crosswire: alone, or a node among several, as a user writes it, without tuning.
 
 Run it as `python -m bench.peers.adapters.crosswire_node --name A [--redis URL]...`. It prints `PORT n` when it listens
-and stops on SIGTERM. Like the other servers here it writes no line for each connection.
+and stops on SIGTERM. Like the other servers here it writes no line for each connection. `python -m bench` measures it
+too, with handlers that the other servers do not have.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import argparse
 
 import msgspec
 
+from bench.servers.chat_page import EARLIER_MESSAGES
+from bench.servers.plain_application import application
 from bench.servers.uvicorn_server import serve
 from crosswire import Handshake, Redis, Server, Socket
 
@@ -22,6 +25,7 @@ parser.add_argument("--compression", action="store_true", help="grant permessage
 parser.add_argument("--metrics", action="store_true", help="count, and serve metrics")
 parser.add_argument("--secret", action="store_true", help="sign what goes over Redis")
 parser.add_argument("--history", action="store_true", help="keep what is said in rooms")
+parser.add_argument("--app", action="store_true", help="serve an ASGI application on the port too")
 parser.add_argument("--asgi", action="store_true", help="be served by uvicorn")
 arguments = parser.parse_args()
 SECRET = "a secret for measurements"
@@ -30,6 +34,7 @@ server = Server(
     port=0,
     redis=Redis(arguments.redis, secret=SECRET if arguments.secret else None) if arguments.redis else None,
     tls=(arguments.cert, arguments.key) if arguments.cert else None,
+    app=application if arguments.app else None,
     compression=arguments.compression,
     metrics=arguments.metrics,
     access_log=False,
@@ -70,9 +75,21 @@ def publish(socket: Socket, data: dict[str, str]) -> None:
     server.everyone.send("news", data)
 
 
+@server.on("publish_page")
+def publish_page(socket: Socket, data: dict[str, str]) -> None:
+    """Broadcast a client's message to everyone, with the messages before it: some 8 KiB."""
+    server.everyone.send("news", {"messages": [*EARLIER_MESSAGES, data]})
+
+
 @server.on("say")
 def say(socket: Socket, data: dict[str, str]) -> dict[str, str]:
-    """Answer a call."""
+    """Answer a call from a plain function."""
+    return {"msg": "I am a reply to your say event"}
+
+
+@server.on("say_async")
+async def say_async(socket: Socket, data: dict[str, str]) -> dict[str, str]:
+    """Answer a call from a coroutine."""
     return {"msg": "I am a reply to your say event"}
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from crosswire.cluster.dialect import ClientInbox
 from crosswire.cluster.member_events import ClientLoad
 from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
-from crosswire.core.envelopes import Claim
+from crosswire.core.envelopes import Claim, ClientMessage
 from crosswire.core.event_policies import SendPolicy
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
@@ -106,7 +106,7 @@ class NoClients:
     def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         return 0
 
-    def deliver_all(self, target: Target, messages: list[EncodedMessage]) -> None:
+    def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
         pass
 
     def revoke(self, revocations: Collection[Revocation], *, late: bool) -> int:

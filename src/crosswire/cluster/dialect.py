@@ -7,7 +7,17 @@ from typing import Any, Protocol
 
 from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
-from crosswire.core.envelopes import Answer, Beat, Claim, Doubt, Goodbye, LogPlace, NameTaken, NodeRequest
+from crosswire.core.envelopes import (
+    Answer,
+    Beat,
+    Claim,
+    ClientMessage,
+    Doubt,
+    Goodbye,
+    LogPlace,
+    NameTaken,
+    NodeRequest,
+)
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError
@@ -126,8 +136,13 @@ class ClientInbox(Protocol):
         """
         ...
 
-    def deliver_all(self, target: Target, messages: list[EncodedMessage], /) -> None:
-        """Deliver messages without a policy, in their order, as ``deliver`` does with each."""
+    def deliver_all(self, target: Target, messages: Sequence[ClientMessage], /) -> None:
+        """Deliver messages that are for everybody, in their order, as ``deliver`` does with each.
+
+        Args:
+            target: whom they are for.
+            messages: as they came from another node, but checked. None has a policy or leaves anybody out.
+        """
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Process the claim of another node that has a connection of this user too."""

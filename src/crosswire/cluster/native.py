@@ -46,6 +46,7 @@ MAX_NODE_CHANNELS = 1024
 _MAX_BEAT = 64 * 1024
 """Bytes of a beat, which each node remembers of each other."""
 
+_decode = envelopes.decode_unwrapped
 _ANSWERS = {Answer}
 _REQUESTS = {NodeRequest}
 
@@ -233,9 +234,9 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
     def read(self, body: bytes) -> Envelope | None:
         """Decode an envelope; count one that can't be read, and return None."""
         try:
-            return envelopes.decode(body)
-        except InvalidMessage as error:
-            self.note_unreadable(error)
+            return _decode(body)
+        except envelopes.UNDECODABLE as error:
+            self.note_unreadable(InvalidMessage(str(error)))
             return None
 
     def note_unreadable(self, why: object) -> None:

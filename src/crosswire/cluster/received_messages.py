@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from typing import Protocol
 
@@ -10,7 +11,7 @@ from crosswire.cluster.dialect import ClientInbox, RoomInbox
 from crosswire.core import envelopes
 from crosswire.core.audience import Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Beat, Claim, ClientBatch, ClientMessage, Envelope, Goodbye
-from crosswire.core.formats import EncodedMessage, require_event_message
+from crosswire.core.formats import EncodedMessage, require_events
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.options import MAX_NODE_NAME
 from crosswire.errors import InvalidPayload
@@ -66,7 +67,7 @@ class ReceivedClientMessages:
         envelope = self._events.read(body)
         clients = None if only_check else self.clients
         if type(envelope) is ClientMessage:
-            received = [envelope]
+            received: Sequence[ClientMessage] = (envelope,)
         elif type(envelope) is ClientBatch:
             received = envelope.messages
         elif type(envelope) is Claim and isinstance(target, ToUsers) and is_valid(envelope):
@@ -75,54 +76,56 @@ class ReceivedClientMessages:
             return True
         else:
             return self._events.misplaced(envelope, "for clients")
-        messages = self._checked(received)
-        if messages is None:
+        try:
+            require_events(received)
+        except InvalidPayload as error:
+            self._events.note_unreadable(error)
             return False
-        if clients is not None:
-            _deliver(clients, target, messages, received)
+        if clients is None:
+            return True
+        if len(received) > 1 and _are_for_all(received):
+            clients.deliver_all(target, received)
+        else:
+            _deliver(clients, target, received)
         return True
 
     def take_for_kept_room(self, room: ToRoom, inbox: RoomInbox, body: bytes, *, only_check: bool = False) -> bool:
         """Take what came on the channel of a room that keeps history, but not from its log."""
         envelope = self._events.read(body)
         if type(envelope) is ClientMessage:
-            received = [envelope]
+            received: Sequence[ClientMessage] = (envelope,)
         elif type(envelope) is ClientBatch:
             received = envelope.messages
         else:
             return self._events.misplaced(envelope, "for a room")
-        messages = self._checked(received)
-        if messages is None:
-            return False
-        if not only_check:
-            for message, each in zip(messages, received, strict=True):
-                inbox.unplaced(room, message, envelopes.excluded_of(each), each.place)
-        return True
-
-    def _checked(self, received: list[ClientMessage]) -> list[EncodedMessage] | None:
-        """Return messages as clients get them; None, and count that, if one of them can't be read."""
         try:
-            return [require_event_message(EncodedMessage(each.json, each.msgpack, each.policy)) for each in received]
+            require_events(received)
         except InvalidPayload as error:
             self._events.note_unreadable(error)
-            return None
+            return False
+        if not only_check:
+            for each in received:
+                inbox.unplaced(room, _encoded(each), envelopes.excluded_of(each), each.place)
+        return True
 
 
-def _deliver(
-    clients: ClientInbox, target: Target, messages: list[EncodedMessage], received: list[ClientMessage]
-) -> None:
-    if len(messages) > 1 and _are_for_all(received):
-        clients.deliver_all(target, messages)
-        return
+def _deliver(clients: ClientInbox, target: Target, received: Iterable[ClientMessage]) -> None:
+    """Deliver messages one by one, each to those whom it is for."""
     deliver = clients.deliver
-    for message, each in zip(messages, received, strict=True):
+    for each in received:
+        excluded = envelopes.excluded_of(each) if each.exclude or each.exclude_sockets else None
         try:
-            deliver(target, message, envelopes.excluded_of(each))
+            deliver(target, _encoded(each), excluded)
         except Exception:
             logger.exception("delivering a message of another node failed")  # and on to the next
 
 
-def _are_for_all(received: list[ClientMessage]) -> bool:
+def _encoded(message: ClientMessage) -> EncodedMessage:
+    """Return what clients get of a message."""
+    return EncodedMessage(message.json, message.msgpack, message.policy)
+
+
+def _are_for_all(received: Iterable[ClientMessage]) -> bool:
     """Return whether nobody is left out of messages, and none may be dropped."""
     for each in received:  # noqa: SIM110 - a generator would cost several times as much
         if each.exclude or each.exclude_sockets or each.policy is not None:

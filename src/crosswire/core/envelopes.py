@@ -310,6 +310,12 @@ def count_messages(body: bytes) -> int:
     return len(envelope.messages) if isinstance(envelope, Batch | ClientBatch) else 1
 
 
+UNDECODABLE = (msgspec.MsgspecError, RecursionError, ValueError)
+"""Exceptions of :data:`decode_unwrapped`, for bytes that are no envelope."""
+decode_unwrapped: Callable[[bytes], Envelope] = _decoder.decode
+"""Decode an envelope, as :func:`decode` does, but without a call around it."""
+
+
 def decode(body: bytes) -> Envelope:
     """Decode an envelope.
 
@@ -317,8 +323,8 @@ def decode(body: bytes) -> Envelope:
         InvalidMessage: the bytes are no envelope.
     """
     try:
-        return _decoder.decode(body)
-    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        return decode_unwrapped(body)
+    except UNDECODABLE as error:
         raise InvalidMessage(str(error)) from error
 
 

@@ -31,6 +31,20 @@ class EncodedMessage(msgspec.Struct, frozen=True, gc=False):
     policy: MessagePolicy | None = None
 
 
+class Forms(Protocol):
+    """The forms of a message, as an :class:`EncodedMessage` has them, or a message as it comes from another node."""
+
+    @property
+    def json(self) -> bytes:
+        """Return the message as JSON text."""
+        ...
+
+    @property
+    def msgpack(self) -> bytes | None:
+        """Return the message as MessagePack, if it has this form."""
+        ...
+
+
 def encode(message: msgspec.Struct, *, msgpack: bool, policy: MessagePolicy | None = None) -> EncodedMessage:
     """Encode a message as JSON and, if anybody wants it, as MessagePack.
 
@@ -66,24 +80,25 @@ _HALF_CHARACTER = re.compile(rb"\\u[dD][89a-fA-F][0-9a-fA-F]{2}")
 """An escaped half of a character, which JavaScript encodes even without the other half."""
 
 
-def require_event_message(message: EncodedMessage) -> EncodedMessage:
-    """Return a message for clients that came from another node, checked.
+def require_events(messages: Iterable[Forms]) -> None:
+    """Check messages for clients that came from another node.
 
     Raises:
-        InvalidPayload: it is no event of an application, or no JSON, no MessagePack, or no UTF-8; a client that got it
+        InvalidPayload: one is no event of an application, or no JSON, no MessagePack, or no UTF-8; a client that got it
             would drop its connection.
     """
-    text, packed = message.json, message.msgpack
     try:
-        if not text.isascii():  # many times faster than decoding
-            text.decode()
-        if _check_json(text).event[:1] in _NO_EVENT:
-            raise InvalidPayload("a message for clients has no event of an application")
-        if packed is not None and _check_msgpack(packed).event[:1] in _NO_EVENT:
-            raise InvalidPayload("a message for clients has no event of an application")
+        for message in messages:
+            text = message.json
+            if not text.isascii():  # many times faster than decoding
+                text.decode()
+            if _check_json(text).event[:1] in _NO_EVENT:
+                raise InvalidPayload("a message for clients has no event of an application")
+            packed = message.msgpack
+            if packed is not None and _check_msgpack(packed).event[:1] in _NO_EVENT:
+                raise InvalidPayload("a message for clients has no event of an application")
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise InvalidPayload(f"a message for clients is no event: {error}") from error
-    return message
 
 
 def require_event_text(text: bytes) -> EncodedMessage:
@@ -156,7 +171,7 @@ class Format(Protocol):
         """
         ...
 
-    def wrap(self, message: EncodedMessage) -> Encoded:
+    def wrap(self, message: Forms) -> Encoded:
         """Return a message that is encoded as JSON, and perhaps as MessagePack, in this format.
 
         Raises:
@@ -164,7 +179,7 @@ class Format(Protocol):
         """
         ...
 
-    def wrap_all(self, messages: Sequence[EncodedMessage]) -> Encoded:
+    def wrap_all(self, messages: Sequence[Forms]) -> Encoded:
         """Do the same as :meth:`wrap` with several messages, to push them together."""
         ...
 
@@ -203,13 +218,13 @@ class FrameFormat:
         payload = self.codec.encode(message)
         return self.raw(self._opcode, payload) if self._window_bits else encode_frame(self._opcode, payload)
 
-    def wrap(self, message: EncodedMessage) -> bytes:
+    def wrap(self, message: Forms) -> bytes:
         if not self.codec.binary:
             return self.raw(self._opcode, message.json)
         # The first client that wants MessagePack might just have connected, and the sender did not know.
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
-    def wrap_all(self, messages: Sequence[EncodedMessage]) -> bytes:
+    def wrap_all(self, messages: Sequence[Forms]) -> bytes:
         if self._window_bits or self.codec.binary:
             return b"".join([self.wrap(message) for message in messages])
         return encode_frames(self._opcode, [message.json for message in messages])
@@ -236,10 +251,13 @@ class TextFormat(FrameFormat):
         size = len(payload)
         return SHORT_TEXT[size] + payload if size < _SHORT else encode_frame(Opcode.TEXT, payload)
 
-    def wrap(self, message: EncodedMessage) -> bytes:
+    def wrap(self, message: Forms) -> bytes:
         payload = message.json
         size = len(payload)
         return SHORT_TEXT[size] + payload if size < _SHORT else encode_frame(Opcode.TEXT, payload)
+
+    def wrap_all(self, messages: Sequence[Forms]) -> bytes:
+        return encode_frames(Opcode.TEXT, [message.json for message in messages])
 
 
 _encode_json = JSON.encode_data
@@ -262,12 +280,12 @@ class MessageFormat:
     def encode(self, message: msgspec.Struct) -> tuple[str | bytes, ...]:
         return self.raw(self._opcode, self.codec.encode(message))
 
-    def wrap(self, message: EncodedMessage) -> tuple[str | bytes, ...]:
+    def wrap(self, message: Forms) -> tuple[str | bytes, ...]:
         if not self.codec.binary:
             return self.raw(self._opcode, message.json)
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
-    def wrap_all(self, messages: Sequence[EncodedMessage]) -> tuple[str | bytes, ...]:
+    def wrap_all(self, messages: Sequence[Forms]) -> tuple[str | bytes, ...]:
         return self.join([self.wrap(message) for message in messages])
 
     def raw(self, opcode: Opcode, payload: bytes) -> tuple[str | bytes, ...]:

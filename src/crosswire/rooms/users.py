@@ -18,8 +18,8 @@ class UserIndex(Generic[MemberT]):
 
     def __init__(self) -> None:
         self._members: dict[MemberT, AnyOutbox] = {}  # in order, so that what depends on it can be repeated
-        # Nearly always of length one, where a tuple needs a quarter of the memory of a set.
-        self._by_user: dict[str, tuple[MemberT, ...]] = {}
+        # Nearly always there is one, which is kept without a tuple around it: an object less for the garbage collector.
+        self._by_user: dict[str, MemberT | tuple[MemberT, ...]] = {}
 
     @property
     def members(self) -> Mapping[MemberT, AnyOutbox]:
@@ -33,21 +33,24 @@ class UserIndex(Generic[MemberT]):
 
     def of(self, user: str) -> tuple[MemberT, ...]:
         """Return a user's connections, the oldest first."""
-        return self._by_user.get(user, ())
+        known = self._by_user.get(user, ())
+        return known if isinstance(known, tuple) else (known,)
 
     def add(self, member: MemberT) -> None:
         """Add a connection under its user."""
         self._members[member] = member.outbox
-        self._by_user[member.user] = (*self.of(member.user), member)
+        user = member.user
+        self._by_user[user] = (*self.of(user), member) if user in self._by_user else member
 
     def remove(self, member: MemberT) -> bool:
         """Remove a connection, but not others of its user; return False if it was not known."""
         if member not in self._members:
             return False
         del self._members[member]
-        others = tuple(each for each in self.of(member.user) if each is not member)
-        if others:
-            self._by_user[member.user] = others
-        else:
-            del self._by_user[member.user]
+        user = member.user
+        if self._by_user[user] is member:
+            del self._by_user[user]
+            return True
+        first, *others = [each for each in self.of(user) if each is not member]
+        self._by_user[user] = (first, *others) if others else first
         return True

@@ -6,22 +6,13 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 
 from crosswire.core.formats import Encode, Format
-from crosswire.core.limits import Heartbeat
 from crosswire.core.messages import KEEPS_POSITIONS
-from crosswire.rooms.fanout import FanOut
 from crosswire.runtime import environment
 from crosswire.runtime.loop_thread import get_ident
-from crosswire.runtime.thread_calls import ThreadCalls
-from crosswire.runtime.timer_wheel import TimerWheel
-from crosswire.server.client_calls import ClientCalling
-from crosswire.server.connected_client import ConnectedClient
-from crosswire.server.duplicates import DuplicatePolicy
+from crosswire.server.connected_client import ClientParts, ConnectedClient
 from crosswire.server.handshake import Handshake
 from crosswire.server.offered_positions import OfferedPositions
-from crosswire.server.registry import Registry
-from crosswire.server.room_joins import RoomJoins
-from crosswire.server.socket import Socket
-from crosswire.server.socket_policies import SocketPolicies
+from crosswire.server.socket import Socket, SocketParts
 from crosswire.transport.interface import Connection
 
 ID_BYTES, ID_LETTERS = 12, 16
@@ -34,64 +25,23 @@ class ClientFactory:
     """Makes the client and the socket of each connection, with the parts of the server that they use.
 
     Args:
-        registry: the connections by user and room.
-        fanout: pushes messages to many.
-        joins: lets connections into rooms.
-        duplicates: decides which connection of a user stays.
-        heartbeat: how dead peers are found.
-        wheel: for the timers of connections.
-        calls: calls clients.
-        policies: of what is sent to single connections.
-        max_calls: maximum number of calls to one client that are not answered yet.
+        client_parts: for all clients.
+        socket_parts: for all sockets.
 
     Attributes:
-        calls: as given; replaced by what measures or traces them.
-        encoder: returns the function that encodes messages to a single connection in a format; replaced likewise.
-        thread_calls: the calls of other threads; replaced by those of the server's node.
-        policies: as given; replaced by those of the server's node.
+        socket_parts: as given.
+        encoder: returns the function that encodes messages to a single connection in a format; replaced by what counts
+            them.
     """
 
-    __slots__ = (
-        "_duplicates",
-        "_encoders",
-        "_fanout",
-        "_heartbeat",
-        "_ids",
-        "_joins",
-        "_max_calls",
-        "_registry",
-        "_wheel",
-        "calls",
-        "encoder",
-        "policies",
-        "thread_calls",
-    )
+    __slots__ = ("_client_parts", "_encoders", "_ids", "encoder", "socket_parts")
 
-    def __init__(
-        self,
-        registry: Registry[ConnectedClient[Socket]],
-        fanout: FanOut,
-        joins: RoomJoins,
-        duplicates: DuplicatePolicy,
-        heartbeat: Heartbeat,
-        wheel: TimerWheel,
-        calls: ClientCalling,
-        policies: SocketPolicies,
-        max_calls: int,
-    ) -> None:
-        self._max_calls = max_calls
-        self._registry = registry
-        self._fanout = fanout
-        self._joins = joins
-        self._duplicates = duplicates
-        self._heartbeat = heartbeat
-        self._wheel = wheel
-        self.calls = calls
+    def __init__(self, client_parts: ClientParts[Socket], socket_parts: SocketParts) -> None:
+        self._client_parts = client_parts
+        self.socket_parts = socket_parts
         self.encoder: Callable[[Format], Encode] = _encoder_of
         self._encoders: dict[Format, Encode] = {}
         self._ids = SocketIds()
-        self.thread_calls = ThreadCalls()
-        self.policies = policies
 
     def make(self, connection: Connection, format: Format, handshake: Handshake, level: int) -> ConnectedClient[Socket]:
         """Return the client of a new connection, with its socket; to be called in the event loop's thread.
@@ -105,30 +55,14 @@ class ClientFactory:
         if (encode := self._encoders.get(format)) is None:
             encode = self._encoders[format] = self.encoder(format)
         client: ConnectedClient[Socket] = ConnectedClient(
-            self._ids.next(),
-            connection,
-            format,
-            encode,
-            self._registry,
-            self._fanout,
-            self._heartbeat,
-            self._wheel,
-            self._max_calls,
+            self._ids.next(), connection, format, encode, self._client_parts
         )
         positions = handshake.take_positions()
         if level >= KEEPS_POSITIONS:
             client.offered = OfferedPositions(positions)
-        client.socket = Socket(
-            client,
-            handshake,
-            self._registry,
-            self._joins,
-            self._duplicates,
-            self.calls,
-            get_ident(),
-            self.thread_calls,
-            self.policies,
-        )
+        sockets = self.socket_parts
+        sockets.thread = get_ident()
+        client.socket = Socket(client, handshake, sockets)
         return client
 
 

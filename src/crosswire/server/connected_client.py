@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from crosswire.core.formats import AnyOutbox, Encode, Encoded, EncodedMessage, Format, Offer
+from crosswire.core.formats import AnyOutbox, Encode, Encoded, Format, Forms, Offer
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.core.skipped_messages import Droppable
@@ -31,6 +32,25 @@ CHECKS_OF_HALF_CLOSED = 5
 """Number of these checks after which a peer that sends nothing more is gone too: so long its last messages can wait."""
 
 
+@dataclass(slots=True)
+class ClientParts(Generic[SocketT]):
+    """Parts of a server that its clients share.
+
+    Attributes:
+        registry: knows the connections of each user and room.
+        fanout: flushed before each message, so that it does not overtake earlier messages to many clients.
+        heartbeat: times of the pings.
+        wheel: for the timers.
+        max_calls: maximum number of calls to one client that are not answered yet.
+    """
+
+    registry: Registry[ConnectedClient[SocketT]]
+    fanout: FanOut
+    heartbeat: Heartbeat
+    wheel: TimerWheel
+    max_calls: int
+
+
 class ConnectedClient(Generic[SocketT]):
     """A connected client: queues messages for it, and keeps its user, rooms and pending calls until the end.
 
@@ -39,14 +59,11 @@ class ConnectedClient(Generic[SocketT]):
         connection: carries the messages.
         format: how messages to it are encoded.
         encode: encodes messages that only this client gets, in that format.
-        registry: knows the connections of each user and room.
-        fanout: flushed before each message, so that it does not overtake earlier messages to many clients.
-        heartbeat: times of the pings.
-        wheel: for the timers.
-        max_calls: maximum number of calls to it that are not answered yet.
+        parts: of the server.
 
     Attributes:
         id: as given.
+        is_open: whether messages can still be sent to it.
         user: id of the user whose connection it is; at first the same as ``id``.
         format: as given.
         encode: as given.
@@ -65,17 +82,15 @@ class ConnectedClient(Generic[SocketT]):
         "_checks",
         "_connection",
         "_fanout",
-        "_heartbeat",
-        "_max_calls",
         "_on_called",
+        "_parts",
         "_paused",
-        "_registry",
         "_rooms_left",
-        "_wheel",
         "authority",
         "encode",
         "format",
         "id",
+        "is_open",
         "joins_until",
         "keepalive",
         "offered",
@@ -91,14 +106,12 @@ class ConnectedClient(Generic[SocketT]):
         connection: Connection,
         format: Format,
         encode: Encode,
-        registry: Registry[ConnectedClient[SocketT]],
-        fanout: FanOut,
-        heartbeat: Heartbeat,
-        wheel: TimerWheel,
-        max_calls: int,
+        parts: ClientParts[SocketT],
     ) -> None:
-        self._max_calls = max_calls
+        self._parts = parts
+        self._fanout = parts.fanout
         self.id = id
+        self.is_open = True
         self.user = id
         self.stamp = 0
         self.joins_until = 0.0
@@ -108,16 +121,12 @@ class ConnectedClient(Generic[SocketT]):
         self.encode = encode
         self.outbox: AnyOutbox = connection.outbox
         watch = Keepalive if connection.can_ping else HeartbeatWatch
-        self.keepalive: Keepalive | HeartbeatWatch = watch(connection, heartbeat, wheel)
+        self.keepalive: Keepalive | HeartbeatWatch = watch(connection, parts.heartbeat, parts.wheel)
         self.socket: SocketT
         self._connection = connection
-        self._registry = registry
-        self._fanout = fanout
-        self._heartbeat = heartbeat
-        self._wheel = wheel
         self._calls: PendingCalls[PendingClientRequest] | None = None
         self._background: Timer | None = None
-        self._rooms_left: Mapping[str, Collection[str]] | None = None
+        self._rooms_left: Mapping[str, Collection[str]]
         self._on_called: Callable[[], None] | None = None
         self._paused: Timer | None = None
         self._checks = 0
@@ -126,14 +135,9 @@ class ConnectedClient(Generic[SocketT]):
         return f"<ConnectedClient {self.id}>"
 
     @property
-    def is_open(self) -> bool:
-        """Whether messages can still be sent to it."""
-        return self._rooms_left is None
-
-    @property
     def rooms(self) -> dict[str, set[str]]:
         """Rooms it is in, namespace -> ids, as a copy; after the close, the rooms it was in last."""
-        rooms = self._registry.rooms.rooms_of(self) if self._rooms_left is None else self._rooms_left
+        rooms = self._parts.registry.rooms.rooms_of(self) if self.is_open else self._rooms_left
         return {namespace: set(ids) for namespace, ids in rooms.items()}
 
     # Sending
@@ -146,11 +150,12 @@ class ConnectedClient(Generic[SocketT]):
         fanout.sent += 1
         self.outbox.push(encoded)
 
-    def send_joined(self, messages: Sequence[EncodedMessage]) -> None:
+    def send_joined(self, messages: Sequence[Forms]) -> None:
         """Queue several messages at once, behind earlier messages to many clients."""
         fanout = self._fanout
         encoded = self.format.wrap_all(messages)
-        fanout.flush()
+        if fanout.held_for is not None:
+            fanout.flush()
         fanout.sent += len(messages)
         self.outbox.push(encoded)
 
@@ -196,10 +201,8 @@ class ConnectedClient(Generic[SocketT]):
         self.require_open()
         if self._calls is None:
             self._calls = PendingCalls()
-        elif len(self._calls) >= self._max_calls:
-            raise EventError(
-                "CALL_LIMIT", f"{self._max_calls} calls to a client are not answered yet", sender=self.user
-            )
+        elif len(self._calls) >= (max_calls := self._parts.max_calls):
+            raise EventError("CALL_LIMIT", f"{max_calls} calls to a client are not answered yet", sender=self.user)
         self._calls.add(call_id, waiter)
         if self._on_called is not None:
             self._on_called()
@@ -228,7 +231,7 @@ class ConnectedClient(Generic[SocketT]):
         self._connection.pause_reading()
         self._checks = 0
         if self._paused is None:
-            self._paused = self._wheel.start(PAUSED_CHECK, self._check_peer)
+            self._paused = self._parts.wheel.start(PAUSED_CHECK, self._check_peer)
 
     def resume_reading(self) -> None:
         """Read again, if reading was paused."""
@@ -248,7 +251,7 @@ class ConnectedClient(Generic[SocketT]):
         if self._connection.peer_has_left(half=self._checks >= CHECKS_OF_HALF_CLOSED):
             self.abort(Close(CloseCode.ABNORMAL, "the connection was lost"))
         else:
-            self._paused = self._wheel.start(PAUSED_CHECK, self._check_peer)
+            self._paused = self._parts.wheel.start(PAUSED_CHECK, self._check_peer)
 
     # Liveness
 
@@ -258,7 +261,7 @@ class ConnectedClient(Generic[SocketT]):
         Returns:
             Whether the connection is still there.
         """
-        alive = await self.keepalive.probe(self._heartbeat.probe)
+        alive = await self.keepalive.probe(self._parts.heartbeat.probe)
         if self.is_open and not alive:
             self.abort(Close(CloseCode.ABNORMAL, "no sign of life when the user connected anew"))
         return self.is_open
@@ -266,7 +269,7 @@ class ConnectedClient(Generic[SocketT]):
     def enter_background(self) -> None:
         """Close the connection with 4013 after ``Heartbeat.background`` seconds, unless it enters the foreground."""
         if self._background is None and self.is_open:
-            self._background = self._wheel.start(self._heartbeat.background, self._stayed_in_background)
+            self._background = self._parts.wheel.start(self._parts.heartbeat.background, self._stayed_in_background)
 
     def enter_foreground(self) -> None:
         """Cancel :meth:`enter_background`: the connection stays open."""
@@ -294,17 +297,20 @@ class ConnectedClient(Generic[SocketT]):
 
         Does nothing when it is called again.
         """
-        if self._rooms_left is not None:
+        if not self.is_open:
             return
-        self._rooms_left = self._registry.drop(self)
+        self._rooms_left = self._parts.registry.drop(self)
+        self.is_open = False
         self.keepalive.stop()
-        self.enter_foreground()
+        if self._background is not None:
+            self.enter_foreground()
         if self.authority is not None:
             self.authority.end()
         if self._paused is not None:
             self._paused.cancel()
-        for waiter in self._calls.take_all() if self._calls is not None else ():
-            waiter.lost(self)
+        if self._calls is not None:
+            for waiter in self._calls.take_all():
+                waiter.lost(self)
         del self.socket  # a reference cycle, which only the garbage collector would free
 
     def require_open(self) -> None:

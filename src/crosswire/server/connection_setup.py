@@ -15,7 +15,7 @@ from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.authentication import FirstMessage, Verdict, conclude
 from crosswire.server.authorities import Authorities
 from crosswire.server.connected_client import ConnectedClient
-from crosswire.server.duplicates import DuplicatePolicy
+from crosswire.server.duplicates import ALONE, DuplicatePolicy
 from crosswire.server.failures import FailureReporter
 from crosswire.server.first_message import FirstMessageWait
 from crosswire.server.hook_runner import HookRunner
@@ -121,7 +121,8 @@ class ConnectionSetup:
             self._refuse(session, CloseCode.INTERNAL_ERROR, "authentication failed")
         else:
             session.pending = None
-            self._admit_or_refuse(session, verdict)
+            if session.client.is_open:
+                self._admit_or_refuse(session, verdict)
         finally:
             timer.cancel()
 
@@ -137,45 +138,42 @@ class ConnectionSetup:
     def _admit_or_refuse(self, session: NewSession, verdict: Verdict) -> None:
         if verdict.reject is not None:
             self._refuse(session, verdict.reject.close_code, verdict.reject.reason)
-        else:
-            self._admit(session, verdict.user, verdict.identity)
-
-    def _admit(self, session: NewSession, user: str | None, identity: Identity | None) -> None:
-        client = session.client
-        if not client.is_open:
             return
-        known = client.id if user is None else user
-        if len(known) > self._max_name:
+        user, identity = verdict.user or session.client.id, verdict.identity
+        if len(user) > self._max_name:
             self._failures.over_limit(session, "name", NameTooLong("a user id", self._max_name))
             self._refuse(session, CloseCode.TRY_AGAIN_LATER, f"a user id may have {self._max_name} characters")
-            return
-        if self._duplicates.keeps_out(client, known):
-            work = self._resolve_duplicate(session, known, identity)
-            session.pending = self._tasks.start(work, "crosswire duplicate")
+        elif identity is not None and (refusal := self._authorities.refusal(identity)) is not None:
+            self._refuse(session, refusal.close_code, refusal.reason)
+        elif self._registry.admit(session.client, user):
+            self._admitted(session, identity)
         else:
-            self._register(session, known, identity)
+            work = self._resolve_duplicate(session, user, identity)
+            session.pending = self._tasks.start(work, "crosswire duplicate")
 
     async def _resolve_duplicate(self, session: NewSession, user: str, identity: Identity | None) -> None:
         """Let the connection in if no older connection of the user is alive; else refuse it."""
         await self._duplicates.drop_dead(user)
         session.pending = None
-        if session.client.is_open:
-            self._register(session, user, identity)
-
-    def _register(self, session: NewSession, user: str, identity: Identity | None) -> None:
-        client = session.client
+        if not session.client.is_open:
+            return
         if identity is not None and (refusal := self._authorities.refusal(identity)) is not None:
             self._refuse(session, refusal.close_code, refusal.reason)
-            return
-        if not self._registry.admit(client, user):
+        elif self._registry.admit(session.client, user):
+            self._admitted(session, identity)
+        else:
             self._refuse(session, CloseCode.REPLACED, "the user is connected already")
-            return
+
+    def _admitted(self, session: NewSession, identity: Identity | None) -> None:
+        """Run ``on_connect`` and announce the user, and let the connection in when both have ended."""
+        client = session.client
         if identity is not None:
-            copy_context = session.handlers.copy_context
-            client.authority = self._authorities.hold(client, session.socket.handshake, copy_context, identity)
+            new_context = session.handlers.new_context
+            client.authority = self._authorities.hold(client, session.socket.handshake, new_context, identity)
         session.admitted()
-        on_connect = self._hooks.run_on_connect(session)
-        announcing = self._duplicates.announcement(client)
+        hooks = self._hooks
+        on_connect = hooks.run_on_connect(session) if hooks.on_connect.listeners else None
+        announcing = None if client.stamp == ALONE else self._duplicates.announcement(client)
         announcement = None if announcing is None else self._tasks.start(announcing, "crosswire announcement")
         if on_connect is None and (announcement is None or announcement.done()):
             session.ready()

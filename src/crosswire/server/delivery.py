@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import nsmallest
 from typing import Any
 
@@ -10,7 +10,7 @@ from crosswire.cluster.clients import ClientCounts
 from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
 from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
-from crosswire.core.envelopes import Claim
+from crosswire.core.envelopes import Claim, ClientMessage
 from crosswire.core.event_policies import MessagePolicy, SendPolicy
 from crosswire.core.formats import AnyOutbox, EncodedMessage, encode
 from crosswire.core.messages import EventMessage
@@ -168,16 +168,15 @@ class LocalDelivery:
             return 1
         return fanout.push(fanout.frames(message), recipients, exclude) if recipients else 0
 
-    def deliver_all(self, target: Target, messages: list[EncodedMessage]) -> None:
+    def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
         if type(target) is ToUsers and self._sent is None and not self._fanout.wants_msgpack:
-            recipients = self._recipients(target)
+            recipients = self._users_here.of(target.users[0]) if len(target.users) == 1 else ()
             if len(recipients) == 1:
-                for client in recipients:
-                    client.send_joined(messages)
+                recipients[0].send_joined(messages)
                 return
-        for message in messages:
+        for each in messages:
             try:
-                self.deliver(target, message, None)
+                self.deliver(target, EncodedMessage(each.json, each.msgpack), None)
             except Exception:
                 logger.exception("delivering a message of another node failed")  # and on to the next
 

@@ -19,6 +19,9 @@ from crosswire.types import CloseCode
 CLAIM_ROUND_TRIP = 0.5
 """Seconds that a claim and its answer take to another server and back, at most."""
 
+ALONE = 0
+"""Stamp of a connection that came while there could be no other servers."""
+
 Duplicates = Literal["replace", "refuse", "allow"]
 """Name of a policy: close the older connection of a user, refuse the newer one, or allow both."""
 
@@ -96,7 +99,7 @@ class DuplicatePolicy:
     def stamp(self) -> int:
         """Return a stamp for a new connection, to find out which of a user's connections is newer."""
         channels = self._channels()
-        return 0 if channels is None else channels.stamp()
+        return ALONE if channels is None else channels.stamp()
 
     def announcement(self, connection: UserConnection) -> Coroutine[Any, Any, None] | None:
         """Return a coroutine that runs :meth:`announce` and ignores ``BusUnavailable``; None without other servers."""

@@ -29,6 +29,8 @@ class HookRunner:
         failures: reports hooks that fail.
 
     Attributes:
+        on_connect: the application's hook; if it has no listeners, :meth:`run_on_connect` need not be called.
+        on_disconnect: the same.
         on_heartbeat: the application's hook, to be given to :meth:`run`.
         on_message: the same.
         on_pong: the same.
@@ -38,9 +40,9 @@ class HookRunner:
         "_failures",
         "_held",
         "_max_handlers",
-        "_on_connect",
-        "_on_disconnect",
         "_tasks",
+        "on_connect",
+        "on_disconnect",
         "on_heartbeat",
         "on_message",
         "on_pong",
@@ -52,8 +54,8 @@ class HookRunner:
         self.on_heartbeat = hooks.on_heartbeat
         self.on_message = hooks.on_message
         self.on_pong = hooks.on_pong
-        self._on_connect = hooks.on_connect
-        self._on_disconnect = hooks.on_disconnect
+        self.on_connect = hooks.on_connect
+        self.on_disconnect = hooks.on_disconnect
         self._tasks = tasks
         self._max_handlers = max_handlers
         self._held = held
@@ -88,10 +90,8 @@ class HookRunner:
 
     def run_on_connect(self, session: SessionView) -> asyncio.Task[None] | None:
         """Run ``on_connect`` in the context of the connection itself; return its task if it is not done."""
-        if not self._on_connect:
-            return None
-        failed = partial(self._failed, session, self._on_connect)
-        task = fire(self._on_connect, (session.socket,), self._tasks, failed, session.handlers.context)
+        failed = partial(self._failed, session, self.on_connect)
+        task = fire(self.on_connect, (session.socket,), self._tasks, failed, session.handlers.context)
         if task is None or task.done():
             return None
         session.handlers.follow(task)
@@ -99,9 +99,8 @@ class HookRunner:
 
     def run_on_disconnect(self, session: SessionView, close: Close) -> None:
         """Run ``on_disconnect``, which no limit leaves out."""
-        if self._on_disconnect:
-            failed = partial(self._failed, session, self._on_disconnect)
-            fire(self._on_disconnect, (session.socket, close), self._tasks, failed, session.handlers.copy_context)
+        failed = partial(self._failed, session, self.on_disconnect)
+        fire(self.on_disconnect, (session.socket, close), self._tasks, failed, session.handlers.copy_context)
 
     def _failed(self, session: SessionView, hook: AnyHook, error: BaseException) -> None:
         if isinstance(error, Reject):

@@ -58,12 +58,16 @@ class Registry(Generic[ConnectionT]):
 
     def admit(self, connection: ConnectionT, user: str) -> bool:
         """Register a connection under a user; return False if another connection of the user keeps it out."""
-        if self._duplicates.keeps_out(connection, user):
-            return False
-        self._duplicates.close_older(user)
-        self._fanout.flush()
+        others = self.users.of(user)
+        if others:
+            if self._duplicates.keeps_out(connection, user):
+                return False
+            self._duplicates.close_older(user)
+            others = self.users.of(user)
+        if self._fanout.held_for is not None:
+            self._fanout.flush()
         stamp = self._duplicates.stamp()
-        if not self.users.of(user):
+        if not others:
             self._subscriptions.add_user(user)
         self._fanout.add_format(connection.format)
         connection.user = user
@@ -94,7 +98,8 @@ class Registry(Generic[ConnectionT]):
 
     def drop(self, connection: ConnectionT) -> Mapping[str, Collection[str]]:
         """Remove a connection, and return the rooms it was in. Other connections of its user are not touched."""
-        self._fanout.flush()
+        if self._fanout.held_for is not None:
+            self._fanout.flush()
         self._remove_user(connection)
         for join in tuple(self.pending.of(connection)):
             self.cancel_join(join)

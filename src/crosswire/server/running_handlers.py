@@ -8,6 +8,8 @@ from contextvars import Context
 from functools import partial
 from typing import Any
 
+from crosswire.server.usual_context import UsualContext
+
 HANDLER_OVERHEAD = 3072
 """Bytes of a handler that waits: its task, its coroutines and its context."""
 
@@ -25,11 +27,12 @@ class AllHandlers:
 
     Attributes:
         limit: as given.
+        usual: the context that the connections share.
         waiting: their number; whoever changes it calls :meth:`check` where that matters.
         full: whether there are as many as the limit, or more.
     """
 
-    __slots__ = ("_became_full", "_not_begun", "full", "limit", "waiting")
+    __slots__ = ("_became_full", "_not_begun", "full", "limit", "usual", "waiting")
 
     def __init__(self, limit: int, not_begun: Sized, became_full: Callable[[], None]) -> None:
         self.limit = limit
@@ -37,6 +40,7 @@ class AllHandlers:
         self._became_full = became_full
         self.waiting = 0
         self.full = False
+        self.usual = UsualContext()
 
     def may_be_full(self) -> bool:
         """Return whether there will be as many as the limit if all those wait that have not begun."""
@@ -68,16 +72,26 @@ class RunningHandlers:
 
     def __init__(self, context: Context, total: AllHandlers) -> None:
         self.total = total
-        self._context = context
-        self.copy_context = context.copy
+        usual = total.usual
+        is_usual = usual.serves(context)
+        self._context = None if is_usual else context  # None: until it needs its own
+        self.copy_context = usual.copy if is_usual else context.copy
         self.running = 0
         self.held = 0
         self._waiting: dict[asyncio.Task[None], None] | None = None
         self._next: Callable[[], None] | None = None
 
     def context(self) -> Context:
-        """Return the context itself, which keeps changes; only one hook at a time may run in it."""
-        return self._context
+        """Return the connection's own context, which keeps changes; only one hook at a time may run in it."""
+        context = self._context
+        if context is None:
+            self._context = context = self.copy_context()
+            self.copy_context = context.copy
+        return context
+
+    def new_context(self) -> Context:
+        """Return a copy of the context as it is now, for code that keeps this method: ``copy_context`` may change."""
+        return self.copy_context()
 
     @property
     def memory(self) -> int:

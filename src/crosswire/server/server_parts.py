@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextvars import Context
+from functools import partial
 
 from crosswire.cluster.node import Node
 from crosswire.core.event_policies import EventPolicies
@@ -17,6 +18,7 @@ from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.slow_handlers import SlowHandlerWatch
+from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.runtime.workers import Workers
 from crosswire.server.access_log import AccessLog
@@ -25,7 +27,7 @@ from crosswire.server.authentication import Authentication, Verdict
 from crosswire.server.authorities import Authorities
 from crosswire.server.client_calls import ClientCalls
 from crosswire.server.client_factory import ClientFactory
-from crosswire.server.connected_client import ConnectedClient
+from crosswire.server.connected_client import ClientParts, ConnectedClient
 from crosswire.server.connection_setup import ConnectionSetup
 from crosswire.server.delivery import LocalDelivery
 from crosswire.server.drain import Drain
@@ -42,8 +44,9 @@ from crosswire.server.room_joins import RoomJoins
 from crosswire.server.router import MessageRouter, Router
 from crosswire.server.server_metrics import MeasuredClientCalls, ServerMetrics
 from crosswire.server.session import Session
+from crosswire.server.session_parts import SessionParts
 from crosswire.server.sessions import Sessions
-from crosswire.server.socket import Socket
+from crosswire.server.socket import Socket, SocketParts
 from crosswire.server.socket_policies import SocketPolicies
 from crosswire.server.subscriptions import Subscriptions
 
@@ -74,6 +77,7 @@ class ServerParts:
         drain: ends the connections when the server stops.
         authentication: the application's hook.
         authorities: the identities of connections.
+        open_session: makes the session of a new connection.
     """
 
     def __init__(
@@ -104,10 +108,8 @@ class ServerParts:
         )
         self._router = Router(self.events, self.hooks, limits, self.sessions.handlers, self.workers, self.failures)
         self.router: MessageRouter = self._router
-        self._limits, self._held, self._heartbeat = limits, HeldLimits(limits), heartbeat
-        self._hook_runner = hooks = HookRunner(
-            self.hooks, self.tasks, limits.handlers, HeldLimits(limits), self.failures
-        )
+        held = HeldLimits(limits)
+        hooks = HookRunner(self.hooks, self.tasks, limits.handlers, held, self.failures)
         calls = ClientCalls(self._call_ids)
         self.authentication = Authentication()
         self.authorities = Authorities(self.authentication, calls, self.tasks, self.wheel, self.failures)
@@ -115,17 +117,17 @@ class ServerParts:
             self.registry, self._subscriptions, self._fanout, limits.outbox, replaces=duplicates != "allow"
         )
         self._client_factory = ClientFactory(
-            self.registry,
-            self._fanout,
-            self.joins,
-            self._duplicates,
-            heartbeat,
-            self.wheel,
-            calls,
-            SocketPolicies(EventPolicies(), self._skipped),
-            limits.calls,
+            ClientParts(self.registry, self._fanout, heartbeat, self.wheel, limits.calls),
+            SocketParts(
+                self.registry,
+                self.joins,
+                self._duplicates,
+                calls,
+                ThreadCalls(),
+                SocketPolicies(EventPolicies(), self._skipped),
+            ),
         )
-        self._setup = ConnectionSetup(
+        setup = ConnectionSetup(
             self.registry,
             self._duplicates,
             hooks,
@@ -135,28 +137,23 @@ class ServerParts:
             self.failures,
             self.authorities,
         )
-        self._access_log = access_log
-        self._metrics: ServerMetrics | None = None
-        self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
-
-    def open_session(self, handshake: Handshake, format: Format, verdict: Verdict, variables: Context) -> Session:
-        """Make the session of a new connection; see ``OpenSession``."""
-        return Session(
+        self._session_parts = SessionParts(
             self._client_factory,
-            self._setup,
+            setup,
             self.router,
-            self._hook_runner,
-            self._limits,
-            self._held,
-            self._heartbeat,
+            hooks,
+            limits,
+            held,
+            heartbeat,
             self.wheel,
             self.sessions,
-            self._access_log,
-            handshake,
-            format,
-            verdict,
-            variables,
+            access_log,
         )
+        self.open_session: Callable[[Handshake, Format, Verdict, Context], Session] = partial(
+            Session, self._session_parts
+        )
+        self._metrics: ServerMetrics | None = None
+        self.drain = Drain(self.sessions, self.tasks, self.workers, self.wheel)
 
     def clients(self, name: Callable[[], str]) -> LocalDelivery:
         """Return the clients of the server for its node; ``name`` returns the name of the server."""
@@ -176,8 +173,9 @@ class ServerParts:
     def observe(self, observer: ServerObserver) -> None:
         """Let tracing see what clients send from now on; to be called before the first connection."""
         self._router.observe(observer)
-        self.router = observer.router(self.router)
-        self._client_factory.calls = observer.client_calls(self._client_factory.calls)
+        self.router = self._session_parts.router = observer.router(self.router)
+        sockets = self._client_factory.socket_parts
+        sockets.calls = observer.client_calls(sockets.calls)
 
     def measure(self) -> ServerMetrics:
         """Count from now on, and return the counts; to be called before the first connection."""
@@ -187,16 +185,18 @@ class ServerParts:
             self.registry, self.sessions, self.failures.losses, self._skipped, self.joins.recoveries
         )
         self._router.observe(metrics)
-        self.router = CountingRouter(self.router, metrics.received)
+        self.router = self._session_parts.router = CountingRouter(self.router, metrics.received)
         self._delivery.measure(metrics.sent)
         self._client_factory.encoder = metrics.sent.encoder
-        self._client_factory.calls = MeasuredClientCalls(self._client_factory.calls, metrics.calls)
+        sockets = self._client_factory.socket_parts
+        sockets.calls = MeasuredClientCalls(sockets.calls, metrics.calls)
         return metrics
 
     def attach(self, node: Node) -> None:
         """Use the channels of this node from now on."""
-        self._client_factory.thread_calls = node.thread_calls
-        self._client_factory.policies = SocketPolicies(node.policies, self._skipped)
+        sockets = self._client_factory.socket_parts
+        sockets.thread_calls = node.thread_calls
+        sockets.policies = SocketPolicies(node.policies, self._skipped)
         self.authorities.revocations = node.revocations.table
         self._subscriptions.attach(node.client_channels)
         self._duplicates.attach(node.user_channels, self.tasks)

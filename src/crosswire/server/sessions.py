@@ -18,7 +18,7 @@ from crosswire.types import CloseCode
 
 logger = get_logger("crosswire.server")
 
-_KNOWN_CODES = frozenset(int(code) for code in CloseCode)
+_COUNTED_CODES = {int(code): str(int(code)) for code in CloseCode}
 """Close codes that are counted by themselves: a client may end a connection with any of thousands."""
 
 
@@ -67,10 +67,10 @@ class Sessions:
 
     def discard(self, session: SessionView, code: int) -> None:
         """Remove a session whose connection ended with a close code."""
-        if session in self._all and self.addresses is not None:
+        if self.addresses is not None and session in self._all:
             self.addresses.closed(session.socket.handshake.remote)
         self._all.pop(session, None)
-        self.closes[str(int(code)) if code in _KNOWN_CODES else OTHER] += 1
+        self.closes[_COUNTED_CODES.get(code, OTHER)] += 1
         if self._empty is not None and not self._all:
             self._empty.set()
 

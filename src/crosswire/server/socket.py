@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Raw
@@ -34,6 +35,29 @@ if TYPE_CHECKING:
     from typing_extensions import TypeForm
 
 
+@dataclass(slots=True)
+class SocketParts:
+    """Parts of a server that its sockets share.
+
+    Attributes:
+        registry: the connections by user and room.
+        joins: lets connections into rooms.
+        duplicates: decides which connection of a user stays.
+        calls: calls clients; replaced by what measures or traces them.
+        thread_calls: the calls of other threads; replaced by those of the server's node.
+        policies: of what is sent to single connections; replaced by those of the server's node.
+        thread: the event loop's.
+    """
+
+    registry: Registry[ConnectedClient[Socket]]
+    joins: RoomJoins
+    duplicates: DuplicatePolicy
+    calls: ClientCalling
+    thread_calls: ThreadCalls
+    policies: SocketPolicies
+    thread: int = 0
+
+
 class Socket:
     """A client's connection to this server.
 
@@ -43,40 +67,17 @@ class Socket:
 
     __slots__ = (
         "__weakref__",
-        "_calls",
         "_client",
         "_data",
-        "_duplicates",
-        "_joins",
-        "_policies",
-        "_registry",
-        "_thread",
-        "_thread_calls",
+        "_parts",
         "handshake",
     )
 
-    def __init__(
-        self,
-        client: ConnectedClient[Socket],
-        handshake: Handshake,
-        registry: Registry[ConnectedClient[Socket]],
-        joins: RoomJoins,
-        duplicates: DuplicatePolicy,
-        calls: ClientCalling,
-        thread: int,
-        thread_calls: ThreadCalls,
-        policies: SocketPolicies,
-    ) -> None:
+    def __init__(self, client: ConnectedClient[Socket], handshake: Handshake, parts: SocketParts) -> None:
         self.handshake = handshake
         self._client = client
         self._data: dict[str, Any] | None = None  # until it is used: an empty one takes 64 bytes
-        self._registry = registry
-        self._joins = joins
-        self._duplicates = duplicates
-        self._calls = calls
-        self._thread = thread
-        self._thread_calls = thread_calls
-        self._policies = policies
+        self._parts = parts
 
     def __repr__(self) -> str:
         return f"<Socket {self.id} user={shown(self.user)!r}{'' if self.is_open else ' closed'}>"
@@ -163,12 +164,12 @@ class Socket:
             NotConnected, BusUnavailable: as ``Audience.send``, in another thread than the event loop's.
         """
         require_event(event)
-        droppable = None
-        if policy is not None or key is not None or event in self._policies.declared:
-            droppable = self._policies.droppable(event, data, given_policy(policy, key))
-        if get_ident() != self._thread:
+        droppable, parts = None, self._parts
+        if policy is not None or key is not None or event in parts.policies.declared:
+            droppable = parts.policies.droppable(event, data, given_policy(policy, key))
+        if get_ident() != parts.thread:
             text = JSON.encode(data)  # at once: the thread may change the data afterwards
-            self._thread_calls.hand_over(len(text), self._send_for_thread, event, Raw(text), droppable)
+            parts.thread_calls.hand_over(len(text), self._send_for_thread, event, Raw(text), droppable)
             return
         client = self._client
         encoded = client.encode(messages.event(event, data))
@@ -198,8 +199,8 @@ class Socket:
         except UnicodeEncodeError as error:
             raise InvalidPayload(f"the message has no UTF-8 form: {error}") from error
         encoded = client.format.raw(Opcode.TEXT if isinstance(message, str) else Opcode.BINARY, payload)
-        if get_ident() != self._thread:
-            self._thread_calls.hand_over(len(payload), client.send_encoded, encoded)
+        if get_ident() != self._parts.thread:
+            self._parts.thread_calls.hand_over(len(payload), client.send_encoded, encoded)
         else:
             client.send_encoded(encoded)
 
@@ -223,7 +224,7 @@ class Socket:
         """
         self._require_thread()
         require_timeout(timeout)
-        answer: T = await self._calls.call(self._client, require_event(event), data, timeout, payload_type(type))
+        answer: T = await self._parts.calls.call(self._client, require_event(event), data, timeout, payload_type(type))
         return answer
 
     async def join(self, namespace: str, id: str, *, rewind: int = 0) -> None:
@@ -250,7 +251,7 @@ class Socket:
         if rewind != 0:
             _require_rewind(rewind)
         client.require_open()
-        await self._joins.join((client,), room, rewind)
+        await self._parts.joins.join((client,), room, rewind)
 
     async def leave(self, namespace: str, id: str) -> None:
         """Leave a room, if the socket is in it.
@@ -259,7 +260,7 @@ class Socket:
             UsageError: a name is empty or not a string.
         """
         self._require_thread()
-        self._joins.leave(self._client, room_of(namespace, id))
+        self._parts.joins.leave(self._client, room_of(namespace, id))
 
     async def identify(self, user: str) -> None:
         """Change the user of the connection, which keeps its rooms.
@@ -273,7 +274,7 @@ class Socket:
         """
         self._require_thread()
         require_name(user, "a user id")
-        client, registry, duplicates = self._client, self._registry, self._duplicates
+        client, registry, duplicates = self._client, self._parts.registry, self._parts.duplicates
         client.require_open()
         before = client.user
         if duplicates.keeps_out(client, user):
@@ -300,8 +301,8 @@ class Socket:
             NotConnected, BusUnavailable: as :meth:`send`.
         """
         close, code, reason = self._client.close, require_close_code(code), require_reason(reason)
-        if get_ident() != self._thread:
-            self._thread_calls.hand_over(0, close, code, reason)
+        if get_ident() != self._parts.thread:
+            self._parts.thread_calls.hand_over(0, close, code, reason)
         else:
             close(code, reason)
 
@@ -319,7 +320,7 @@ class Socket:
         self._client.enter_foreground()
 
     def _require_thread(self) -> None:
-        if get_ident() != self._thread:
+        if get_ident() != self._parts.thread:
             raise wrong_thread(f"the connection of user {self.user!r}")
 
 

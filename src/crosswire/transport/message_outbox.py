@@ -6,7 +6,7 @@ import asyncio
 import sys
 from collections import deque
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Protocol
 
 from crosswire.core.skipped_messages import Droppable
 from crosswire.runtime import environment
@@ -66,9 +66,6 @@ class MessageOutbox:
         "_writer",
     )
 
-    fd: Final = -1
-    """No socket to write to, see ``AnyOutbox``: the ASGI server has it."""
-
     def __init__(
         self, writer: MessageWriter, flusher: Flusher, limit: int, events: OutboxEvents, slow_readers: SlowReaders
     ) -> None:
@@ -87,6 +84,11 @@ class MessageOutbox:
         self._paused = False
         self._sealed = False
         self._drain_waiters: DrainWaiters | None = None
+
+    @property
+    def fd(self) -> int:
+        """As of ``AnyOutbox``: there is no socket to write to, the ASGI server has it."""
+        return -1
 
     @property
     def behind(self) -> bool:

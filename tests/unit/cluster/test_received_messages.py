@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -34,9 +35,8 @@ class Reading:
         self.delivered.append((message.json, exclude))
         return 1
 
-    def deliver_all(self, target: Target, messages: list[EncodedMessage]) -> None:
-        for message in messages:
-            self.deliver(target, message, None)
+    def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
+        self.delivered.extend((message.json, None) for message in messages)
 
     def claimed(self, user: str, claim: Claim) -> None:
         self.claims.append(claim)

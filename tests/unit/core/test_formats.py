@@ -16,8 +16,8 @@ from crosswire.core.formats import (
     encode,
     frame_format,
     message_format,
-    require_event_message,
     require_event_text,
+    require_events,
 )
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.core.messages import event
@@ -25,6 +25,7 @@ from crosswire.errors import InvalidPayload
 
 SMALL = event("say", 1)
 LARGE = event("say", "x" * MIN_SIZE)
+GOOD = EncodedMessage(b'{"event":"a"}')
 
 
 def test_json_goes_into_text_frames() -> None:
@@ -90,7 +91,7 @@ def test_invalid_json_is_not_converted_to_messagepack(json: bytes) -> None:
 @given(st.text(min_size=1).filter(lambda event: event[0] != "$"), st.text())
 def test_any_event_of_another_node_may_go_to_clients(event: str, text: str) -> None:
     message = encode(messages.event(event, text), msgpack=True)
-    assert require_event_message(message) is message
+    require_events((message, message))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +119,9 @@ def test_any_event_of_another_node_may_go_to_clients(event: str, text: str) -> N
 )
 def test_what_is_no_event_in_json_may_not_go_to_clients(data: bytes) -> None:
     with pytest.raises(InvalidPayload, match="for clients"):
-        require_event_message(EncodedMessage(data))
+        require_events((EncodedMessage(data),))
+    with pytest.raises(InvalidPayload, match="for clients"):
+        require_events((GOOD, EncodedMessage(data), GOOD))
 
 
 @pytest.mark.parametrize(
@@ -134,7 +137,7 @@ def test_what_is_no_event_in_json_may_not_go_to_clients(data: bytes) -> None:
 )
 def test_what_is_no_event_in_messagepack_may_not_go_to_clients(data: bytes) -> None:
     with pytest.raises(InvalidPayload, match="for clients"):
-        require_event_message(EncodedMessage(b'{"event":"a"}', data))
+        require_events((EncodedMessage(GOOD.json, data),))
 
 
 @pytest.mark.parametrize(
@@ -178,3 +181,12 @@ def test_raw_messages_without_frames_keep_their_kind() -> None:
 def test_messages_without_frames_are_joined_in_order() -> None:
     form = message_format(msgpack=False)
     assert form.join([form.raw(Opcode.TEXT, b"a"), form.raw(Opcode.BINARY, b"b")]) == ("a", b"b")
+
+
+@pytest.mark.parametrize("msgpack", [False, True])
+@pytest.mark.parametrize("window_bits", [0, 15])
+def test_several_messages_are_wrapped_as_each_of_them(window_bits: int, msgpack: bool) -> None:
+    sent = [encode(SMALL, msgpack=False), encode(LARGE, msgpack=True), encode(SMALL, msgpack=True)]
+    form, other = frame_format(msgpack=msgpack, window_bits=window_bits), message_format(msgpack=msgpack)
+    assert form.wrap_all(sent) == b"".join([form.wrap(message) for message in sent])
+    assert other.wrap_all(sent) == other.join([other.wrap(message) for message in sent])

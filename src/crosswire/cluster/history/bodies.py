@@ -8,7 +8,7 @@ from crosswire.cluster.history.own_messages import OwnMessages
 from crosswire.core import envelopes
 from crosswire.core.audience import Excluded
 from crosswire.core.envelopes import ClientMessage, LogPlace, excluded_of
-from crosswire.core.formats import EncodedMessage, require_event_message
+from crosswire.core.formats import EncodedMessage, require_events
 from crosswire.core.log_records import LogRecord
 from crosswire.core.positioned_messages import with_position
 from crosswire.core.signing import RecordSigner
@@ -73,7 +73,8 @@ class Bodies:
         message = envelopes.decode(body)
         if not isinstance(message, ClientMessage):
             raise InvalidMessage(f"a log keeps messages for clients, not {type(message).__name__}")
-        encoded = require_event_message(EncodedMessage(message.json, message.msgpack, message.policy))
+        require_events((message,))
+        encoded = EncodedMessage(message.json, message.msgpack, message.policy)
         return encoded, excluded_of(message) if message.exclude or message.exclude_sockets else None
 
 
