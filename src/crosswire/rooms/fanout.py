@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, AnyOutbox, EncodedMessage, Format
 from crosswire.core.skipped_messages import Droppable
+from crosswire.core.targets import Excluded
 from crosswire.rooms.recipient import Recipient
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.log_records import get_logger
