@@ -25,9 +25,9 @@ from crosswire.cluster.redis.commands import command
 from crosswire.cluster.redis.log.holder import ANOTHER_RUN, NOT_BEHIND, read_positions
 from crosswire.cluster.redis.log.log import read_page
 from crosswire.cluster.redis.log.scripts import ALL, Commands
-from crosswire.core.audience import ToRoom
 from crosswire.core.log_records import LogRecord, unpack_record
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 from crosswire.testing.redis_process import RedisProcess, servers_here
 
 TTL = 1.0

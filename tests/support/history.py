@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
-from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.formats import encode
 from crosswire.core.messages import event
 from crosswire.core.positioned_messages import with_position
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import Excluded, ToRoom
 from crosswire.core.timeline import Change, Kept, Timeline
 from crosswire.runtime import environment
 from tests.support.fakes import FakeServer

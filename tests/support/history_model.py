@@ -16,12 +16,12 @@ import msgspec
 
 from crosswire.cluster.log.interface import Append, AppendFailure, NewMessage, RoomLog, Tail
 from crosswire.cluster.log.memory_rooms import MemoryRooms
-from crosswire.core.audience import ToRoom
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.kept_messages import Kept
 from crosswire.core.log_records import LogRecord, unpack_record
 from crosswire.core.positioned_messages import with_position
 from crosswire.core.positions import LogPosition, parse_position
+from crosswire.core.targets import ToRoom
 from crosswire.core.timeline import Change, Timeline
 
 SIZE, TTL = 6, 60.0

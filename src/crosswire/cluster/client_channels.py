@@ -10,9 +10,9 @@ from crosswire.cluster.history.histories import Histories
 from crosswire.cluster.history.open_room import OpenRoom
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.core.audience import ToRoom
 from crosswire.core.clock import HybridClock
 from crosswire.core.envelopes import Claim
+from crosswire.core.targets import ToRoom
 from crosswire.core.timeline import Timeline
 
 

@@ -8,13 +8,14 @@ from typing import Any, NamedTuple, Protocol
 
 from crosswire.cluster.dialect import ClientInbox
 from crosswire.cluster.member_events import ClientLoad
-from crosswire.core.audience import Dispatcher, Excluded, Target, ToRoom
+from crosswire.core.audience import Dispatcher
 from crosswire.core.envelopes import Claim, ClientMessage
 from crosswire.core.event_policies import SendPolicy
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.positions import LogPosition
 from crosswire.core.revocations import Revocation
+from crosswire.core.targets import Excluded, Target, ToRoom
 from crosswire.types import Locations, Replies, RoomList, Roster, Tally
 
 

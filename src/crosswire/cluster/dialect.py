@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
-from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.codecs import Codec
 from crosswire.core.envelopes import (
     Answer,
@@ -20,6 +19,7 @@ from crosswire.core.envelopes import (
 )
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.targets import Excluded, Target, ToRoom
 from crosswire.errors import EventError
 
 
@@ -198,6 +198,9 @@ class Dialect(Protocol):
 
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Send a request to other nodes; to all of them if ``to`` is None."""
+
+    def send_call(self, name: str, event: str, data: Any, call_id: str) -> None:
+        """Send a request to one other node; raises ``InvalidPayload``."""
 
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Publish this node's answer to its own request, if the dialect shows such an answer to others."""

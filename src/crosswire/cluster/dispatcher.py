@@ -21,13 +21,13 @@ from crosswire.cluster.lists import (
 )
 from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core import envelopes, messages
-from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON
 from crosswire.core.event_policies import EventPolicies, MessagePolicy, SendPolicy
 from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import ConfigError, EventError, InvalidPayload
 from crosswire.runtime.loop_thread import WrongThread
 from crosswire.types import HistoryPage, Locations, Position, Replies, RoomList, Roster, Tally

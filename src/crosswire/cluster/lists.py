@@ -8,9 +8,9 @@ from typing import TypeVar
 import msgspec
 
 from crosswire.cluster.clients import Clients
-from crosswire.core.audience import Target
 from crosswire.core.listeners import EventListeners
 from crosswire.core.options import require_limit
+from crosswire.core.targets import Target
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.types import Locations, Replies, RoomInfo, RoomList
 

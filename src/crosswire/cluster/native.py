@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache, partial
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from crosswire.cluster.asking_nodes import AskingNode
 from crosswire.cluster.batches import Batches
@@ -14,7 +14,6 @@ from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.received_messages import ReceivedClientMessages, is_valid
 from crosswire.core import envelopes
-from crosswire.core.audience import Everyone, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
 from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import (
@@ -33,6 +32,7 @@ from crosswire.core.envelopes import (
     PublishedMessage,
 )
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.targets import Everyone, Target, ToRoom, ToUsers
 from crosswire.errors import EventError, InvalidMessage
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
@@ -118,6 +118,10 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
             return
         for name in to:
             self._batches.add(self._node_channel(name), body)
+
+    def send_call(self, name: str, event: str, data: Any, call_id: str, traceparent: str | None = None) -> None:
+        body = envelopes.encode_request(self._name, self._incarnation, call_id, event, data, traceparent)
+        self._batches.add(self._node_channel(name), body)
 
     def ask(self, channel: bytes, event: str, call_id: str) -> None:
         """Send a request without data to the nodes that listen on a channel."""

@@ -6,10 +6,10 @@ from collections.abc import Collection
 from typing import Generic, Protocol, TypeVar
 
 from crosswire.core import envelopes
-from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import BatchKind, ClientBatch, ClientMessage
 from crosswire.core.formats import EncodedMessage
+from crosswire.core.targets import Excluded, Target, ToRoom, ToUsers
 
 _MAX_BYTES_OF_CHARACTER = 4
 """Bytes that a character in the name of a channel takes at most."""

@@ -28,7 +28,6 @@ from crosswire.cluster.original_messages import (
     OriginalMessages,
     check,
 )
-from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import JSON, NODE_MSGPACK
 from crosswire.core.formats import require_event_text
 from crosswire.core.original_channels import (
@@ -40,6 +39,7 @@ from crosswire.core.original_channels import (
     rooms_channel,
 )
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.targets import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
@@ -104,6 +104,9 @@ class OriginalDialect(OriginalMessages[OrderedPort]):
 
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         self.publish_event(OriginalEvent(event, self._name, payload, list(to or ()), call_id))
+
+    def send_call(self, name: str, event: str, data: Any, call_id: str) -> None:
+        self.send_request((name,), event, self.pack(data), call_id)
 
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         self.answer(call_id, payload)

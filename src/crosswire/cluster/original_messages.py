@@ -7,11 +7,11 @@ from typing import Generic, Protocol, TypeVar
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.codecs import Codec
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.messages import ABSENT
 from crosswire.core.original_channels import BRIDGE, BROADCAST, PRIVATE, rooms_channel
+from crosswire.core.targets import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import UsageError
 
 ANSWER_EVENT = "_Cs_Cb_"

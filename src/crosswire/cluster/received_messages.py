@@ -9,11 +9,11 @@ from typing import Protocol
 
 from crosswire.cluster.dialect import ClientInbox, RoomInbox
 from crosswire.core import envelopes
-from crosswire.core.audience import Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Beat, Claim, ClientBatch, ClientMessage, Envelope, Goodbye
 from crosswire.core.formats import EncodedMessage, require_events
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.options import MAX_NODE_NAME
+from crosswire.core.targets import Target, ToRoom, ToUsers
 from crosswire.errors import InvalidPayload
 from crosswire.runtime.log_records import get_logger
 

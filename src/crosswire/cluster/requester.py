@@ -45,6 +45,9 @@ class RequestDialect(Protocol):
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         """Send a request to other nodes; to all of them if ``to`` is None."""
 
+    def send_call(self, name: str, event: str, data: Any, call_id: str) -> None:
+        """Send a request to one other node; raises ``InvalidPayload``."""
+
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         """Publish this node's answer to its own request, if the dialect shows it to others."""
 
@@ -127,7 +130,6 @@ class Requester:
     async def call(self, name: str, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
         """Send a request to one node and return its answer."""
         dialect, requests = self._dialect, self._requests
-        payload = dialect.pack(data)
         loop = self._loop
         if loop is None:  # looking it up each time would be a system call on Python 3.11
             loop = self._loop = asyncio.get_running_loop()
@@ -140,9 +142,9 @@ class Requester:
         call = requests.begin_call(name, event, timeout, loop, kind)
         try:
             if is_own:
-                self._request_self((name,), event, payload, call.id)
+                self._request_self((name,), event, dialect.pack(data), call.id)
             else:
-                dialect.send_request((name,), event, payload, call.id)
+                dialect.send_call(name, event, data, call.id)
             return await call
         except BaseException:  # else the answer has ended the request
             requests.forget(call.id)

@@ -97,7 +97,7 @@ class PendingRequests:
     def begin(self, request: PendingRequest, timeout: float) -> str:
         """Add a request, for ``timeout`` seconds and a tick of the wheel; return the id that its answers will carry."""
         self._count += 1
-        call_id = f"{self._prefix}{self._count:x}"
+        call_id = f"{self._prefix}{self._count}"
         if timeout != self._timeout or environment.monotonic() >= self._shared_until:
             self._begin_deadline(timeout)
         request.deadline = deadline = self._deadline
@@ -115,7 +115,13 @@ class PendingRequests:
         call.event = event
         call.timeout = timeout
         call.kind = kind
-        call.id = self.begin(call, timeout)
+        self._count += 1  # the rest is as in `begin`, which would be one call more
+        call.id = call_id = f"{self._prefix}{self._count}"
+        if timeout != self._timeout or environment.monotonic() >= self._shared_until:
+            self._begin_deadline(timeout)
+        call.deadline = deadline = self._deadline
+        deadline.ids[call_id] = None
+        self._pending[call_id] = call
         return call
 
     def _begin_deadline(self, timeout: float) -> None:
@@ -171,13 +177,15 @@ class PendingRequests:
                 self.answered(answer.sender, call_id, NODE_MSGPACK, answer.payload)
                 continue
             del pending[call_id]
-            call.deadline.ids.pop(call_id, None)
-            if not call.done():
+            del call.deadline.ids[call_id]
+            try:
                 call.set_result(data)
-                go_on = call.go_on
-                if go_on is not None:
-                    call.go_on = None
-                    go_on()
+            except asyncio.InvalidStateError:  # it was cancelled
+                continue
+            go_on = call.go_on
+            if go_on is not None:
+                call.go_on = None
+                go_on()
 
     def refused(self, sender: str, call_id: str, error: EventError) -> None:
         """Pass a refusal to its request; ignore it if no request waits for it."""

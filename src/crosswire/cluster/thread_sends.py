@@ -8,10 +8,10 @@ from typing import Any
 import msgspec
 
 from crosswire.cluster.connection import ClusterConnection
-from crosswire.core.audience import Excluded, Target
 from crosswire.core.codecs import JSON
 from crosswire.core.event_policies import SendPolicy
 from crosswire.core.names import require_event
+from crosswire.core.targets import Excluded, Target
 from crosswire.runtime.thread_calls import ThreadCalls
 
 

@@ -1,17 +1,16 @@
-"""Audiences of messages: targets as plain values that can cross the network, and the verbs for applications."""
+"""Audiences of messages: the verbs for applications, which check their arguments."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
-import msgspec
-
 from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_timeout
 from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.core.positions import LogPosition, parse_position
+from crosswire.core.targets import Everyone, Excludable, Excluded, Target, ToRoom, ToUsers, excluding, room_of, user_ids
 from crosswire.errors import SENDABLE, UsageError, may_be_sent
 from crosswire.types import ANYTHING, HistoryPage, Locations, Position, Replies, Roster, T, Tally
 
@@ -21,61 +20,6 @@ if TYPE_CHECKING:
 
 MAX_MESSAGE_ID = 256
 """Characters of the id that an application gives a message."""
-
-
-class Everyone(msgspec.Struct, frozen=True, tag="everyone"):
-    """Every user, as the target of a message."""
-
-
-class ToUsers(msgspec.Struct, frozen=True, tag="users"):
-    """Some users, wherever they are connected.
-
-    Attributes:
-        users: their ids.
-        one: whether a single user was named, rather than a list with one user.
-    """
-
-    users: tuple[str, ...]
-    one: bool = False
-
-
-class ToRoom(msgspec.Struct, frozen=True, tag="room"):
-    """The members of a room."""
-
-    namespace: str
-    id: str
-
-
-Target = Everyone | ToUsers | ToRoom
-
-
-class Excludable(Protocol):
-    """A single connection that ``exclude=`` can name: a ``Socket``."""
-
-    @property
-    def user(self) -> str:
-        """Id of the user whose connection it is."""
-        ...
-
-    @property
-    def id(self) -> str:
-        """An id that no other connection has."""
-        ...
-
-
-class Excluded(msgspec.Struct, frozen=True, gc=False):
-    """Users and sockets that are left out of a message. If there are none, None is used instead.
-
-    Attributes:
-        users: ids of users, with all their connections.
-        sockets: ids of single connections.
-        owners: users whose connections ``sockets`` are. From the history of a room, a connection that replaces one of
-            these gets the message neither.
-    """
-
-    users: tuple[str, ...] = ()
-    sockets: tuple[str, ...] = ()
-    owners: tuple[str, ...] = ()
 
 
 class Dispatcher(Protocol):
@@ -344,48 +288,6 @@ class Audiences:
     def room(self, namespace: str, id: str) -> Room:
         """Return a room and the audience of its members."""
         return Room(room_of(namespace, id), self._dispatcher)
-
-
-def room_of(namespace: str, id: str) -> ToRoom:
-    """Check a room's two names.
-
-    Raises:
-        UsageError: one is empty or no string.
-    """
-    return ToRoom(require_name(namespace, "a room's namespace"), require_name(id, "a room's id"))
-
-
-def user_ids(users: Iterable[str], what: str) -> tuple[str, ...]:
-    """Check a collection of user ids.
-
-    Raises:
-        UsageError: it is a single string, or one of them is empty or no string.
-    """
-    if isinstance(users, str):
-        raise UsageError(f"{what} takes a collection of user ids, not one string: write [{users!r}]")
-    return tuple(require_name(user, "a user id") for user in users)
-
-
-def excluding(exclude: Iterable[str | Excludable]) -> Excluded | None:
-    """Sort the items of ``exclude`` into users and sockets; return None if there are none.
-
-    Raises:
-        UsageError: it is a single string or socket, or something in it is neither a user id nor a socket.
-    """
-    if isinstance(exclude, str) or not isinstance(exclude, Iterable):
-        raise UsageError(f"exclude takes a collection of user ids and sockets: write [{exclude!r}]")
-    users: list[str] = []
-    sockets: list[str] = []
-    owners: list[str] = []
-    for each in exclude:
-        if isinstance(each, str):
-            users.append(require_name(each, "a user id"))
-        elif isinstance(getattr(each, "user", None), str) and isinstance(getattr(each, "id", None), str):
-            sockets.append(each.id)
-            owners.append(each.user)
-        else:
-            raise UsageError(f"exclude takes user ids and sockets, not {each!r}")
-    return Excluded(tuple(users), tuple(sockets), tuple(owners)) if users or sockets else None
 
 
 def require_message_id(value: object) -> str | None:

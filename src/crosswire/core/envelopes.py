@@ -13,9 +13,9 @@ from typing import Annotated, Any
 
 import msgspec
 
-from crosswire.core.audience import Excluded
 from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.payload_types import RawPayload
+from crosswire.core.targets import Excluded
 from crosswire.errors import InvalidMessage, InvalidPayload
 
 _HEADER = struct.Struct("<B8sQQ")
@@ -129,6 +129,17 @@ class NodeRequest(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q
     call_id: str
     event: str
     payload: msgspec.Raw
+    traceparent: str | None = None
+
+
+class _RequestOf(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
+    """A :class:`NodeRequest` whose payload is not encoded yet."""
+
+    sender: str
+    asker: str
+    call_id: str
+    event: str
+    data: Any
     traceparent: str | None = None
 
 
@@ -336,6 +347,16 @@ def encode_answer(sender: str, call_id: str, value: Any) -> bytes:
     """
     try:
         return _encoder.encode(_AnswerOf(sender, call_id, value))
+    except _UNENCODABLE as error:
+        raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
+
+
+def encode_request(
+    sender: str, asker: str, call_id: str, event: str, data: Any, traceparent: str | None = None
+) -> bytes:
+    """Encode a :class:`NodeRequest` and its payload, in one step; raises as :func:`encode_answer`."""
+    try:
+        return _encoder.encode(_RequestOf(sender, asker, call_id, event, data, traceparent))
     except _UNENCODABLE as error:
         raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
 

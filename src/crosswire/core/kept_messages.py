@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from crosswire.core.audience import Excluded
 from crosswire.core.formats import EncodedMessage
+from crosswire.core.targets import Excluded
 
 MAX_SLICES = 16
 """Slices that are remembered until the next message comes, one for each position; beyond it, all are forgotten."""

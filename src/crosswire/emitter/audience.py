@@ -5,18 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Protocol
 
-from crosswire.core.audience import (
-    Excludable,
-    Excluded,
-    Target,
-    ToRoom,
-    excluding,
-    require_close_code,
-    require_message_id,
-    require_reason,
-)
+from crosswire.core.audience import require_close_code, require_message_id, require_reason
 from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
 from crosswire.core.names import require_event
+from crosswire.core.targets import Excludable, Excluded, Target, ToRoom, excluding
 from crosswire.types import Position, Replies, Tally
 
 

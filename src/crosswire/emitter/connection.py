@@ -10,12 +10,12 @@ from threading import Lock
 
 from crosswire.cluster.redis.address import Address
 from crosswire.cluster.redis.options import Redis
-from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.channel_names import Channels
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.positions import LogPosition
 from crosswire.core.signing import Signer
+from crosswire.core.targets import Excluded, Target, ToRoom
 from crosswire.emitter.dialects import EmitterDialect, NativeEmitterDialect, OriginalEmitterDialect
 from crosswire.emitter.port import EmitterPort
 from crosswire.emitter.publisher import Publisher

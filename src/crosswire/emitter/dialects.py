@@ -13,7 +13,6 @@ from crosswire.cluster.native_messages import NativeClientMessages
 from crosswire.cluster.original_codec import OriginalCodec
 from crosswire.cluster.original_messages import FromBridge, OriginalEvent, OriginalMessages, check
 from crosswire.core import envelopes
-from crosswire.core.audience import Excluded, Target
 from crosswire.core.channel_names import Channels
 from crosswire.core.codecs import JSON, NODE_MSGPACK, Codec
 from crosswire.core.envelopes import HEADER_SIZE, Answer, Batch, Event, NodeRequest, RequestRefusal, unpack_header
@@ -22,6 +21,7 @@ from crosswire.core.messages import ABSENT
 from crosswire.core.original_channels import BRIDGE
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.signing import SIGNED_HEADER_SIZE, Signer
+from crosswire.core.targets import Excluded, Target
 from crosswire.emitter.port import EmitterPort
 from crosswire.errors import EventError, InvalidMessage
 

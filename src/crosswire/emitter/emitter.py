@@ -13,12 +13,12 @@ from crosswire.cluster.gather_request import names_of
 from crosswire.cluster.lists import unanswered
 from crosswire.cluster.redis.options import Redis
 from crosswire.core import messages
-from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers, room_of, user_ids
 from crosswire.core.event_policies import EventPolicies, SendPolicy
 from crosswire.core.formats import encode
 from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_call
 from crosswire.core.payload_types import payload_type
+from crosswire.core.targets import Everyone, Excluded, Target, ToRoom, ToUsers, room_of, user_ids
 from crosswire.emitter import requests
 from crosswire.emitter.addresses import Addresses
 from crosswire.emitter.audience import EmitterAudience, EmitterRoom

@@ -14,10 +14,10 @@ from crosswire.cluster.redis.link import Unreachable
 from crosswire.cluster.redis.log.holder import ANOTHER_RUN, read_positions
 from crosswire.cluster.redis.log.run import ASK_REPLICATION, ASK_SERVER, Run
 from crosswire.cluster.redis.log.scripts import APPEND, Commands
-from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.channel_names import Channels
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import Excluded, ToRoom
 from crosswire.emitter.announced_rooms import AnnouncedRooms
 from crosswire.emitter.redis_link import LinkFailed, RedisLink, Refusal
 from crosswire.errors import BusUnavailable

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
-from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format
 from crosswire.core.skipped_messages import Droppable
+from crosswire.core.targets import Excluded
 from crosswire.rooms.recipient import Recipient
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.log_records import get_logger

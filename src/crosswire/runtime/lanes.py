@@ -143,8 +143,7 @@ class Lane:
         if begins is not None and events is not None:
             events.task_waits(task)
         self._waits_for = waits_for
-        if isinstance(waits_for, AnswerFuture) and waits_for.go_on is None and not waits_for.done():
-            waits_for._asyncio_future_blocking = False  # as a task does with what its coroutine yields
+        if isinstance(waits_for, AnswerFuture) and waits_for.go_on is None:
             waits_for.go_on = self._go_on
             if self._must_cancel:
                 self._must_cancel = False

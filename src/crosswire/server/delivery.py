@@ -9,7 +9,6 @@ from typing import Any
 from crosswire.cluster.clients import ClientCounts
 from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
-from crosswire.core.audience import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim, ClientMessage
 from crosswire.core.event_policies import MessagePolicy, SendPolicy
 from crosswire.core.formats import EncodedMessage, encode
@@ -19,6 +18,7 @@ from crosswire.core.pending_calls import CallIds
 from crosswire.core.positions import LogPosition
 from crosswire.core.revocations import Revocation
 from crosswire.core.skipped_messages import SkippedMessages
+from crosswire.core.targets import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import BusUnavailable, EventError
 from crosswire.rooms.fanout import FanOut
 from crosswire.runtime.log_records import get_logger

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from crosswire.core.audience import ToRoom
 from crosswire.core.messages import MAX_OFFERED
 from crosswire.core.positions import EPOCH_LENGTH, LogPosition, parse_position
+from crosswire.core.targets import ToRoom
 
 _COMMA = re.compile("%2[cC]")
 _END = ","

@@ -7,10 +7,11 @@ from typing import Annotated, Any, Protocol
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from crosswire.core.audience import Audience, excluding
+from crosswire.core.audience import Audience
 from crosswire.core.codecs import JSON
 from crosswire.core.event_policies import EventPolicies, PolicyName, given_policy
 from crosswire.core.names import require_event
+from crosswire.core.targets import excluding
 from crosswire.errors import InvalidMessage, InvalidPayload, UsageError
 
 PUBLISH_PATH = "/publish"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from crosswire.core.audience import Excluded
 from crosswire.core.formats import Encoded, Format
+from crosswire.core.targets import Excluded
 from crosswire.core.timeline import Kept
 from crosswire.transport.message_outbox import held_size
 

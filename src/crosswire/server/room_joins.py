@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from msgspec import Struct
 
-from crosswire.core.audience import ToRoom
 from crosswire.core.formats import encode
 from crosswire.core.messages import LEFT, ROOM, RoomLeft, RoomPosition, event
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 from crosswire.core.timeline import Kept, Timeline
 from crosswire.errors import ConfigError
 from crosswire.rooms.fanout import FanOut

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 import msgspec
 
 from crosswire.cluster.dialect import Deliver
-from crosswire.core.audience import Excluded, Target, ToUsers
 from crosswire.core.formats import Encode, Encoded, EncodedMessage, Format
 from crosswire.core.frames import Opcode
 from crosswire.core.metric_families import MetricFamily
 from crosswire.core.tallies import OTHER, RECIPIENTS, EventTotals, Histogram
+from crosswire.core.targets import Excluded, Target, ToUsers
 from crosswire.runtime.measured_answering import AnsweredCall
 
 _START = b'{"event":"'

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from msgspec import Raw
 
 from crosswire.core import messages
-from crosswire.core.audience import require_close_code, require_reason, room_of
+from crosswire.core.audience import require_close_code, require_reason
 from crosswire.core.codecs import JSON
 from crosswire.core.event_policies import PolicyName, given_policy
 from crosswire.core.frames import Opcode
@@ -17,6 +17,7 @@ from crosswire.core.names import require_event, require_name
 from crosswire.core.options import require_timeout
 from crosswire.core.payload_types import payload_type
 from crosswire.core.skipped_messages import Droppable
+from crosswire.core.targets import room_of
 from crosswire.errors import InvalidPayload, Reject, UsageError
 from crosswire.runtime.loop_thread import get_ident, wrong_thread
 from crosswire.runtime.thread_calls import ThreadCalls

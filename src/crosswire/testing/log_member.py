@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from crosswire.cluster.interface import Bus, LogPort
 from crosswire.cluster.log.interface import Append, AppendFailure, Log, NewMessage, RoomLog
 from crosswire.cluster.send_buffer import Budget
-from crosswire.core.audience import ToRoom
 from crosswire.core.channel_names import Channels
 from crosswire.core.envelopes import ORIGIN_SIZE
 from crosswire.core.log_records import LogRecord, unpack_record
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 from crosswire.runtime import environment
 from crosswire.testing.recording import eventually
 from crosswire.types import GapInfo, LinkStatus, SubscriptionFailure

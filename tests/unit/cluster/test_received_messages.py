@@ -8,9 +8,9 @@ import pytest
 
 from crosswire.cluster.received_messages import ReceivedClientMessages
 from crosswire.core import envelopes
-from crosswire.core.audience import Excluded, Target, ToRoom, ToUsers
 from crosswire.core.envelopes import Claim, ClientBatch, ClientMessage, Envelope, LogPlace
 from crosswire.core.formats import EncodedMessage
+from crosswire.core.targets import Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import InvalidMessage
 
 USER, ROOM = ToUsers(("1",)), ToRoom("chat", "1")

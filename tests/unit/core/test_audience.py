@@ -3,24 +3,11 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine
 from typing import Any, cast
 
-import msgspec
 import pytest
 
-from crosswire.core.audience import (
-    Audience,
-    Dispatcher,
-    Everyone,
-    Excluded,
-    Room,
-    RoomDispatcher,
-    Target,
-    ToRoom,
-    ToUsers,
-    require_close_code,
-    room_of,
-    user_ids,
-)
+from crosswire.core.audience import Audience, Dispatcher, Room, RoomDispatcher, require_close_code
 from crosswire.core.payload_types import ANY, payload_type
+from crosswire.core.targets import Everyone, Excluded, ToRoom
 from crosswire.errors import UsageError
 from tests.support.members import FakeMember
 
@@ -134,31 +121,9 @@ async def test_timeouts_and_close_codes_are_checked(everyone: Audience, recorder
     assert recorder.asked == []
 
 
-@pytest.mark.parametrize("target", [Everyone(), ToUsers(("1", "2")), LOBBY])
-def test_a_target_can_cross_the_network(target: Target) -> None:
-    wire = msgspec.msgpack.encode(target)
-    assert msgspec.msgpack.decode(wire, type=Everyone | ToUsers | ToRoom) == target
-
-
 def test_an_audience_shows_whom_it_is_for(room: Room) -> None:
     assert repr(room) == "<Room ToRoom(namespace='chat', id='lobby')>"
     assert room.target == LOBBY
-
-
-@pytest.mark.parametrize(("namespace", "id"), [("", "1"), ("chat", ""), (5, "1"), ("chat", 1)])
-def test_a_rooms_names_are_checked(namespace: Any, id: Any) -> None:
-    with pytest.raises(UsageError, match="a room's"):
-        room_of(namespace, id)
-
-
-def test_a_room_is_a_namespace_and_an_id() -> None:
-    assert room_of("chat", "lobby") == LOBBY
-
-
-def test_user_ids_are_a_collection_of_strings() -> None:
-    assert user_ids(iter(["1", "2"]), "users()") == ("1", "2")
-    with pytest.raises(UsageError, match=r"users\(\) takes a collection .* write \['13'\]"):
-        user_ids("13", "users()")
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1003, 1007, 1014, 3000, 4999])

@@ -121,12 +121,21 @@ def test_data_without_a_messagepack_form_raises(data: Any) -> None:
         envelopes.pack(data)
     with pytest.raises(InvalidPayload, match="MessagePack"):
         envelopes.encode_answer("b", "1", data)
+    with pytest.raises(InvalidPayload, match="MessagePack"):
+        envelopes.encode_request("b", "0" * 16, "1", "x", data)
 
 
 def test_an_answer_is_encoded_with_its_payload() -> None:
     payload = {"a": [1, None, b"bytes"]}
     answer = Answer("b", "1", envelopes.pack(payload))
     assert envelopes.encode_answer("b", "1", payload) == envelopes.encode(answer)
+
+
+@pytest.mark.parametrize("traceparent", [None, "00-1-2-01"])
+def test_a_request_is_encoded_with_its_payload(traceparent: str | None) -> None:
+    payload = {"a": [1, None, b"bytes"]}
+    request = NodeRequest("b", "0" * 16, "1", "x", envelopes.pack(payload), traceparent)
+    assert envelopes.encode_request("b", "0" * 16, "1", "x", payload, traceparent) == envelopes.encode(request)
 
 
 def test_endless_data_raises() -> None:

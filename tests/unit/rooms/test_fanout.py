@@ -3,11 +3,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from crosswire.core.audience import Excluded
 from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.formats import JSON_TEXT, Encoded, Format, encode, frame_format, message_format
 from crosswire.core.messages import event
 from crosswire.core.skipped_messages import SkippedMessages
+from crosswire.core.targets import Excluded
 from crosswire.errors import InvalidPayload
 from crosswire.rooms.fanout import FanOut, Frames
 from crosswire.runtime.flusher import Flushable

@@ -3,9 +3,9 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crosswire.core.audience import ToRoom
 from crosswire.core.messages import MAX_OFFERED
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 from crosswire.server.offered_positions import OfferedPositions
 
 ROOM, OTHER = ToRoom("chat", "1"), ToRoom("chat", "2")

@@ -8,7 +8,8 @@ import pytest
 from jsonschema import Draft202012Validator  # type: ignore[import-untyped]
 
 from crosswire.cluster.clients import NoClients
-from crosswire.core.audience import Audiences, Everyone, RoomDispatcher, Target, ToRoom, ToUsers
+from crosswire.core.audience import Audiences, RoomDispatcher
+from crosswire.core.targets import Everyone, Target, ToRoom, ToUsers
 from crosswire.errors import InvalidMessage
 from crosswire.server.publish_messages import describe, read_messages
 

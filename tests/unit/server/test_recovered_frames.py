@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from crosswire.core.audience import Excluded
 from crosswire.core.formats import JSON_TEXT, Format, encode, frame_format, message_format
 from crosswire.core.messages import event
+from crosswire.core.targets import Excluded
 from crosswire.core.timeline import Kept
 from crosswire.server.recovered_frames import RecoveredFrames
 from crosswire.transport.message_outbox import held_size

@@ -8,8 +8,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crosswire.core.audience import Excluded
 from crosswire.core.positions import LogPosition, parse_position
+from crosswire.core.targets import Excluded
 from crosswire.server.authentication import Verdict
 from crosswire.server.session import Session
 from crosswire.testing.virtual_clock import VirtualClockLoop

@@ -11,11 +11,11 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.event_policies import EventPolicies
 from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import Excluded, ToRoom
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NotConnected, UsageError
 from crosswire.runtime import environment
 from crosswire.runtime.thread_calls import ThreadCalls

@@ -11,9 +11,9 @@ from typing import Protocol
 from crosswire.cluster.history.append_times import AppendTimes
 from crosswire.cluster.history.room_queue import Outgoing, RoomQueue
 from crosswire.cluster.log.interface import Append, AppendFailure, Log, RoomLog
-from crosswire.core.audience import ToRoom
 from crosswire.core.positions import LogPosition
 from crosswire.core.settled_positions import SETTLING_TIME
+from crosswire.core.targets import ToRoom
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger

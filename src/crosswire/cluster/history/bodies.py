@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from crosswire.cluster.history.own_messages import OwnMessages
 from crosswire.core import envelopes
-from crosswire.core.audience import Excluded
 from crosswire.core.envelopes import ClientMessage, LogPlace, excluded_of
 from crosswire.core.formats import EncodedMessage, require_events
 from crosswire.core.log_records import LogRecord
 from crosswire.core.positioned_messages import with_position
 from crosswire.core.signing import RecordSigner
+from crosswire.core.targets import Excluded
 from crosswire.core.timeline import Kept
 from crosswire.errors import InvalidMessage
 

@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 
 from crosswire.cluster.history.open_room import OpenRoom
 from crosswire.cluster.log.interface import Log, RoomLog
-from crosswire.core.audience import ToRoom
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 from crosswire.errors import BusUnavailable
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger

@@ -7,9 +7,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
-from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.envelopes import LogPlace
 from crosswire.core.formats import EncodedMessage
+from crosswire.core.targets import Excluded, ToRoom
 from crosswire.runtime import environment
 
 MAX_HELD_BYTES = 16 * 1024 * 1024

@@ -18,7 +18,7 @@ from crosswire.cluster.log.interface import Log, LogEvents
 from crosswire.cluster.members import Members
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.core.audience import ToRoom
+from crosswire.core.targets import ToRoom
 from crosswire.errors import ConfigError, NotConnected
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger

@@ -21,11 +21,11 @@ from crosswire.cluster.log.interface import Append, AppendFailure, Log, LogEvent
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
 from crosswire.cluster.send_buffer import OVERHEAD
-from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.envelopes import LogPlace
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.positions import LogPosition
 from crosswire.core.settled_positions import SETTLING_TIME
+from crosswire.core.targets import Excluded, ToRoom
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks

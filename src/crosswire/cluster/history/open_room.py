@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from crosswire.cluster.log.interface import RoomLog
-from crosswire.core.audience import ToRoom
+from crosswire.core.targets import ToRoom
 from crosswire.core.timeline import Timeline
 from crosswire.runtime import environment
 

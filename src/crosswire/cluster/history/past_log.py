@@ -13,7 +13,7 @@ from crosswire.cluster.history.void_notices import VoidNotices
 from crosswire.cluster.history.voids import VoidRooms
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.core.audience import ToRoom
+from crosswire.core.targets import ToRoom
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 

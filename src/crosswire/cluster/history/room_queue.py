@@ -7,9 +7,9 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
-from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import Excluded, ToRoom
 
 MAX_BATCH = 256
 """Messages that are appended together at most: a Redis does nothing else meanwhile."""

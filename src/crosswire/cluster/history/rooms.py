@@ -14,11 +14,11 @@ from crosswire.cluster.history.open_room import OpenRoom
 from crosswire.cluster.log.interface import Log, RoomLog, Tail
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.core.audience import Excluded, ToRoom
 from crosswire.core.envelopes import LogPlace
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.log_records import LogRecord, unpack_record
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import Excluded, ToRoom
 from crosswire.core.timeline import Change, Kept, Timeline
 from crosswire.errors import BusUnavailable, InvalidMessage, InvalidPayload
 from crosswire.runtime import environment

@@ -7,8 +7,8 @@ from collections import deque
 from crosswire.cluster.clients import Clients
 from crosswire.cluster.history.bodies import Bodies
 from crosswire.cluster.native import NativeDialect
-from crosswire.core.audience import ToRoom
 from crosswire.core.log_records import unpack_record
+from crosswire.core.targets import ToRoom
 from crosswire.errors import InvalidMessage, InvalidPayload
 
 MAX_REMEMBERED = 1_000

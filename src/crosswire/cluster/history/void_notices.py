@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import msgspec
 
 from crosswire.cluster.history.voids import VoidRooms
-from crosswire.core.audience import ToRoom
+from crosswire.core.targets import ToRoom
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.types import Replies
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
 
-from crosswire.core.audience import ToRoom
+from crosswire.core.targets import ToRoom
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings

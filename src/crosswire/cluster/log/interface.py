@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import NamedTuple, Protocol
 
-from crosswire.core.audience import ToRoom
 from crosswire.core.log_records import LogRecord
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 
 
 class RoomLog(NamedTuple):

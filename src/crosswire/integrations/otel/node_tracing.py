@@ -73,6 +73,9 @@ class _TracedDialect:
     def send_request(self, to: Collection[str] | None, event: str, payload: RawPayload, call_id: str) -> None:
         self._native.send_request(to, event, payload, call_id, current_traceparent())
 
+    def send_call(self, name: str, event: str, data: Any, call_id: str) -> None:
+        self._native.send_call(name, event, data, call_id, current_traceparent())
+
     def send_own_answer(self, call_id: str, payload: RawPayload) -> None:
         self._native.send_own_answer(call_id, payload)
 

@@ -10,9 +10,9 @@ from typing import Any, NamedTuple
 from crosswire import Node
 from crosswire.cluster.clients import NoClients
 from crosswire.cluster.interface import Bus
-from crosswire.core.audience import Excluded, Target, ToRoom
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import Excluded, Target, ToRoom
 from crosswire.core.timeline import Timeline
 from tests.support.aio import wait_until
 

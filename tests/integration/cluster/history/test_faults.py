@@ -10,8 +10,8 @@ import pytest
 
 from crosswire import BusUnavailable, GapInfo, Redis
 from crosswire.cluster.history import node_history, rooms
-from crosswire.core.audience import ToRoom
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 from crosswire.core.timeline import Recovery
 from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 from crosswire.testing.redis_process import RedisProcess

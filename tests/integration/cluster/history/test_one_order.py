@@ -9,7 +9,7 @@ from crosswire import ConfigError, MemoryBus, Node, Redis, UsageError
 from crosswire.cluster.interface import Bus, PortEvents
 from crosswire.cluster.memory import MemoryPort
 from crosswire.cluster.send_buffer import Budget
-from crosswire.core.audience import Excluded, ToRoom
+from crosswire.core.targets import Excluded, ToRoom
 from crosswire.types import Position
 from tests.integration.cluster.history.support import Heard, HistoryNode, Told, history_nodes
 from tests.support.aio import wait_until

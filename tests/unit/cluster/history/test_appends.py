@@ -14,11 +14,11 @@ from crosswire.cluster.history.appends import PATIENCE, Appends
 from crosswire.cluster.history.room_queue import MAX_BATCH, MAX_BATCH_BYTES, Outgoing
 from crosswire.cluster.log.interface import Append, AppendFailure, RoomLog, Tail
 from crosswire.cluster.log.memory_rooms import MemoryRooms
-from crosswire.core.audience import ToRoom
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.log_records import unpack_record
 from crosswire.core.positions import LogPosition
 from crosswire.core.settled_positions import SETTLING_TIME
+from crosswire.core.targets import ToRoom
 from crosswire.errors import BusUnavailable
 from crosswire.runtime import environment
 from crosswire.testing.virtual_clock import VirtualClockLoop

@@ -5,10 +5,10 @@ import pytest
 from crosswire.cluster.history.bodies import Bodies
 from crosswire.cluster.history.room_queue import Outgoing
 from crosswire.core import envelopes
-from crosswire.core.audience import Excluded
 from crosswire.core.envelopes import Claim, ClientMessage
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.log_records import LogRecord
+from crosswire.core.targets import Excluded
 from crosswire.errors import InvalidMessage, InvalidPayload
 
 ORIGIN, CHANNEL = b"sender..", b"cw:r:4:chat1"

@@ -3,9 +3,9 @@ from __future__ import annotations
 import asyncio
 
 from crosswire.cluster.history.held_copies import MAX_HELD_BYTES, Copy, HeldCopies
-from crosswire.core.audience import ToRoom
 from crosswire.core.envelopes import LogPlace
 from crosswire.core.formats import EncodedMessage
+from crosswire.core.targets import ToRoom
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop

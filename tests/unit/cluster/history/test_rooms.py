@@ -15,10 +15,10 @@ from crosswire.cluster.history.rooms import LARGE_FANOUT, OpenRooms
 from crosswire.cluster.log.interface import Log, RoomLog, Tail
 from crosswire.cluster.native import NativeDialect
 from crosswire.cluster.ordered_port import OrderedPort
-from crosswire.core.audience import ToRoom
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.log_records import LogRecord, pack_record, pack_sender
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 from crosswire.runtime.background_tasks import BackgroundTasks
 from tests.support.aio import wait_until
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import asyncio
 
 from crosswire.cluster.history.voids import MAX_VOID, NOBODY, OWNER_TIMEOUT, TAKE_OVER_WITHIN, VoidRooms
-from crosswire.core.audience import ToRoom
+from crosswire.core.targets import ToRoom
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop

@@ -9,9 +9,9 @@ import pytest
 from crosswire.cluster.log.interface import Append, NewMessage, RoomLog
 from crosswire.cluster.log.lifetimes import ID_LIFE, IDLE_LIFE, log_life
 from crosswire.cluster.log.memory_rooms import MemoryRooms
-from crosswire.core.audience import ToRoom
 from crosswire.core.log_records import unpack_record
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 
 ORIGIN, OTHER = b"origin-1", b"origin-2"
 RUN = "run"

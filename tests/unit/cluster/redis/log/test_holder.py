@@ -12,8 +12,8 @@ from crosswire.cluster.log.interface import Append, AppendFailure, NewMessage, R
 from crosswire.cluster.redis.link import Link
 from crosswire.cluster.redis.log.holder import Holder
 from crosswire.cluster.redis.log.scripts import ALL, APPEND, Commands
-from crosswire.core.audience import ToRoom
 from crosswire.core.positions import LogPosition
+from crosswire.core.targets import ToRoom
 from crosswire.runtime.background_tasks import BackgroundTasks
 from tests.support.aio import wait_until
 from tests.unit.cluster.redis.fake_redis import FakeRedis

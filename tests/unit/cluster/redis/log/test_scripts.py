@@ -6,7 +6,7 @@ import hiredis
 
 from crosswire.cluster.log.interface import Append, NewMessage, RoomLog
 from crosswire.cluster.redis.log.scripts import ALL, APPEND, MAX_READ, READ, Commands
-from crosswire.core.audience import ToRoom
+from crosswire.core.targets import ToRoom
 
 COMMANDS = Commands(b"cw:", b"seed")
 COMMANDS.use_run(b"run")
