@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
+import msgspec
+
 from crosswire.core.formats import Offer, Push
 from crosswire.core.headers import Headers
 from crosswire.transport.tls_files import Tls
 from crosswire.types import Close
 
 
-@dataclass(slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, gc=False, eq=False):
     """An HTTP request, which may become a WebSocket.
 
     Attributes:
@@ -188,8 +189,7 @@ class Receiver(Protocol):
         """Note that the connection is gone; called once."""
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, eq=False):
     """An upgrade that is granted.
 
     Attributes:
@@ -202,7 +202,7 @@ class Accepted:
     receiver: Receiver
     subprotocol: str | None = None
     window_bits: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
 class Acceptor(Protocol):

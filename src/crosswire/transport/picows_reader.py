@@ -140,7 +140,8 @@ class PicowsReader(asyncio.BufferedProtocol):
             if not (is_text and connection.takes_texts):
                 self._read_shared(parser, nbytes)
                 return
-            parser.buffer_updated(nbytes)
+            parse = parser.buffer_updated  # a function in a slot: called at once, Python would look for a method
+            parse(nbytes)
             text, parser.text = parser.text, None
             if text is None:
                 self._settle_without_text(parser)
