@@ -84,7 +84,7 @@ class ReturnType:
             else:
                 return value
         if hasattr(value, "__await__"):
-            return self.awaited(value)
+            return self.awaited(value)  # pyright: ignore[reportArgumentType]
         self.require(value)
         return value
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 
 import msgspec
 
-from crosswire.core.formats import Offer, Push
+from crosswire.core.formats import AnyOutbox, Offer
 from crosswire.core.headers import Headers
 from crosswire.transport.tls_files import Tls
 from crosswire.types import Close
@@ -96,7 +96,7 @@ class Connection(Protocol):
 
     @property
     def framed(self) -> bool:
-        """Whether ``push`` takes WebSocket frames; if not, it takes messages: see ``Encoded`` in core/formats.py."""
+        """Whether ``outbox`` takes WebSocket frames; if not, it takes messages: see ``Encoded`` in core/formats.py."""
         ...
 
     @property
@@ -105,11 +105,8 @@ class Connection(Protocol):
         ...
 
     @property
-    def push(self) -> Push:
-        """Function that queues what a format has encoded; what one loop turn queues leaves together.
-
-        A connection whose peer does not read is dropped once more than its limit waits.
-        """
+    def outbox(self) -> AnyOutbox:
+        """Queue of what is sent."""
         ...
 
     @property
