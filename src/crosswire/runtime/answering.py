@@ -227,7 +227,8 @@ class Answerer(Generic[SenderT, CallT]):
         listener = listeners[0]
         if len(listeners) > 1 or listener.once:
             return self._handle_any(_Event(name, subject, codec, payload, sender, call, count), listeners)
-        context = count.copy_context()
+        copy_context = count.copy_context  # functions in slots are read first: else Python looks for a method
+        context = copy_context()
         if listener.is_async or self._waiting:  # behind handlers of earlier events that have not begun
             job = self._finish_one(listener, name, subject, codec, payload, sender, call, count)
             return self._start(job, name, sender, call, count, context)
@@ -250,8 +251,9 @@ class Answerer(Generic[SenderT, CallT]):
                 return True
             value.close()
         elif call is not None:
+            answer = self._answer
             try:
-                self._answer(sender, call, value)
+                answer(sender, call, value)
             except InvalidPayload as error:
                 self._fail(name, sender, call, _unsendable("return value", error))
         return False
@@ -373,11 +375,12 @@ def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPaylo
     if listener.arity == 2:
         if codec is not JSON or payload is ABSENT:
             return listener.handler(subject, codec.payload(listener.payload, payload))
+        handler, decode = listener.handler, listener.payload.decode_json
         try:  # the usual data, as the codec would decode it; one call less for each event
-            data = listener.payload.decode_json(payload)
+            data = decode(payload)
         except UNDECODABLE as error:
             raise InvalidPayload(str(error)) from error
-        return listener.handler(subject, data)
+        return handler(subject, data)
     if listener.takes_data:  # handlers of this kind get no subject
         return listener.handler(codec.payload(listener.payload, payload))
     return listener.handler(*(subject,)[: listener.arity])

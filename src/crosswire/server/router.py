@@ -107,6 +107,7 @@ class Router:
 
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle one message of a client, whatever it is; return False if it was postponed instead."""
+        listeners_of = self._listeners_of  # functions in slots are read first: else Python looks for a method
         try:
             message = _decode_text(data) if isinstance(data, str) else codec.decode(data)
         except UNDECODABLE as error:
@@ -121,7 +122,7 @@ class Router:
             self._dropped(session, "call id", text, MAX_CALL_ID)
         elif message.event is None:
             self._answered(session, codec, data, message)
-        elif listeners := self._listeners_of(message.event):
+        elif listeners := listeners_of(message.event):
             handlers = session.handlers
             if len(data) > SMALL_MESSAGE or handlers.running >= FEW_HANDLERS:
                 return self._handle_weighed(session, codec, data, message, listeners)
@@ -270,7 +271,8 @@ class _Clients:
     @staticmethod
     def answer(session: SessionView, callback_id: str, value: Any) -> None:
         client = session.client
-        client.send_encoded(client.encode(CallbackAnswer(value, callback_id)))
+        encode = client.encode
+        client.send_encoded(encode(CallbackAnswer(value, callback_id)))
 
     @staticmethod
     def refuse(session: SessionView, callback_id: str, error: EventError) -> None:

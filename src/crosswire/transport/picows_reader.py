@@ -140,7 +140,8 @@ class PicowsReader(asyncio.BufferedProtocol):
             if not (is_text and connection.takes_texts):
                 self._read_shared(parser, nbytes)
                 return
-            parser.buffer_updated(nbytes)
+            parse = parser.buffer_updated  # a function in a slot: called at once, Python would look for a method
+            parse(nbytes)
             text, parser.text = parser.text, None
             if text is None:
                 self._settle_without_text(parser)
@@ -161,6 +162,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         """Pass the end of the connection on, behind what arrived before."""
         connection, self._is_lost = self._connection, True
         del self._connection  # it refers to us: without the cycle both are freed now, not by the garbage collector
+        connection.outbox.forbid_direct()  # at once: the number of the socket may soon be another's
         if self._pieces is None:
             connection.lost()
         else:
