@@ -89,7 +89,7 @@ class Program:
             if setup.compression:
                 options += ["--compression"]
             nodes = [
-                processes.enter_context(serving([*command, "--name", name, *options], environment))
+                processes.enter_context(serving([*command, "--name", name, *options], environment, killed=True))
                 for name in ascii_uppercase[: setup.nodes]
             ]
             yield Serving(
@@ -99,7 +99,7 @@ class Program:
 
 
 def _native(_: Setup) -> AbstractContextManager[Serving]:
-    return serving([str(build("epoll_server"))])
+    return serving([str(build("epoll_server"))], killed=True)
 
 
 def _on_node(adapter: str) -> Start:
