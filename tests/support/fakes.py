@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from crosswire.core.formats import JSON_TEXT, Format
+from crosswire.core.formats import JSON_TEXT, AnyOutbox, Format
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.skipped_messages import Droppable
@@ -30,6 +30,7 @@ class FakeConnection:
 
     framed = True
     can_ping = True
+    fd = -1
 
     def __init__(self) -> None:
         self.receiver: Session | None = None
@@ -48,6 +49,10 @@ class FakeConnection:
     def messages(self) -> list[Any]:
         """The messages pushed, decoded from their JSON; several may have been joined."""
         return [msgspec.json.decode(text) for text in payloads(self)]
+
+    @property
+    def outbox(self) -> AnyOutbox:
+        return self
 
     def push(self, frame: bytes, /) -> None:
         self.frames.append(frame)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crosswire.core.formats import JSON_TEXT, Encoded, Format
+from crosswire.core.formats import JSON_TEXT, AnyOutbox, Encoded, Format
 from crosswire.core.skipped_messages import Droppable
 
 
@@ -16,9 +16,14 @@ class FakeMember:
         self.pushed: list[Encoded] = []
         self.offered: list[tuple[Encoded, Droppable]] = []
         self.behind = False
+        self.fd = -1
 
     def __repr__(self) -> str:
         return f"<FakeMember {self.user}>"
+
+    @property
+    def outbox(self) -> AnyOutbox:
+        return self
 
     def push(self, encoded: Encoded, /) -> None:
         self.pushed.append(encoded)

@@ -130,11 +130,19 @@ class Encode(Protocol):
         ...
 
 
-class Push(Protocol):
-    """Function that queues what a format has encoded for a connection of that format."""
+class AnyOutbox(Protocol):
+    """Queue of what is sent on one connection, as a fan-out uses it."""
 
-    def __call__(self, encoded: Any, /) -> None:
-        """Queue an encoded message for the connection."""
+    @property
+    def fd(self) -> int:
+        """File descriptor of the socket while a fan-out may write frames to it, past the empty queue; else -1."""
+        ...
+
+    def push(self, encoded: Any, /) -> None:
+        """Queue what a format has encoded for a connection of that format; what one loop turn queues leaves together.
+
+        A connection whose peer does not read is dropped once more than its limit waits.
+        """
 
 
 class Offer(Protocol):

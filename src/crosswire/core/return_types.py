@@ -76,14 +76,15 @@ class ReturnType:
             TypeError: the value does not fit.
         """
         items = self._items
-        if items and type(value) is dict and len(value) <= _FEW:  # the usual answer: looking at it is half the work
+        kind: type = type(value)
+        if items and kind is dict and len(value) <= _FEW:  # the usual answer: looking at it is half the work
             for key, item in value.items():
                 if type(item) not in items or type(key) is not str:
                     break
             else:
                 return value
         if hasattr(value, "__await__"):
-            return self.awaited(value)
+            return self.awaited(value)  # pyright: ignore[reportArgumentType]
         self.require(value)
         return value
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
+from functools import partial
 from typing import Any
 
-from crosswire.core.formats import JSON_TEXT, EncodedMessage, Format
+from crosswire.core.formats import JSON_TEXT, AnyOutbox, EncodedMessage, Format
 from crosswire.core.skipped_messages import Droppable
 from crosswire.core.targets import Excluded
 from crosswire.rooms.recipient import Recipient
@@ -16,8 +17,18 @@ logger = get_logger("crosswire.server")
 
 Frames = dict[Format, Any]
 """Frames of a message, by format."""
+Members = Mapping[Any, AnyOutbox]
+"""Recipients with their outboxes, which most of a fan-out uses alone."""
+PushAll = Callable[[Any, Iterable[AnyOutbox]], None]
+"""Function that pushes the same frames, or messages, to many outboxes."""
 MAX_HELD_BYTES = 64 * 1024
 """Bytes of messages that are held back to be pushed together."""
+
+
+def push_to_each(encoded: Any, outboxes: Iterable[AnyOutbox]) -> None:
+    """Push frames, or messages, to one outbox after the other."""
+    for outbox in outboxes:
+        outbox.push(encoded)
 
 
 class FanOut:
@@ -29,6 +40,7 @@ class FanOut:
 
     Args:
         at_end_of_turn: calls ``flush`` of its argument at the end of the turn.
+        push_all: pushes the same frames to the outboxes of many members.
 
     Attributes:
         formats: number of members that use each format.
@@ -37,11 +49,22 @@ class FanOut:
         wants_msgpack: whether a member uses MessagePack.
     """
 
-    __slots__ = ("_at_end_of_turn", "_droppable", "_held", "_size", "formats", "held_for", "sent", "wants_msgpack")
+    __slots__ = (
+        "_at_end_of_turn",
+        "_droppable",
+        "_held",
+        "_push_all",
+        "_size",
+        "formats",
+        "held_for",
+        "sent",
+        "wants_msgpack",
+    )
 
-    def __init__(self, at_end_of_turn: Callable[[Flushable], None]) -> None:
+    def __init__(self, at_end_of_turn: Callable[[Flushable], None], push_all: PushAll = push_to_each) -> None:
         self._at_end_of_turn = at_end_of_turn
-        self.held_for: Collection[Recipient] | None = None
+        self._push_all = push_all
+        self.held_for: Members | None = None
         self._held: list[Frames] = []
         self._droppable: dict[int, Droppable] = {}  # those that are held and may be dropped, by their position
         self._size = 0
@@ -78,19 +101,19 @@ class FanOut:
             users, sockets = frozenset(exclude.users), exclude.sockets
             members = [member for member in members if member.user not in users and member.id not in sockets]
         self.sent += len(members)
-        if droppable is None:
-            _push(frames, members)
-        else:
-            for member in members:
+        for member in members:
+            if droppable is None:
+                member.outbox.push(frames[member.format])
+            else:
                 member.offer(frames[member.format], droppable)
         return len(members)
 
-    def hold(self, frames: Frames, members: Collection[Recipient], droppable: Droppable | None = None) -> None:
+    def hold(self, frames: Frames, members: Members, droppable: Droppable | None = None) -> None:
         """Push a message to all members of a room, or of the server, at the end of the turn.
 
         Args:
             frames: the message, in each format.
-            members: the room's own collection, not a copy: messages to the same collection are joined.
+            members: the room's own mapping, not a copy: messages to the same mapping are joined.
             droppable: its policy, if it need not be sent to members that are behind.
         """
         if members is not self.held_for:
@@ -116,18 +139,29 @@ class FanOut:
         droppable = self._droppable
         if droppable:
             self._droppable = {}
-        pending = iter(members)
         frames = held[0] if len(held) == 1 else _joined(held)
+        push = self._pushing(frames, held, droppable, members)
         while True:
             try:
-                if droppable:
-                    _push_or_offer(frames, held, droppable, pending)
-                else:
-                    _push(frames, pending)
+                push()
             except Exception:
                 logger.exception("pushing to a connection failed")  # and on to the next
             else:
                 return
+
+    def _pushing(
+        self, frames: Frames, held: list[Frames], droppable: dict[int, Droppable], members: Members
+    ) -> Callable[[], None]:
+        """Return what pushes joined frames to members, and called again after it has failed, to the members behind.
+
+        Members are not copied: pushing runs no code of the application that could change them.
+        """
+        if droppable:
+            return partial(_push_or_offer, frames, held, droppable, iter(members))
+        if len(frames) > 1:
+            return partial(_push_in_formats, frames, iter(members.items()))
+        (frame,) = frames.values()
+        return partial(self._push_all, frame, iter(members.values()))
 
 
 def _push_or_offer(
@@ -137,12 +171,12 @@ def _push_or_offer(
     for member in members:
         form = member.format
         if not member.behind:
-            member.push(joined[form])
+            member.outbox.push(joined[form])
             continue
         for position, frames in enumerate(held):
             policy = droppable.get(position)
             if policy is None:
-                member.push(frames[form])
+                member.outbox.push(frames[form])
             else:
                 member.offer(frames[form], policy)
 
@@ -151,12 +185,6 @@ def _joined(held: list[Frames]) -> Frames:
     return {form: form.join([frames[form] for frames in held]) for form in held[0]}
 
 
-def _push(frames: Frames, members: Iterable[Recipient]) -> None:
-    """Push frames to members. They are not copied: pushing runs no code of the application that could change them."""
-    if len(frames) == 1:
-        (frame,) = frames.values()
-        for member in members:
-            member.push(frame)
-    else:
-        for member in members:
-            member.push(frames[member.format])
+def _push_in_formats(frames: Frames, members: Iterable[tuple[Recipient, AnyOutbox]]) -> None:
+    for member, outbox in members:
+        outbox.push(frames[member.format])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import Generic, Protocol, TypeVar
 
+from crosswire.core.formats import AnyOutbox
 from crosswire.core.names import require_name
 from crosswire.rooms.recipient import Recipient
 
@@ -44,11 +45,11 @@ class _Room(Generic[MemberT]):
     __slots__ = ("members", "users")
 
     def __init__(self) -> None:
-        self.members: dict[MemberT, None] = {}  # in order, so that what depends on it can be repeated
+        self.members: dict[MemberT, AnyOutbox] = {}  # in order, so that what depends on it can be repeated
         self.users: dict[str, int] = {}
 
     def add(self, member: MemberT) -> None:
-        self.members[member] = None
+        self.members[member] = member.outbox
         self.users[member.user] = self.users.get(member.user, 0) + 1
 
     def discard(self, member: MemberT) -> None:
@@ -112,11 +113,11 @@ class RoomIndex(Generic[MemberT]):
         self._forget(member)
         return rooms
 
-    def in_room(self, namespace: str, id: str) -> Collection[MemberT]:
-        """Return the connections in a room: the index's own collection, which must not be kept."""
+    def in_room(self, namespace: str, id: str) -> Mapping[MemberT, AnyOutbox]:
+        """Return the connections in a room with their outboxes: the index's own mapping, which must not be kept."""
         rooms = self._rooms.get(namespace)
         room = None if rooms is None else rooms.get(id)
-        return () if room is None else room.members
+        return {} if room is None else room.members
 
     def users_in(self, namespace: str, id: str) -> Collection[str]:
         """Return the users in a room: the index's own collection, which must not be kept."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from crosswire.core.formats import Format, Offer, Push
+from crosswire.core.formats import AnyOutbox, Format, Offer
 
 
 class Recipient(Protocol):
@@ -21,8 +21,8 @@ class Recipient(Protocol):
     format: Format
 
     @property
-    def push(self) -> Push:
-        """Function that queues what ``format`` encoded; an attribute: a fan-out then calls the connection directly."""
+    def outbox(self) -> AnyOutbox:
+        """Queue of what ``format`` has encoded."""
         ...
 
     @property

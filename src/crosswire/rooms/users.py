@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Generic, TypeVar
 
+from crosswire.core.formats import AnyOutbox
 from crosswire.rooms.recipient import Recipient
 
 MemberT = TypeVar("MemberT", bound=Recipient)
@@ -16,13 +17,13 @@ class UserIndex(Generic[MemberT]):
     __slots__ = ("_by_user", "_members")
 
     def __init__(self) -> None:
-        self._members: dict[MemberT, None] = {}  # in order, so that what depends on it can be repeated
+        self._members: dict[MemberT, AnyOutbox] = {}  # in order, so that what depends on it can be repeated
         # Nearly always there is one, which is kept without a tuple around it: an object less for the garbage collector.
         self._by_user: dict[str, MemberT | tuple[MemberT, ...]] = {}
 
     @property
-    def members(self) -> Collection[MemberT]:
-        """Connections of all users on this server."""
+    def members(self) -> Mapping[MemberT, AnyOutbox]:
+        """Connections of all users on this server, with their outboxes."""
         return self._members
 
     @property
@@ -37,7 +38,7 @@ class UserIndex(Generic[MemberT]):
 
     def add(self, member: MemberT) -> None:
         """Add a connection under its user."""
-        self._members[member] = None
+        self._members[member] = member.outbox
         user = member.user
         self._by_user[user] = (*self.of(user), member) if user in self._by_user else member
 

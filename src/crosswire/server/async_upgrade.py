@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextvars import Context
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
 from crosswire.server.authentication import Verdict, conclude

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from types import CoroutineType, NoneType
 from typing import Any, get_args, get_origin
 
+import msgspec
+
 from crosswire.core.annotations import alternatives, may_be
 from crosswire.core.listeners import Handler, Listener
 from crosswire.core.names import require_name
@@ -35,8 +37,7 @@ class FirstMessage:
     verify: Callable[[Any], Any]
 
 
-@dataclass(slots=True)  # not frozen: there is one for every connection, and a frozen one takes three times as long
-class Verdict:
+class Verdict(msgspec.Struct):
     """Outcome of the hook for one handshake.
 
     Attributes:
@@ -82,13 +83,16 @@ class Authentication:
         """
         if self._hook is None:
             return Verdict()
-        hook, arguments = self._hook.handler, (handshake,)[: self._hook.arity]
-        if self._hook.is_async:
+        listener = self._hook
+        hook, arguments = listener.handler, (handshake,)[: listener.arity]
+        if listener.is_async:
             return Verdict(pending=lambda: hook(*arguments))
         try:
             user = hook(*arguments)
         except Reject as reject:
             return Verdict(reject=reject)
+        if type(user) is str and user and user.isascii():  # nearly always, and fast
+            return Verdict(user)
         if type(user) is CoroutineType:
             return Verdict(pending=lambda: user)
         if type(user) is FirstMessage:

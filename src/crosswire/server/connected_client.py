@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from crosswire.core.formats import Encode, Encoded, Format, Forms, Offer, Push
+from crosswire.core.formats import AnyOutbox, Encode, Encoded, Format, Forms, Offer
 from crosswire.core.limits import Heartbeat
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.core.skipped_messages import Droppable
@@ -67,7 +67,7 @@ class ConnectedClient(Generic[SocketT]):
         user: id of the user whose connection it is; at first the same as ``id``.
         format: as given.
         encode: as given.
-        push: queues an encoded message, for the fan-out only; all other code uses :meth:`send_encoded`.
+        outbox: queue of its messages, for the fan-out only; all other code uses :meth:`send_encoded`.
         joins_until: time at which all joins so far would have come at the rate that the limit allows.
         stamp: time at which the connection came, to compare it with the user's connections to other servers.
         keepalive: finds out whether the client is alive, by pings or by its heartbeats.
@@ -94,7 +94,7 @@ class ConnectedClient(Generic[SocketT]):
         "joins_until",
         "keepalive",
         "offered",
-        "push",
+        "outbox",
         "socket",
         "stamp",
         "user",
@@ -119,7 +119,7 @@ class ConnectedClient(Generic[SocketT]):
         self.offered: OfferedPositions | None = None
         self.format = format
         self.encode = encode
-        self.push: Push = connection.push
+        self.outbox: AnyOutbox = connection.outbox
         watch = Keepalive if connection.can_ping else HeartbeatWatch
         self.keepalive: Keepalive | HeartbeatWatch = watch(connection, parts.heartbeat, parts.wheel)
         self.socket: SocketT
@@ -148,7 +148,7 @@ class ConnectedClient(Generic[SocketT]):
         if fanout.held_for is not None:
             fanout.flush()
         fanout.sent += 1
-        self.push(encoded)
+        self.outbox.push(encoded)
 
     def send_joined(self, messages: Sequence[Forms]) -> None:
         """Queue several messages at once, behind earlier messages to many clients."""
@@ -157,7 +157,7 @@ class ConnectedClient(Generic[SocketT]):
         if fanout.held_for is not None:
             fanout.flush()
         fanout.sent += len(messages)
-        self.push(encoded)
+        self.outbox.push(encoded)
 
     def offer_encoded(self, encoded: Encoded, droppable: Droppable) -> None:
         """Do the same as :meth:`send_encoded` with a message that need not be sent to a client that is behind."""

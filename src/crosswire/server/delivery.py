@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from heapq import nsmallest
 from typing import Any
 
@@ -11,7 +11,7 @@ from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
 from crosswire.core.envelopes import Claim, ClientMessage
 from crosswire.core.event_policies import MessagePolicy, SendPolicy
-from crosswire.core.formats import EncodedMessage, encode
+from crosswire.core.formats import AnyOutbox, EncodedMessage, encode
 from crosswire.core.messages import EventMessage
 from crosswire.core.payload_types import PayloadType
 from crosswire.core.pending_calls import CallIds
@@ -152,21 +152,21 @@ class LocalDelivery:
         self._joins.room_changed(room, at, reason)
 
     def _deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
-        recipients = self._recipients(target)
-        if not recipients:
-            return 0
         fanout = self._fanout
         if message.policy is not None:
-            return self._deliver_droppable(target, recipients, message, message.policy, exclude)
+            return self._deliver_droppable(target, message, message.policy, exclude)
         # Not isinstance, which takes ten times as long for a struct of another class.
         if exclude is None and type(target) is not ToUsers:
-            fanout.hold(fanout.frames(message), recipients)
-        elif exclude is None and len(recipients) == 1:
+            members = self._members(target)
+            if members:
+                fanout.hold(fanout.frames(message), members)
+            return len(members)
+        recipients = self._recipients(target)
+        if exclude is None and len(recipients) == 1:
             for client in recipients:
                 client.send_encoded(client.format.wrap(message))
-        else:
-            return fanout.push(fanout.frames(message), recipients, exclude)
-        return len(recipients)
+            return 1
+        return fanout.push(fanout.frames(message), recipients, exclude) if recipients else 0
 
     def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
         if type(target) is ToUsers and self._sent is None and not self._fanout.wants_msgpack:
@@ -183,15 +183,17 @@ class LocalDelivery:
     def _deliver_droppable(
         self,
         target: Target,
-        recipients: Collection[ConnectedClient[Socket]],
         message: EncodedMessage,
         policy: MessagePolicy,
         exclude: Excluded | None,
     ) -> int:
+        recipients = self._recipients(target)
+        if not recipients:
+            return 0
         droppable, frames = self._skipped.droppable(policy), self._fanout.frames(message)
         if exclude is not None or isinstance(target, ToUsers):
             return self._fanout.push(frames, recipients, exclude, droppable)
-        self._fanout.hold(frames, recipients, droppable)
+        self._fanout.hold(frames, self._members(target), droppable)
         return len(recipients)
 
     # Dispatcher
@@ -285,12 +287,15 @@ class LocalDelivery:
     async def clear(self, room: ToRoom) -> Replies:
         return Replies({self._name(): self._joins.clear(room)})
 
-    def _recipients(self, target: Target) -> Collection[ConnectedClient[Socket]]:
+    def _members(self, target: Target) -> Mapping[ConnectedClient[Socket], AnyOutbox]:
+        """Return the connections of a target other than certain users, with their outboxes."""
         if type(target) is ToRoom:
             return self._rooms.in_room(target.namespace, target.id)
-        if type(target) is Everyone:
-            return self._users_here.members
-        assert isinstance(target, ToUsers)
+        return self._users_here.members
+
+    def _recipients(self, target: Target) -> Collection[ConnectedClient[Socket]]:
+        if type(target) is not ToUsers:
+            return self._members(target)
         if len(target.users) == 1:
             return self._users_here.of(target.users[0])
         return [client for user in dict.fromkeys(target.users) for client in self._users_here.of(user)]

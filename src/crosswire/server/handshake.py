@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus, urlencode
 
+import msgspec
+
 from crosswire.core.headers import Headers
 from crosswire.core.messages import POSITIONS_PARAMETER, RENEWAL_PARAMETER, VERSION_PARAMETER
 from crosswire.errors import UsageError
@@ -22,11 +24,13 @@ def path_of(target: str) -> str:
 Parameter = str | int | float | bool | Sequence[str | int | float | bool]
 """Value of a parameter as a client has it before it is in a URL."""
 
+_OWN_PARAMETERS = (VERSION_PARAMETER, RENEWAL_PARAMETER, POSITIONS_PARAMETER)
+"""Names of the parameters that belong to the protocol."""
 _CREDENTIALS = frozenset({"authorization", "sec-websocket-protocol"})
 """Fields that may have the token with which a connection began."""
 
 
-class Handshake:
+class Handshake(msgspec.Struct, gc=False, eq=False):  # nothing in it refers to anything that could refer to it
     """The HTTP request of a connection. ``authenticate`` gets it, and ``socket.handshake`` keeps it.
 
     Attributes:
@@ -40,38 +44,14 @@ class Handshake:
             had the old one are left out of the headers.
     """
 
-    __slots__ = (
-        "_agreed",
-        "_positions",
-        "_subprotocol",
-        "_target",
-        "headers",
-        "is_renewal",
-        "peer_certificate",
-        "remote",
-        "scheme",
-    )
-
-    def __init__(
-        self,
-        target: str,
-        headers: Headers,
-        remote: str,
-        subprotocol: str | None = None,
-        scheme: str = "http",
-        peer_certificate: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.peer_certificate = peer_certificate
-        self._positions = ""
-        if POSITIONS_PARAMETER in target:
-            target, self._positions = _without_positions(target)
-        self._target = target
-        self.headers = headers
-        self.remote = remote
-        self.scheme = scheme
-        self._subprotocol = subprotocol
-        self._agreed = False
-        self.is_renewal = False
+    _target: str
+    headers: Headers
+    remote: str
+    _subprotocol: str | None = None
+    scheme: str = "http"
+    peer_certificate: Mapping[str, Any] | None = None
+    _agreed: bool = False
+    is_renewal: bool = False
 
     @property
     def peer_name(self) -> str | None:
@@ -115,15 +95,18 @@ class Handshake:
     @property
     def query(self) -> dict[str, str]:
         """Parameters of the query, with the last value of each (see :attr:`query_all`)."""
-        return {name: values[-1] for name, values in self.query_all.items()}
+        query = dict(_parameters(self._target))
+        for name in _OWN_PARAMETERS:
+            query.pop(name, None)
+        return query
 
     @property
     def query_all(self) -> dict[str, list[str]]:
         """Parameters of the query, with all values of each; without those that belong to the protocol."""
-        query = self._parsed_query()
-        query.pop(VERSION_PARAMETER, None)
-        query.pop(RENEWAL_PARAMETER, None)
-        query.pop(POSITIONS_PARAMETER, None)
+        query: dict[str, list[str]] = {}
+        for name, value in _parameters(self._target):
+            if name not in _OWN_PARAMETERS:
+                query.setdefault(name, []).append(value)
         return query
 
     @property
@@ -131,17 +114,19 @@ class Handshake:
         """Level of the protocol that the client announces (``_cw`` in its URL); 0 for the original's alone."""
         if VERSION_PARAMETER not in self._target:  # the usual case; parsing takes much longer
             return 0
-        value = self._parsed_query().get(VERSION_PARAMETER, [""])[-1]
+        value = dict(_parameters(self._target)).get(VERSION_PARAMETER, "")
         return int(value) if value.isascii() and value.isdigit() and len(value) <= MAX_VERSION_DIGITS else 0
 
     @property
     def can_renew(self) -> bool:
         """Whether the client says that it can be asked for a new token."""
-        return RENEWAL_PARAMETER in self._target and self._parsed_query().get(RENEWAL_PARAMETER, [""])[-1] == "1"
+        return RENEWAL_PARAMETER in self._target and dict(_parameters(self._target)).get(RENEWAL_PARAMETER) == "1"
 
     def take_positions(self) -> str:
         """Return the value of ``_cw_at``, for the server's own use; it is forgotten here."""
-        positions, self._positions = self._positions, ""
+        if POSITIONS_PARAMETER not in self._target:
+            return ""
+        self._target, positions = _without_positions(self._target)
         return positions
 
     def renewed(self, parameters: Mapping[str, Parameter]) -> Handshake:
@@ -156,26 +141,22 @@ class Handshake:
     def _fields(self) -> list[tuple[str, str]]:
         return [(name, value) for name in self.headers for value in self.headers.get_all(name)]
 
-    def _parsed_query(self) -> dict[str, list[str]]:
-        return _parameters(self._target.partition("?")[2])
-
     def __repr__(self) -> str:
         return f"<Handshake {self.path} from {self.remote or 'a Unix socket'}>"  # no query: it may hold a token
 
 
-def _parameters(query: str) -> dict[str, list[str]]:
-    """Return the parameters of a query, with all values of each, as ``urllib.parse.parse_qs`` does with blank ones.
+def _parameters(target: str) -> list[tuple[str, str]]:
+    """Return the parameters in the target of a request, as ``urllib.parse.parse_qsl`` does with blank ones.
 
     That takes five times as long.
     """
+    query = target.partition("?")[2]
     is_plain = "%" not in query and "+" not in query
-    found: dict[str, list[str]] = {}
+    found = []
     for part in query.split("&"):
         if part:
             name, _, value = part.partition("=")
-            if not is_plain:
-                name, value = unquote_plus(name), unquote_plus(value)
-            found.setdefault(name, []).append(value)
+            found.append((name, value) if is_plain else (unquote_plus(name), unquote_plus(value)))
     return found
 
 

@@ -44,6 +44,7 @@ from crosswire.server.route_websocket import call_of
 from crosswire.server.server_parts import ServerParts
 from crosswire.server.socket import Socket
 from crosswire.server.upgrade import Terms, Upgrades
+from crosswire.transport.direct_writes import DirectWrites
 from crosswire.transport.interface import Acceptor, AsgiApplication, NetworkListener
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.network import make_listener
@@ -155,7 +156,13 @@ class Server:
         self._limits = limits
         flusher, watch = Flusher(), slow_handler_watch(slow_handler)
         parts = ServerParts(
-            limits, heartbeat, duplicates, flusher.schedule, watch, access_log_for(access_log, lambda: self.name)
+            limits,
+            heartbeat,
+            duplicates,
+            flusher.schedule,
+            watch,
+            access_log_for(access_log, lambda: self.name),
+            DirectWrites(flusher).push_all,
         )
         self._access_log = access_log
         self._hooks = parts.hooks

@@ -13,7 +13,7 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.core.pending_calls import CallIds
 from crosswire.core.skipped_messages import SkippedMessages
-from crosswire.rooms.fanout import FanOut
+from crosswire.rooms.fanout import FanOut, PushAll, push_to_each
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
@@ -61,6 +61,7 @@ class ServerParts:
         at_end_of_turn: calls ``flush`` of its argument at the end of the event loop's turn.
         watch: warns of handlers and hooks that hold the event loop.
         access_log: where connections and their ends are logged, or None.
+        push_all: pushes the messages of a fan-out.
 
     Attributes:
         hooks: the application's.
@@ -87,6 +88,7 @@ class ServerParts:
         at_end_of_turn: Callable[[Flushable], None],
         watch: SlowHandlerWatch | None = None,
         access_log: AccessLog | None = None,
+        push_all: PushAll = push_to_each,
     ) -> None:
         self.hooks = Hooks()
         self.events = EventListeners(socket=Socket)
@@ -96,7 +98,7 @@ class ServerParts:
         self.failures = FailureReporter(self.hooks.on_error, self.tasks)
         self.sessions = Sessions(limits.total_handlers, self.workers.waiting, address_admission(limits))
         self._call_ids = CallIds()
-        self._fanout = FanOut(at_end_of_turn)
+        self._fanout = FanOut(at_end_of_turn, push_all)
         self._skipped = SkippedMessages()
         users: UserIndex[ConnectedClient[Socket]] = UserIndex()
         self._subscriptions = Subscriptions()

@@ -6,14 +6,18 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Collection, Iterable
 from contextvars import Context, copy_context
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+from msgspec.structs import replace
+
 from crosswire.core import deflate
-from crosswire.core.formats import Format, frame_format
+from crosswire.core.formats import JSON_TEXT, Format, frame_format
 from crosswire.core.messages import MSGPACK_SUBPROTOCOL, SERVER_HEADER
 from crosswire.core.origins import Origins
 from crosswire.core.proxies import TrustedProxies
+from crosswire.runtime import environment
 from crosswire.runtime.slow_handlers import SlowHandlerWatch, call_watched
 from crosswire.runtime.throttled_warnings import shown
 from crosswire.server.authentication import Authentication, Verdict
@@ -65,8 +69,7 @@ class Terms:
         return self.paths is None or path in self.paths
 
 
-@dataclass(slots=True)
-class Upgrade:
+class Upgrade(msgspec.Struct, eq=False):
     """A request for a WebSocket, and what was decided about it.
 
     Attributes:
@@ -147,12 +150,13 @@ class Upgrades:
         """
         handshake, variables = self._handshake(request), copy_context()
         refusal = self._refusal(request, handshake.remote)
-        if not routed and self.has_paths and not self._terms.covers(handshake.path):
+        terms = self._terms
+        if terms.paths is not None and not routed and not terms.covers(handshake.path):
             refusal = Response(404, b"there are no WebSockets on this path")
         if refusal is not None:
             return Upgrade(request, handshake, variables, refusal)
-        if not upgraded and (offered := handshake.subprotocols):
-            handshake.subprotocol = self._terms.choose(offered)
+        if not upgraded and "sec-websocket-protocol" in handshake.headers:
+            handshake.subprotocol = terms.choose(handshake.subprotocols)
         verdict = variables.run(self._judge, handshake) if user is None else Verdict(user=user)
         if isinstance(verdict, Verdict) and verdict.pending is not None:
             verdict = self._count_pending(verdict, verdict.pending)
@@ -166,10 +170,12 @@ class Upgrades:
         if isinstance(verdict, Response):
             self._warn_refused(handshake, verdict)
             return verdict
-        subprotocol = handshake.agree()
-        compresses = self._terms.compression and not request.websocket
-        window_bits = deflate.agree(request.headers) if compresses else 0
-        form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, window_bits=window_bits)
+        subprotocol, window_bits = handshake.agree(), 0
+        form: Format = JSON_TEXT
+        if self._terms.compression and not request.websocket:
+            window_bits = deflate.agree(request.headers)
+        if window_bits or subprotocol == MSGPACK_SUBPROTOCOL:
+            form = frame_format(msgpack=subprotocol == MSGPACK_SUBPROTOCOL, window_bits=window_bits)
         session = self._open_session(handshake, form, verdict, upgrade.variables)
         return Accepted(session, subprotocol, window_bits, _IDENTIFICATION)
 
@@ -194,11 +200,11 @@ class Upgrades:
 
     def _handshake(self, request: HttpRequest) -> Handshake:
         scheme = "https" if request.secure else "http"
-        remote, certificate = request.remote, request.peer_certificate
+        remote, headers = request.remote, request.headers
         if (proxies := self._terms.proxies) is not None:
-            requester = proxies.resolve(remote, scheme, request.headers)
+            requester = proxies.resolve(remote, scheme, headers)
             remote, scheme = requester.remote, requester.scheme
-        return Handshake(request.target, request.headers, remote, scheme=scheme, peer_certificate=certificate)
+        return Handshake(request.target, headers, remote, None, scheme, request.peer_certificate)
 
     @property
     def proxies(self) -> TrustedProxies | None:
@@ -260,11 +266,15 @@ class Upgrades:
         return None if addresses is None else addresses.refusal(remote)
 
     def _judge(self, handshake: Handshake) -> Verdict | Response:
+        began = environment.monotonic()  # as call_watched does
         try:
-            return call_watched(self._watch, "authenticate", self._authentication.judge, handshake)
+            return self._authentication.judge(handshake)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the hook may raise anything; it is reported
             self._failures.report(None, error, "authenticate", event="authenticate")
             return Response(500, b"authentication failed")
+        finally:
+            if (watch := self._watch) is not None and environment.monotonic() - began > watch.limit:
+                watch.report("authenticate", began)
 
     def _warn_no_upgrade(self, remote: str, outcome: str) -> None:
         """Warn that an upgrade lacks its header fields, as after a proxy that is not configured for WebSockets."""

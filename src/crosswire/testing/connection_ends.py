@@ -45,7 +45,7 @@ class ConnectionEnds:
 
     def push_text(self, text: str) -> None:
         """Push a text message to the peer."""
-        self.connection.push(self._format.raw(Opcode.TEXT, text.encode()))
+        self.connection.outbox.push(self._format.raw(Opcode.TEXT, text.encode()))
 
     def offer_text(self, text: str, droppable: Droppable) -> None:
         """Push a text message that the peer need not get."""
@@ -53,7 +53,7 @@ class ConnectionEnds:
 
     def push_binary(self, data: bytes) -> None:
         """Push a binary message to the peer."""
-        self.connection.push(self._format.raw(Opcode.BINARY, data))
+        self.connection.outbox.push(self._format.raw(Opcode.BINARY, data))
 
     async def ended(self) -> Close:
         """Wait for the receiver's ``closed``; return its close."""

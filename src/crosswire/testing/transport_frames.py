@@ -81,7 +81,7 @@ class FrameContract(TransportContractBase):
 
     def test_compressed_frames_are_accepted_if_that_was_negotiated(self) -> None:
         async def script(ends: ConnectionEnds) -> None:
-            ends.connection.push(encode_frame(Opcode.TEXT, compress(b"again " * 100, 10), rsv1=True))
+            ends.connection.outbox.push(encode_frame(Opcode.TEXT, compress(b"again " * 100, 10), rsv1=True))
             assert await ends.peer.receive() == "again " * 100
 
         self.run_with_connection(script, window_bits=10, wants={"Sec-WebSocket-Extensions": response(10)})

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from crosswire.core.formats import Offer, Push
+from crosswire.core.formats import AnyOutbox, Offer
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.asgi_sender import MessageSender, Sender
@@ -45,8 +45,8 @@ class AsgiConnection:
         context: limits and flusher.
 
     Attributes:
-        framed: whether ``push`` takes frames, as where uvicorn is below.
-        push: queues frames or messages.
+        framed: whether ``outbox`` takes frames, as where uvicorn is below.
+        outbox: queues frames or messages.
     """
 
     can_ping = False
@@ -66,7 +66,7 @@ class AsgiConnection:
         "_task",
         "_timer",
         "framed",
-        "push",
+        "outbox",
     )
 
     def __init__(self, receiver: Receiver, receive: Receive, send: Send, context: ListenerContext) -> None:
@@ -80,7 +80,7 @@ class AsgiConnection:
         else:
             self._sender = UvicornSender(protocol, send, context, self._send_failed, self)
         self.framed = self._sender.framed
-        self.push: Push = self._sender.push
+        self.outbox: AnyOutbox = self._sender.outbox
         self._task: asyncio.Task[Any]
         self._close: Close | None = None  # set when the end begins
         self._timer: asyncio.TimerHandle | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from crosswire.core.formats import Offer, Push
+from crosswire.core.formats import AnyOutbox, Offer
 from crosswire.transport.asgi_writer import AsgiWriter, Send
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.message_outbox import MessageOutbox
@@ -14,17 +14,16 @@ from crosswire.types import Close
 
 
 class Sender(Protocol):
-    """Sending side of one connection.
+    """Sending side of one connection."""
 
-    Attributes:
-        push: queues what a format has encoded.
-    """
-
-    push: Push
+    @property
+    def outbox(self) -> AnyOutbox:
+        """Queue of what a format has encoded."""
+        ...
 
     @property
     def framed(self) -> bool:
-        """Whether ``push`` takes WebSocket frames; if not, it takes messages."""
+        """Whether ``outbox`` takes WebSocket frames; if not, it takes messages."""
         ...
 
     @property
@@ -71,35 +70,33 @@ class MessageSender:
 
     framed = False
 
-    __slots__ = ("_outbox", "_writer", "push")
+    __slots__ = ("_writer", "outbox")
 
     def __init__(
         self, send: Send, context: ListenerContext, failed: Callable[[Exception], None], events: OutboxEvents
     ) -> None:
         self._writer = AsgiWriter(send, failed)
-        self._outbox = self._writer.outbox = MessageOutbox(
-            self._writer, context.flusher, context.limits.outbox, events, context.slow_readers
-        )
-        self.push: Push = self._outbox.push
+        self.outbox = MessageOutbox(self._writer, context.flusher, context.limits.outbox, events, context.slow_readers)
+        self._writer.outbox = self.outbox
 
     @property
     def offer(self) -> Offer:
         """Function that queues what need not be sent if the client is behind."""
-        return self._outbox.offer
+        return self.outbox.offer
 
     @property
     def behind(self) -> bool:
         """Whether the ASGI server is held up."""
-        return self._outbox.behind
+        return self.outbox.behind
 
     @property
     def buffered(self) -> int:
         """Bytes that wait to be sent."""
-        return self._outbox.buffered
+        return self.outbox.buffered
 
     async def drained(self, below: int) -> bool:
         """Wait until fewer than ``below`` bytes wait in the outbox."""
-        return await self._outbox.drained(below)
+        return await self.outbox.drained(below)
 
     def start(self) -> None:
         """Start the task of the writer."""
@@ -107,11 +104,11 @@ class MessageSender:
 
     def close(self, close: Close) -> None:
         """Queue the Close as the last item."""
-        self._outbox.seal(close)
+        self.outbox.seal(close)
 
     def discard(self) -> None:
         """Discard what waits in the outbox."""
-        self._outbox.discard()
+        self.outbox.discard()
 
     def stop(self) -> None:
         """Cancel the task of the writer."""

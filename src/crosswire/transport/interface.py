@@ -11,14 +11,15 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Protocol
 
-from crosswire.core.formats import Offer, Push
+import msgspec
+
+from crosswire.core.formats import AnyOutbox, Offer
 from crosswire.core.headers import Headers
 from crosswire.transport.tls_files import Tls
 from crosswire.types import Close
 
 
-@dataclass(slots=True)
-class HttpRequest:
+class HttpRequest(msgspec.Struct, gc=False, eq=False):
     """An HTTP request, which may become a WebSocket.
 
     Attributes:
@@ -95,7 +96,7 @@ class Connection(Protocol):
 
     @property
     def framed(self) -> bool:
-        """Whether ``push`` takes WebSocket frames; if not, it takes messages: see ``Encoded`` in core/formats.py."""
+        """Whether ``outbox`` takes WebSocket frames; if not, it takes messages: see ``Encoded`` in core/formats.py."""
         ...
 
     @property
@@ -104,11 +105,8 @@ class Connection(Protocol):
         ...
 
     @property
-    def push(self) -> Push:
-        """Function that queues what a format has encoded; what one loop turn queues leaves together.
-
-        A connection whose peer does not read is dropped once more than its limit waits.
-        """
+    def outbox(self) -> AnyOutbox:
+        """Queue of what is sent."""
         ...
 
     @property
@@ -188,8 +186,7 @@ class Receiver(Protocol):
         """Note that the connection is gone; called once."""
 
 
-@dataclass(slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, eq=False):
     """An upgrade that is granted.
 
     Attributes:
@@ -202,7 +199,7 @@ class Accepted:
     receiver: Receiver
     subprotocol: str | None = None
     window_bits: int = 0
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = {}
 
 
 class Acceptor(Protocol):

@@ -10,7 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable
 from typing import ParamSpec
 
-from crosswire.core.formats import Offer, Push
+from crosswire.core.formats import Offer
 from crosswire.core.frames import Opcode, close_payload, encode_frame
 from crosswire.core.headers import Headers
 from crosswire.core.limits import Limits
@@ -155,7 +155,7 @@ class MemoryConnection:
 
     Attributes:
         transport: leads to the peer.
-        push: queues an encoded frame.
+        outbox: what waits to be sent.
     """
 
     framed = True
@@ -165,8 +165,7 @@ class MemoryConnection:
         self._receiver = receiver
         self._context = context
         self.transport = MemoryTransport(self, make_inbox, ReadRate.of(context.limits, self._held_back))
-        self._outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self, context.slow_readers)
-        self.push: Push = self._outbox.push
+        self.outbox = Outbox(self.transport, context.flusher, context.limits.outbox, self, context.slow_readers)
         self._pings = 0
         self._closing: ClosingHandshake | None = None
 
@@ -177,7 +176,7 @@ class MemoryConnection:
     # Connection
 
     def ping(self, payload: bytes) -> None:
-        self.push(encode_frame(Opcode.PING, payload))
+        self.outbox.push(encode_frame(Opcode.PING, payload))
 
     def close(self, code: int, reason: str = "") -> None:
         if self._closing is None:
@@ -185,17 +184,17 @@ class MemoryConnection:
 
     def abort(self, close: Close) -> None:
         if self._closing is None:
-            self._closing = ClosingHandshake(close, self._outbox, self.transport)
-        self._outbox.discard()
+            self._closing = ClosingHandshake(close, self.outbox, self.transport)
+        self.outbox.discard()
         self.transport.abort()
 
     @property
     def offer(self) -> Offer:
-        return self._outbox.offer
+        return self.outbox.offer
 
     @property
     def behind(self) -> bool:
-        return self._outbox.behind
+        return self.outbox.behind
 
     def pause_reading(self) -> None:
         if self._closing is None:
@@ -209,10 +208,10 @@ class MemoryConnection:
 
     @property
     def buffered(self) -> int:
-        return self._outbox.buffered
+        return self.outbox.buffered
 
     async def drained(self, below: int) -> bool:
-        return await self._outbox.drained(below)
+        return await self.outbox.drained(below)
 
     @property
     def traffic(self) -> TrafficSnapshot:
@@ -236,16 +235,16 @@ class MemoryConnection:
             self._closing.finish()
 
     def pause_writing(self) -> None:
-        self._outbox.pause()
+        self.outbox.pause()
 
     def resume_writing(self) -> None:
-        self._outbox.resume()
+        self.outbox.resume()
 
     def connection_lost(self) -> None:
-        self._outbox.discard()
+        self.outbox.discard()
         if self._closing is None:
             self._closing = ClosingHandshake(
-                Close(CloseCode.ABNORMAL, "the connection was lost"), self._outbox, self.transport
+                Close(CloseCode.ABNORMAL, "the connection was lost"), self.outbox, self.transport
             )
         self._closing.end()
         self._guard(self._receiver.closed, self._closing.close)
@@ -256,7 +255,7 @@ class MemoryConnection:
             self._start_closing(close, close.code if payload else None).finish()
         elif opcode is Opcode.PING:
             self._pings += 1
-            self.push(encode_frame(Opcode.PONG, payload))
+            self.outbox.push(encode_frame(Opcode.PONG, payload))
         elif opcode is Opcode.PONG:
             self._receiver.pong(payload)
         elif len(payload) > self._context.limits.max_message:
@@ -286,7 +285,7 @@ class MemoryConnection:
         closing.fail()
 
     def _start_closing(self, close: Close, code: int | None) -> ClosingHandshake:
-        self._closing = closing = ClosingHandshake(close, self._outbox, self.transport)
+        self._closing = closing = ClosingHandshake(close, self.outbox, self.transport)
         closing.start(code, self._context.limits.close_timeout)
         return closing
 

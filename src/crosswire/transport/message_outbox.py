@@ -86,6 +86,11 @@ class MessageOutbox:
         self._drain_waiters: DrainWaiters | None = None
 
     @property
+    def fd(self) -> int:
+        """As of ``AnyOutbox``: there is no socket to write to, the ASGI server has it."""
+        return -1
+
+    @property
     def behind(self) -> bool:
         """Whether the writer is held up."""
         return self._paused

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from crosswire.transport.drain_waiters import DrainWaiters
 from crosswire.transport.droppable_frames import DroppableFrames
 from crosswire.transport.slow_readers import SlowReaders, SlowReaderTimer
 from crosswire.transport.watermarks import HIGH_WATER_MARK
+
+_write = os.write
 
 
 class Writer(Protocol):
@@ -74,6 +77,8 @@ class Outbox:
         slow_readers: finds out about that while the outbox is not full.
 
     Attributes:
+        fd: file descriptor of the socket while a fan-out may write to it by itself: nothing is queued, and the kernel
+            has taken all that was written; else -1.
         flusher: as given.
     """
 
@@ -88,8 +93,10 @@ class Outbox:
         "_paused",
         "_slow_reader",
         "_slow_readers",
+        "_socket",
         "_write",
         "_writer",
+        "fd",
         "flusher",
     )
 
@@ -104,6 +111,8 @@ class Outbox:
         self._frames: list[bytes] = []
         # Bytes that may still be queued. The hottest path looks at this number alone: a sealed outbox has _SEALED.
         self._free: float = limit
+        self.fd = -1
+        self._socket = -1  # file descriptor that ``fd`` has while nothing is queued
         self._paused = False
         self._open = True  # neither paused nor sealed
         self._drain_waiters: DrainWaiters | None = None
@@ -149,6 +158,7 @@ class Outbox:
                 flusher.filled.append(self)
             else:
                 flusher.schedule(self)  # before anything is changed: it may raise
+            self.fd = -1
         self._free = room = self._free - len(frame) - FRAME_OVERHEAD
         if room < 0 and not self._make_room(len(frame) + FRAME_OVERHEAD):
             return
@@ -179,7 +189,17 @@ class Outbox:
 
     def flush(self) -> None:
         """Write what waits, unless the outbox is paused: all of it, or as much as the writer can send soon."""
-        frames = self._frames
+        frames, fd = self._frames, self._socket
+        if fd >= 0 and len(frames) == 1 and self._droppable is None:  # the usual answer; see DirectWrites
+            frame = frames.pop()
+            self.fd, self._free = fd, self._limit
+            try:
+                sent = _write(fd, frame)
+            except OSError:  # the kernel is full, or the peer gone: the writer finds out
+                sent = 0
+            if sent != len(frame):
+                self._write(frame[sent:])
+            return
         if self._paused or not frames:
             return
         if self._droppable is not None or (len(frames) > 1 and self._limit - self._free > HIGH_WATER_MARK):
@@ -187,6 +207,7 @@ class Outbox:
             return
         data = frames[0] if len(frames) == 1 else b"".join(frames)
         frames.clear()  # first: after a writer that fails, the outbox must still be flushed again
+        self.fd = self._socket
         if self._free != _SEALED:
             self._free = self._limit
         self._write(data)
@@ -216,6 +237,7 @@ class Outbox:
                 self._free += self._droppable.left(number)
             if not frames:
                 self._droppable = None
+                self.fd = self._socket
             if size:
                 self._write(b"".join(piece))
 
@@ -223,7 +245,19 @@ class Outbox:
         """Hold back frames, as the writer's own buffer is full."""
         self._paused = True
         self._open = False
+        self.forbid_direct()
         self.watch()
+
+    def allow_direct(self, fd: int) -> None:
+        """Let a fan-out write to the socket ``fd`` by itself while nothing is queued: the kernel has taken all."""
+        if self._open:
+            self._socket = fd
+            if not self._frames:
+                self.fd = fd
+
+    def forbid_direct(self) -> None:
+        """Let nothing be written past the outbox: something waits in front of it, or the connection is at its end."""
+        self.fd = self._socket = -1
 
     def watch(self) -> None:
         """Drop the connection if its peer takes too little of what waits from now on."""
@@ -249,6 +283,7 @@ class Outbox:
         """Take no more frames; waiting frames still leave."""
         self._free = _SEALED
         self._open = False
+        self.forbid_direct()
         if self._drain_waiters is not None:
             self._drain_waiters.end()
 

@@ -12,7 +12,7 @@ from picows import WSFrame, WSMsgType
 
 from crosswire.core.assembler import Assembler, decode_text
 from crosswire.core.deflate import decompress
-from crosswire.core.formats import Offer, Push
+from crosswire.core.formats import Offer
 from crosswire.core.frames import Opcode, encode_frame
 from crosswire.errors import ProtocolFailure
 from crosswire.runtime.log_records import get_logger
@@ -73,10 +73,6 @@ class PicowsConnection:
         self.outbox: Outbox
 
     # Connection
-
-    @property
-    def push(self) -> Push:
-        return self.outbox.push
 
     @property
     def offer(self) -> Offer:
@@ -219,6 +215,12 @@ class PicowsConnection:
             self.receiver.held_back(limit)
 
     # TransportEvents
+
+    def allow_direct(self, fd: int) -> None:
+        self.outbox.allow_direct(fd)
+
+    def forbid_direct(self) -> None:
+        self.outbox.forbid_direct()
 
     def bytes_wait(self) -> None:
         self.outbox.watch()

@@ -15,7 +15,13 @@ _write = os.write
 
 
 class TransportEvents(Protocol):
-    """Callback for bytes that the kernel does not take."""
+    """Callbacks for what the kernel takes, and does not take."""
+
+    def allow_direct(self, fd: int) -> None:
+        """Note that the kernel has taken all that was written to the socket ``fd``."""
+
+    def forbid_direct(self) -> None:
+        """Note that it has not, and that what waits for it comes first."""
 
     def bytes_wait(self) -> None:
         """Note that bytes wait for the kernel; called after each write to which that happens."""
@@ -97,14 +103,25 @@ class PicowsTransport:
                 if not self._reader.is_reading:
                     transport.abort()
                 return
-            self._may_keep = sent < len(data)
-            if not self._may_keep:
+            may_keep = sent < len(data)
+            if may_keep is not self._may_keep:
+                self._tell(may_keep)
+            if not may_keep:
                 return
             data = data[sent:]
         self._written += len(data)
         transport.write(data)
         if self._events is not None and transport.get_write_buffer_size():
             self._events.bytes_wait()
+
+    def _tell(self, may_keep: bool) -> None:
+        self._may_keep = may_keep
+        if self._events is None:
+            return
+        if may_keep:
+            self._events.forbid_direct()
+        else:
+            self._events.allow_direct(self._fd)
 
     def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while the transport keeps more than ``low`` bytes; None: while the transport is full."""

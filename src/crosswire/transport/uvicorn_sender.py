@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from crosswire.core.formats import Offer, Push
+from crosswire.core.formats import Offer
 from crosswire.transport.asgi_writer import Send
 from crosswire.transport.kernel_buffer import bytes_taken, has_hung_up
 from crosswire.transport.listener_context import ListenerContext
@@ -96,14 +96,13 @@ class UvicornSender:
         "_close",
         "_failed",
         "_is_held_up",
-        "_outbox",
         "_protocol",
         "_send",
         "_task",
         "_transport",
         "_woken",
         "_written",
-        "push",
+        "outbox",
     )
 
     def __init__(
@@ -119,8 +118,7 @@ class UvicornSender:
         keep_little(self._transport)
         self._send = send
         self._failed = failed
-        self._outbox = Outbox(self, context.flusher, context.limits.outbox, events, context.slow_readers)
-        self.push: Push = self._outbox.push
+        self.outbox = Outbox(self, context.flusher, context.limits.outbox, events, context.slow_readers)
         self._close: Close | None = None
         self._is_held_up = False
         self._written = 0
@@ -132,21 +130,21 @@ class UvicornSender:
     @property
     def offer(self) -> Offer:
         """Function that queues what need not be sent if the client is behind."""
-        return self._outbox.offer
+        return self.outbox.offer
 
     @property
     def behind(self) -> bool:
         """Whether bytes wait in the outbox or in uvicorn's transport."""
-        return self._outbox.behind
+        return self.outbox.behind
 
     @property
     def buffered(self) -> int:
         """Bytes that wait in the outbox and in uvicorn's transport."""
-        return self._outbox.buffered
+        return self.outbox.buffered
 
     async def drained(self, below: int) -> bool:
         """Wait until fewer than ``below`` bytes wait in the outbox and in uvicorn's transport."""
-        return await self._outbox.drained(below)
+        return await self.outbox.drained(below)
 
     def start(self) -> None:
         """Start the task that waits for uvicorn."""
@@ -155,12 +153,12 @@ class UvicornSender:
     def close(self, close: Close) -> None:
         """Let the task send the Close once the outbox is empty."""
         self._close = close
-        self._outbox.seal()
+        self.outbox.seal()
         self._woken.set()
 
     def discard(self) -> None:
         """Discard what waits in the outbox."""
-        self._outbox.discard()
+        self.outbox.discard()
 
     def stop(self) -> None:
         """Cancel the task that waits for uvicorn."""
@@ -192,7 +190,7 @@ class UvicornSender:
         if not protocol.writable.is_set():
             self._hold_up()
         elif self._transport.get_write_buffer_size():
-            self._outbox.watch()
+            self.outbox.watch()
 
     def set_low_water_mark(self, low: int | None) -> None:
         """Pause the outbox while uvicorn's transport keeps more than ``low`` bytes; None: while it is full."""
@@ -201,7 +199,7 @@ class UvicornSender:
             self._hold_up()
 
     def _hold_up(self) -> None:
-        self._outbox.pause()
+        self.outbox.pause()
         self._is_held_up = True
         self._woken.set()
 
@@ -214,9 +212,9 @@ class UvicornSender:
                 while self._is_held_up:
                     await self._protocol.writable.wait()
                     self._is_held_up = False
-                    self._outbox.resume()
+                    self.outbox.resume()
                 if self._close is not None:
-                    self._outbox.write_all()
+                    self.outbox.write_all()
                     if not self._is_held_up:
                         code, reason = int(self._close.code), self._close.reason
                         await self._send({"type": "websocket.close", "code": code, "reason": reason})

@@ -167,6 +167,32 @@ def test_plots_are_written_beside_the_page_and_stale_ones_go(tmp_path: Path) -> 
     assert re.findall(r"\]\((benchmarks/.*)\)", (tmp_path / "benchmarks.md").read_text()) == ["benchmarks/calls.svg"]
 
 
+def test_the_original_is_shown_like_the_others_where_it_was_measured(tmp_path: Path) -> None:
+    tells = (result("nodes-tell", "crosswire", 5.5), result("nodes-tell", "original", 27.5))
+    machine = MACHINE | {"websocket-cross-server-adapter": "1.0.7, from a folder of commit 0123456789ab"}
+    write(read([saved(tmp_path, "one.json", *tells, machine=machine)]), "", tmp_path / "page.md")
+    text = (tmp_path / "page.md").read_text()
+    assert rows(text, "two nodes and Redis: user to user")[1] == [
+        "websocket-cross-server-adapter",
+        "27.50 (27.50 to 27.50)",
+        "",
+    ]
+    assert "beside original | at most 0.22 | 0.20 | met |" in text
+    assert "| websocket-cross-server-adapter | 1.0.7, from a folder of commit 0123456789ab |" in text
+    assert ">websocket-cross-server-adapter<" in (tmp_path / "benchmarks" / "nodes.svg").read_text()
+
+
+def test_targets_beside_the_original_are_not_measured_where_it_is_not_installed(tmp_path: Path) -> None:
+    missing = result("nodes-tell", "original") | {"missing": "websocket-cross-server-adapter is not installed"}
+    write(
+        read([saved(tmp_path, "one.json", result("nodes-tell", "crosswire", 5.5), missing)]), "", tmp_path / "page.md"
+    )
+    text = (tmp_path / "page.md").read_text()
+    assert rows(text, "two nodes and Redis: user to user")[1][-1] == "websocket-cross-server-adapter is not installed"
+    assert "beside original | at most 0.22 | — | not measured |" in text
+    assert "websocket-cross-server-adapter" not in (tmp_path / "benchmarks" / "nodes.svg").read_text()
+
+
 def test_the_best_is_on_top_of_a_plot(tmp_path: Path) -> None:
     fast = (
         result("connects", "crosswire", 9000, figure="per_second"),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+
 import msgspec
 import pytest
 
 from crosswire.core.event_policies import MessagePolicy
-from crosswire.core.formats import JSON_TEXT, Encoded, Format, encode, frame_format, message_format
+from crosswire.core.formats import JSON_TEXT, AnyOutbox, Encoded, Format, encode, frame_format, message_format
 from crosswire.core.messages import event
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.core.targets import Excluded
@@ -52,6 +54,10 @@ def room(fanout: FanOut) -> list[FakeMember]:
 
 def frames_of(fanout: FanOut, message: msgspec.Struct) -> Frames:
     return fanout.frames(encode(message, msgpack=fanout.wants_msgpack))
+
+
+def outboxes(members: Collection[FakeMember]) -> Mapping[FakeMember, AnyOutbox]:
+    return {member: member.outbox for member in members}
 
 
 def joined(fanout: FanOut, form: Format) -> FakeMember:
@@ -106,8 +112,9 @@ def test_data_without_a_json_form_is_refused_before_anything_is_sent(fanout: Fan
 def test_held_messages_are_pushed_together_at_the_end_of_the_turn(
     fanout: FanOut, room: list[FakeMember], turn: FakeTurn
 ) -> None:
-    fanout.hold(frames_of(fanout, NEWS), room)
-    fanout.hold(frames_of(fanout, MORE), room)
+    members = outboxes(room)
+    fanout.hold(frames_of(fanout, NEWS), members)
+    fanout.hold(frames_of(fanout, MORE), members)
     assert room[0].pushed == []
     turn.end()
     for member in room:
@@ -118,7 +125,7 @@ def test_held_messages_are_pushed_together_at_the_end_of_the_turn(
 
 def test_held_messages_are_joined_for_each_format(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     other = joined(fanout, MSGPACK)
-    everyone = [*room, other]
+    everyone = outboxes([*room, other])
     fanout.hold(frames_of(fanout, NEWS), everyone)
     fanout.hold(frames_of(fanout, MORE), everyone)
     turn.end()
@@ -130,7 +137,7 @@ def test_a_connection_without_frames_gets_the_messages_that_were_held(
     fanout: FanOut, room: list[FakeMember], turn: FakeTurn
 ) -> None:
     other = joined(fanout, MESSAGES)
-    everyone = [*room, other]
+    everyone = outboxes([*room, other])
     fanout.hold(frames_of(fanout, NEWS), everyone)
     fanout.hold(frames_of(fanout, MORE), everyone)
     turn.end()
@@ -140,22 +147,22 @@ def test_a_connection_without_frames_gets_the_messages_that_were_held(
 
 def test_one_message_is_held_without_a_copy(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
     frames = frames_of(fanout, NEWS)
-    fanout.hold(frames, room)
+    fanout.hold(frames, outboxes(room))
     turn.end()
     assert room[0].pushed[0] is frames[JSON_TEXT]
 
 
 def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
-    other_room = room[:2]
-    for members, message in ((room, NEWS), (other_room, MORE), (room, NEWS)):
-        fanout.hold(frames_of(fanout, message), members)
+    members, others = outboxes(room), outboxes(room[:2])
+    for held_for, message in ((members, NEWS), (others, MORE), (members, NEWS)):
+        fanout.hold(frames_of(fanout, message), held_for)
     turn.end()
     frames = [JSON_TEXT.encode(message) for message in (NEWS, MORE, NEWS)]
     assert [member.pushed for member in room] == [frames, frames, [frames[0], frames[2]]]
 
 
 def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
-    fanout.hold(frames_of(fanout, NEWS), room)
+    fanout.hold(frames_of(fanout, NEWS), outboxes(room))
     fanout.push(frames_of(fanout, MORE), room[:1])
     assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
     turn.end()
@@ -163,18 +170,18 @@ def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: li
 
 
 def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
-    fanout.hold(frames_of(fanout, NEWS), room)
+    fanout.hold(frames_of(fanout, NEWS), outboxes(room))
     fanout.flush()
     assert room[0].pushed == [JSON_TEXT.encode(NEWS)]
-    fanout.hold(frames_of(fanout, MORE), room)
+    fanout.hold(frames_of(fanout, MORE), outboxes(room))
     turn.end()
     assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
 
 
 def test_held_messages_have_a_limit(fanout: FanOut, room: list[FakeMember]) -> None:
-    large = event("news", "x" * 10_000)
+    large, members = event("news", "x" * 10_000), outboxes(room)
     for _ in range(20):
-        fanout.hold(frames_of(fanout, large), room)
+        fanout.hold(frames_of(fanout, large), members)
     pushed = sum(map(len, room[0].pushed))
     assert pushed % len(JSON_TEXT.encode(large)) == 0
     assert pushed >= 12 * 10_000
@@ -190,8 +197,8 @@ def test_a_message_is_not_held_without_an_event_loop(turn: FakeTurn, room: list[
 
     fanout = FanOut(at_end)
     with pytest.raises(RuntimeError):
-        fanout.hold(frames_of(fanout, NEWS), room)
-    fanout.hold(frames_of(fanout, MORE), room)
+        fanout.hold(frames_of(fanout, NEWS), outboxes(room))
+    fanout.hold(frames_of(fanout, MORE), outboxes(room))
     turn.end()
     assert [member.pushed for member in room] == [[JSON_TEXT.encode(MORE)]] * 3
 
@@ -203,7 +210,7 @@ def test_a_member_that_fails_keeps_the_message_from_nobody_else(
         raise RuntimeError("out of order")
 
     room[1].push = fails  # type: ignore[method-assign]
-    fanout.hold(frames_of(fanout, NEWS), room)
+    fanout.hold(frames_of(fanout, NEWS), outboxes(room))
     turn.end()
     assert [len(member.pushed) for member in room] == [1, 0, 1]
     assert "out of order" in caplog.text
@@ -215,14 +222,15 @@ def test_a_message_that_need_not_be_sent_is_offered_to_those_that_are_behind(
     droppable = SkippedMessages().droppable(MessagePolicy("latest", "news"))
     room[1].behind = True
     news, more = encode(NEWS, msgpack=False), encode(MORE, msgpack=False)
-    fanout.hold(fanout.frames(more), room)
-    fanout.hold(fanout.frames(news), room, droppable)
-    fanout.hold(fanout.frames(more), room)
+    members = outboxes(room)
+    fanout.hold(fanout.frames(more), members)
+    fanout.hold(fanout.frames(news), members, droppable)
+    fanout.hold(fanout.frames(more), members)
     turn.end()
     first, second = JSON_TEXT.wrap(more), JSON_TEXT.wrap(news)
     assert room[0].pushed == room[2].pushed == [JSON_TEXT.join([first, second, first])]
     assert (room[1].pushed, room[1].offered) == ([first, first], [(second, droppable)])
-    fanout.hold(fanout.frames(news), room)
+    fanout.hold(fanout.frames(news), outboxes(room))
     fanout.flush()
     assert room[1].pushed == [first, first, second], "this one has no policy"
 

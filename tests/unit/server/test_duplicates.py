@@ -7,7 +7,7 @@ import pytest
 
 from crosswire.cluster.client_channels import ClientChannels
 from crosswire.core.envelopes import Claim
-from crosswire.core.formats import JSON_TEXT, Encoded, Format
+from crosswire.core.formats import JSON_TEXT, AnyOutbox, Encoded, Format
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.server.duplicates import DuplicatePolicy, Duplicates
@@ -31,6 +31,11 @@ class FakeConnection:
         self._alive = alive
 
     behind = False
+    fd = -1
+
+    @property
+    def outbox(self) -> AnyOutbox:
+        return self
 
     def push(self, encoded: Encoded, /) -> None:
         raise AssertionError("nothing is sent")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from urllib.parse import parse_qs
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -117,3 +118,13 @@ def test_a_renewed_request_has_no_positions() -> None:
 def test_a_written_out_name_of_the_positions_is_no_parameter_of_the_application() -> None:
     made = handshake("/?%5Fcw_at=k3xQ9a2f.12&id=1")
     assert (made.query, made.take_positions()) == ({"id": "1"}, "")
+
+
+def test_a_handshake_can_not_be_sent_by_mistake() -> None:
+    with pytest.raises(TypeError):
+        msgspec.json.encode(handshake("/?token=secret"))
+
+
+def test_the_parameters_of_the_protocol_are_hidden_however_they_are_written() -> None:
+    got = handshake("/?_cw=2&%5Fcw=1&_cw_renew=1&id=13")
+    assert (got.query, got.query_all) == ({"id": "13"}, {"id": ["13"]})

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from crosswire.core.formats import AnyOutbox
 from crosswire.core.limits import Heartbeat
 from crosswire.runtime.timer_wheel import TimerWheel
 from crosswire.server.keepalive import Keepalive
@@ -23,6 +24,7 @@ class Peer:
 
     framed = True
     can_ping = True
+    fd = -1
 
     def __init__(self, delay: float | None) -> None:
         self.delay = delay
@@ -33,6 +35,10 @@ class Peer:
         self.began = self.loop.time()
         self.buffered = 0
         self.traffic = TrafficSnapshot(0, 0)
+
+    @property
+    def outbox(self) -> AnyOutbox:
+        return self
 
     def push(self, frame: bytes, /) -> None:
         raise AssertionError("a keepalive sends pings only")

@@ -65,6 +65,13 @@ class FakeTransport:
 class Waits:
     def __init__(self) -> None:
         self.number = 0
+        self.direct: int | None = None
+
+    def allow_direct(self, fd: int) -> None:
+        self.direct = fd
+
+    def forbid_direct(self) -> None:
+        self.direct = None
 
     def bytes_wait(self) -> None:
         self.number += 1
@@ -128,6 +135,23 @@ def test_a_partial_write_keeps_the_order(sockets: SocketPair) -> None:
     own.settimeout(5)
     rest = bytes(transport.kept)
     assert got + rest == much + b"second"
+
+
+def test_others_may_write_to_the_socket_while_the_kernel_has_taken_all(sockets: SocketPair) -> None:
+    own, peer = sockets
+    transport, waits = FakeTransport(own), Waits()
+    picows_transport = make_transport(transport, waits)
+    assert waits.direct is None
+    picows_transport.write_frames(b"taken")
+    assert waits.direct == own.fileno()
+    picows_transport.write_frames(bytes(4 * 1024 * 1024))
+    assert waits.direct is None
+    kept = len(transport.kept)
+    own.settimeout(5)
+    read(peer, 5 + 4 * 1024 * 1024 - kept)
+    transport.kept.clear()
+    picows_transport.write_frames(b"taken again")
+    assert waits.direct == own.fileno()
 
 
 def test_nothing_is_lost_when_the_kernel_takes_nothing(sockets: SocketPair) -> None:

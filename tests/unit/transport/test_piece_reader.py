@@ -143,7 +143,9 @@ async def test_the_end_of_the_connection_comes_behind_all_that_was_read() -> Non
     await wait_until(lambda: reading.transport.reading)
     reading.read(data[1792 : 1792 + READ_SIZE])
     reading.transport.closing = True
+    reading.connection.outbox.allow_direct(7)
     reading.reader.connection_lost(None)
+    assert reading.connection.outbox.fd < 0, "the number of the socket may soon be another's"
     reading.reader.pause()  # too late
     assert not reading.connection.is_lost
     await wait_until(lambda: reading.connection.is_lost)
