@@ -1,7 +1,7 @@
 """Fit the model to small runs, compare it with runs of 2, 4 and 8 nodes, and say what it means for larger clusters.
 
 All servers and their Redis share one core, and the load generator has the other. It takes some minutes, and prints what
-`--write docs/scaling.md` puts between the marks of that page.
+`--write docs/scaling.md` writes into that page, between the text of page.md.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="few short runs, and fewer nodes in one process")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="put the figures into this page")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page")
     arguments = parser.parse_args()
     figures = measure(QUICK if arguments.quick else USUAL)
     found = parts(figures)

@@ -1,4 +1,4 @@
-"""The page docs/scaling.md: its text is written by hand, and what is measured stands between marks."""
+"""The page docs/scaling.md: the text of page.md, with what was measured in its places."""
 
 from __future__ import annotations
 
@@ -6,28 +6,36 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bench.native import BenchError
+from bench.native import HERE, BenchError
 
-_MARKED = re.compile(r"(?P<begin><!-- measured: (?P<name>[\w-]+) -->\n).*?(?P<end><!-- /measured -->)", re.DOTALL)
+TEMPLATE = HERE / "scaling" / "page.md"
+"""The text, which is written by hand; a place is its part's name in two pairs of braces."""
+_PLACE = re.compile(r"\{\{ ([\w-]+) \}\}")
 
 
 def write(file: Path, parts: Mapping[str, str]) -> None:
-    """Put what was measured into a page."""
-    file.write_text(page_with(file.read_text(), parts))
+    """Write the page."""
+    file.write_text(filled(TEMPLATE.read_text(), parts))
 
 
-def page_with(text: str, parts: Mapping[str, str]) -> str:
-    """Return the text of a page with what was measured.
+def filled(template: str, parts: Mapping[str, str]) -> str:
+    """Return a text with the parts in their places.
 
     Raises:
-        BenchError: the page has other marks than there are parts.
+        BenchError: there are other places than parts.
     """
-    names = marks(text)
+    names = places(template)
     if sorted(names) != sorted(parts):
         raise BenchError(f"the page has places for {', '.join(names)}, and measured are {', '.join(parts)}")
-    return _MARKED.sub(lambda found: f"{found['begin']}\n{parts[found['name']]}\n\n{found['end']}", text)
+    return _PLACE.sub(lambda found: parts[found[1]], template)
 
 
-def marks(text: str) -> list[str]:
-    """Return the names of what a page has places for."""
-    return [found["name"] for found in _MARKED.finditer(text)]
+def places(template: str) -> list[str]:
+    """Return the names of the parts that a text has places for."""
+    return _PLACE.findall(template)
+
+
+def is_filled(page: str, template: str) -> bool:
+    """Return whether a page is a text with something in each of its places."""
+    texts = _PLACE.split(template)[::2]
+    return re.fullmatch(r"[^{}\s][^{}]*".join(map(re.escape, texts)), page) is not None

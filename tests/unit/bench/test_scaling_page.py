@@ -35,33 +35,31 @@ FIGURES = Figures(
 )
 
 
-def test_what_is_measured_stands_between_its_marks() -> None:
-    text = "a\n<!-- measured: one -->\nold\n<!-- /measured -->\nb\n<!-- measured: two -->\n<!-- /measured -->\nc"
-    written = page.page_with(text, {"one": "1\n\\2", "two": "2"})
-    assert written == (
-        "a\n<!-- measured: one -->\n\n1\n\\2\n\n<!-- /measured -->\nb\n"
-        "<!-- measured: two -->\n\n2\n\n<!-- /measured -->\nc"
-    )
-    assert page.page_with(written, {"one": "1\n\\2", "two": "2"}) == written
+def test_what_is_measured_is_written_in_its_place() -> None:
+    assert page.filled("a\n{{ one }}\nb {{ two }}.", {"two": "\\2", "one": "1"}) == "a\n1\nb \\2."
 
 
 @pytest.mark.parametrize("found", [{}, {"other": ""}, {"one": "", "other": ""}])
 def test_a_page_without_a_place_for_a_part_or_with_one_too_many_is_refused(found: dict[str, str]) -> None:
     with pytest.raises(BenchError, match="one"):
-        page.page_with("<!-- measured: one -->\n<!-- /measured -->", found)
+        page.filled("{{ one }}", found)
 
 
 def test_the_page_has_a_place_for_each_part(tmp_path: Path) -> None:
-    copy = tmp_path / "scaling.md"
-    copy.write_text((ROOT / "docs" / "scaling.md").read_text())
-    page.write(copy, parts(FIGURES))
-    assert "Redis 9.8.7" in copy.read_text()
+    file = tmp_path / "scaling.md"
+    page.write(file, parts(FIGURES))
+    assert "Redis 9.8.7" in file.read_text()
+    assert page.is_filled(file.read_text(), page.TEMPLATE.read_text())
 
 
-def test_the_page_has_figures_in_all_of_its_places() -> None:
-    text = (ROOT / "docs" / "scaling.md").read_text()
-    assert page.marks(text)
-    assert "-->\n\n<!-- /measured" not in text
+@pytest.mark.parametrize("text", ["a\n{{ one }}\nb", "a\n\nb", "a\n1\nb, by hand"])
+def test_a_page_that_the_command_has_not_written_is_recognised(text: str) -> None:
+    assert page.is_filled("a\n1\nb", "a\n{{ one }}\nb")
+    assert not page.is_filled(text, "a\n{{ one }}\nb")
+
+
+def test_the_text_of_the_documentation_is_that_of_the_template() -> None:
+    assert page.is_filled((ROOT / "docs" / "scaling.md").read_text(), page.TEMPLATE.read_text())
 
 
 def test_the_parts_have_what_was_measured() -> None:
