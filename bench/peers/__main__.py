@@ -23,12 +23,10 @@ from bench.peers.continuing import digest, interrupted
 from bench.peers.installed import versions
 from bench.peers.peers import PEERS, Peer
 from bench.peers.report import as_markdown
-from bench.peers.runs import measure
+from bench.peers.runs import QUICK_SECONDS, SECONDS, measure
 from bench.peers.works import WORKS, PeerWork
 
 RUNS = 3
-SECONDS, QUICK_SECONDS = 0.6, 0.4
-"""Seconds that a run measures, after half as many that it does not."""
 
 
 def main() -> int:
