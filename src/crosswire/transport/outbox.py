@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from typing import Protocol
 
@@ -12,6 +13,8 @@ from crosswire.transport.drain_waiters import DrainWaiters
 from crosswire.transport.droppable_frames import DroppableFrames
 from crosswire.transport.slow_readers import SlowReaders, SlowReaderTimer
 from crosswire.transport.watermarks import HIGH_WATER_MARK
+
+_write = os.write
 
 
 class Writer(Protocol):
@@ -186,7 +189,17 @@ class Outbox:
 
     def flush(self) -> None:
         """Write what waits, unless the outbox is paused: all of it, or as much as the writer can send soon."""
-        frames = self._frames
+        frames, fd = self._frames, self._socket
+        if fd >= 0 and len(frames) == 1 and self._droppable is None:  # the usual answer; see DirectWrites
+            frame = frames.pop()
+            self.fd, self._free = fd, self._limit
+            try:
+                sent = _write(fd, frame)
+            except OSError:  # the kernel is full, or the peer gone: the writer finds out
+                sent = 0
+            if sent != len(frame):
+                self._write(frame[sent:])
+            return
         if self._paused or not frames:
             return
         if self._droppable is not None or (len(frames) > 1 and self._limit - self._free > HIGH_WATER_MARK):

@@ -83,7 +83,7 @@ async def test_before_the_end_of_a_turn_frames_are_queued(flusher: Flusher, peer
     Turn(flusher, peers, b"news").flush()
     assert [peer.received() for peer in peers] == [b""] * 3
     flusher._end_turn()
-    assert [peer.written for peer in peers] == [[b"news"]] * 3
+    assert [peer.received() for peer in peers] == [b"news"] * 3
 
 
 async def test_what_is_queued_leaves_first(flusher: Flusher, peers: list[Peer]) -> None:
@@ -125,4 +125,51 @@ def test_what_waits_for_the_kernel_comes_first(flusher: Flusher, peers: list[Pee
     peers[0].outbox.forbid_direct()
     end_turn(flusher, Turn(flusher, peers, b"news"))
     assert peers[0].written == [b"news"]
+    assert peers[0].received() == b""
+
+
+async def test_an_answer_leaves_past_the_writer_and_several_together(flusher: Flusher, peers: list[Peer]) -> None:
+    for number, peer in enumerate(peers):
+        for each in range(number):
+            peer.outbox.push(b"answer %d " % each)
+    flusher._end_turn()
+    assert [peer.received() for peer in peers] == [b"", b"answer 0 ", b""]
+    assert peers[2].written == [b"answer 0 answer 1 "]
+    assert [peer.outbox.buffered for peer in peers] == [0, 0, 0]
+    assert [peer.outbox.fd for peer in peers] == [peer.own.fileno() for peer in peers]
+
+
+async def test_what_the_kernel_does_not_take_of_an_answer_goes_to_the_writer(
+    flusher: Flusher, peers: list[Peer]
+) -> None:
+    with suppress(BlockingIOError):
+        while True:
+            peers[0].own.send(bytes(65536))
+    peers[1].end.close()
+    much = bytes(4 * 1024 * 1024)
+    for peer in peers:
+        peer.outbox.push(much)
+    flusher._end_turn()
+    assert peers[0].written == [much]
+    assert peers[1].written == [much], "the writer finds out that the peer is gone"
+    (rest,) = peers[2].written
+    assert 0 < len(rest) < len(much), "the kernel took a part"
+    assert [peer.outbox.buffered for peer in peers] == [0, 0, 0]
+
+
+async def test_a_full_outbox_is_empty_again_once_its_frame_was_written_past_the_writer(
+    flusher: Flusher, peers: list[Peer]
+) -> None:
+    outbox = peers[0].outbox
+    for _ in range(3):
+        outbox.push(bytes(900))  # of a limit of 1,000
+        flusher._end_turn()
+        assert peers[0].received() == bytes(900)
+
+
+async def test_the_last_frame_of_a_sealed_outbox_goes_to_the_writer(flusher: Flusher, peers: list[Peer]) -> None:
+    peers[0].outbox.push(b"the end")
+    peers[0].outbox.seal()
+    flusher._end_turn()
+    assert peers[0].written == [b"the end"]
     assert peers[0].received() == b""
