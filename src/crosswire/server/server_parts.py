@@ -13,7 +13,8 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.core.pending_calls import CallIds
 from crosswire.core.skipped_messages import SkippedMessages
-from crosswire.rooms.fanout import FanOut, PushAll, push_to_each
+from crosswire.rooms.fanout import FanOut, push_to_each
+from crosswire.rooms.held_messages import PushAll
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
