@@ -20,12 +20,10 @@ from bench.peers.comparison import Comparison, read
 from bench.peers.installed import versions
 from bench.peers.peers import PEERS, Peer
 from bench.peers.report import as_markdown
-from bench.peers.runs import measure
+from bench.peers.runs import QUICK_SECONDS, SECONDS, measure
 from bench.peers.works import WORKS, PeerWork
 
 RUNS, QUICK_RUNS = 5, 3
-SECONDS, QUICK_SECONDS = 3.0, 1.0
-"""Seconds that a run measures."""
 
 
 def main() -> int:

@@ -10,6 +10,8 @@ from bench.peers.peers import Peer
 from bench.peers.works import PeerWork
 from bench.workloads import Figures
 
+SECONDS, QUICK_SECONDS = 3.0, 1.0
+"""Seconds that a run measures, after a warm-up of half as long."""
 DEADLINE = 300.0
 """Seconds after which a run fails: some need a minute to connect ten thousand clients on a busy machine."""
 

@@ -171,8 +171,9 @@ class PendingRequests:
             if type(call) is not PendingCall or answer.sender != call.name:
                 self.answered(answer.sender, call_id, NODE_MSGPACK, answer.payload)
                 continue
+            decode = call.kind.decode_msgpack  # functions in slots are read first: else Python looks for a method
             try:
-                data = call.kind.decode_msgpack(answer.payload)
+                data = decode(answer.payload)
             except UNDECODABLE:
                 self.answered(answer.sender, call_id, NODE_MSGPACK, answer.payload)
                 continue

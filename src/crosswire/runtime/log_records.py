@@ -43,11 +43,16 @@ class RecordLogger(logging.LoggerAdapter[logging.Logger]):
         """Add the attributes to the arguments of a call of the logger."""
         attributes: dict[str, Any] = {"user": None, "socket": None, "event": None, "node": node_name.get()}
         attributes |= kwargs.get("extra") or {}
-        kwargs["extra"] = {
-            name: escaped(value, MAX_ATTRIBUTE) if isinstance(value, str) else value
-            for name, value in attributes.items()
-        }
+        kwargs["extra"] = safe_attributes(attributes)
         return msg, kwargs
+
+
+def safe_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes of a record with their text escaped, and cut if it is long."""
+    for name, value in attributes.items():
+        if isinstance(value, str) and (len(value) > MAX_ATTRIBUTE or not value.isprintable()):
+            attributes[name] = escaped(value, MAX_ATTRIBUTE)  # an item that is replaced does not disturb the loop
+    return attributes
 
 
 def get_logger(name: str) -> RecordLogger:
