@@ -36,6 +36,18 @@ class Look(NamedTuple):
     published: int
 
 
+class Counted(NamedTuple):
+    """What went over the bus.
+
+    Attributes:
+        size: bytes for each PUBLISH, both ways.
+        per_second: PUBLISH commands.
+    """
+
+    size: float
+    per_second: float
+
+
 class BusBytes:
     """Looks at a Redis again and again.
 
@@ -59,15 +71,15 @@ class BusBytes:
             self._ended.set()
             thread.join()
 
-    def per_publish(self) -> float:
-        """Return the bytes for each PUBLISH, of the whole time."""
-        return bytes_per_publish(self._looks[0], self._looks[-1])
+    def counted(self) -> Counted:
+        """Return what went over the bus in the whole time."""
+        return count(self._looks[0], self._looks[-1])
 
-    def late_per_publish(self, seconds: float) -> float:
-        """Return the bytes for each PUBLISH, in about so many seconds before the end, but for the very last moments."""
+    def counted_late(self, seconds: float) -> Counted:
+        """Return the same of about so many seconds before the end, but for the very last moments."""
         last = self._looks[-3]
         first = next(each for each in self._looks if each.time >= last.time - seconds)
-        return bytes_per_publish(first, last)
+        return count(first, last)
 
     def _look_again_and_again(self) -> None:
         while not self._ended.wait(INTERVAL):
@@ -78,18 +90,19 @@ class BusBytes:
             self._own += len(text) + len(b"$%d\r\n\r\n" % len(text))
 
 
-def bytes_per_publish(first: Look, last: Look) -> float:
-    """Return the bytes for each PUBLISH between two looks."""
-    if last.published == first.published:
+def count(first: Look, last: Look) -> Counted:
+    """Return what went over the bus between two looks."""
+    published = last.published - first.published
+    if not published:
         raise BenchError("nothing was published")
-    return (last.total - first.total) / (last.published - first.published)
+    return Counted((last.total - first.total) / published, published / (last.time - first.time))
 
 
-def measure_bytes(running: Cluster, trial: Trial, seconds: float) -> float:
-    """Return the bytes between nodes and Redis for each PUBLISH of a trial."""
+def measure_bytes(running: Cluster, trial: Trial, seconds: float) -> Counted:
+    """Return what goes over the bus while a trial runs."""
     bus = BusBytes(running.redis)
     bus.during(partial(run_once, running.serving, trial, seconds))
-    return bus.late_per_publish(seconds * 0.6)
+    return bus.counted_late(seconds * 0.6)
 
 
 def measure_member_bytes(running: Cluster) -> float:
@@ -97,4 +110,4 @@ def measure_member_bytes(running: Cluster) -> float:
     bus = BusBytes(running.redis)
     bus.during(partial(time.sleep, IDLE_TIME))
     traffic = member_traffic(len(running.serving.ports))
-    return bus.per_publish() * traffic.published / (traffic.published + traffic.forwarded)
+    return bus.counted().size * traffic.published / (traffic.published + traffic.forwarded)

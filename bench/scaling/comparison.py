@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from statistics import mean, median
 from typing import NamedTuple
 
+from bench.scaling.bus_bytes import Counted
 from bench.scaling.model import Costs, Rate, bus_bytes, error, member_traffic, shares
 from bench.scaling.runs import Measured, Observed, Trial
 
@@ -49,13 +50,13 @@ class Compared(NamedTuple):
     redis_runs: list[float]
 
 
-def compare(costs: Costs, observed: Observed, wire: float) -> Compared:
+def compare(costs: Costs, observed: Observed, wire: Counted) -> Compared:
     """Return what was measured beside what the model says of it.
 
     Args:
         costs: the parameters of the model.
         observed: the runs.
-        wire: bytes between nodes and Redis for each PUBLISH.
+        wire: what went over the bus in a run of the same kind.
     """
     trial = observed.trial
     pairs = [_cpu(costs, trial, run) for run in observed.runs]
@@ -64,7 +65,7 @@ def compare(costs: Costs, observed: Observed, wire: float) -> Compared:
         trial.nodes,
         _middle([nodes for nodes, _ in pairs]),
         _middle([redis for _, redis in pairs]),
-        Pair(_wire(costs, trial, observed.runs[0]), wire),
+        Pair(_wire(costs, trial, observed.runs[0], wire.per_second), wire.size),
         median(max(each.others for each in run) for run in observed.runs),
         [nodes.measured / nodes.predicted for nodes, _ in pairs],
         [redis.measured / redis.predicted for _, redis in pairs],
@@ -79,14 +80,16 @@ def _cpu(costs: Costs, trial: Trial, run: Sequence[Measured]) -> tuple[Pair, Pai
     )
 
 
-def _wire(costs: Costs, trial: Trial, run: Sequence[Measured]) -> float:
+def _wire(costs: Costs, trial: Trial, run: Sequence[Measured], published: float) -> float:
+    """Return the bytes for each of so many PUBLISH a second: of messages, in the proportions of a run, and of beats."""
     membership = member_traffic(trial.nodes)
     sizes = [
         sum(bus_bytes(message, load.channel, each.size)) for each, (load, message) in zip(run, trial.loads, strict=True)
     ]
     said = sum(each.per_second * size for each, size in zip(run, sizes, strict=True))
-    total = said + costs.member_bytes * (membership.published + membership.forwarded)
-    return total / (sum(each.per_second for each in run) + membership.published)
+    of_message = said / sum(each.per_second for each in run)
+    of_members = costs.member_bytes * (membership.published + membership.forwarded)
+    return ((published - membership.published) * of_message + of_members) / published
 
 
 def _rates(trial: Trial, run: Sequence[Measured]) -> list[Rate]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from bench.native import BenchError, Serving
 from bench.scaling import runs
-from bench.scaling.bus_bytes import Look, bytes_per_publish
+from bench.scaling.bus_bytes import Counted, Look, count
 from bench.scaling.calibration import costs_of
 from bench.scaling.comparison import Compared, Pair, compare, repetition, verdict
-from bench.scaling.model import Costs, Rate, Shares, idle_shares, nodes_cost, redis_cost, shares
+from bench.scaling.model import Costs, Rate, Shares, idle_shares, member_traffic, nodes_cost, redis_cost, shares
 from bench.scaling.runs import Cluster, Measured, Observed, Trial, calibrations, comparisons, run_in_turns, under_load
 from bench.scaling.under_load import under_load_of
 
@@ -81,7 +83,7 @@ def test_what_the_model_is_fitted_to_is_not_what_it_is_compared_with() -> None:
 def test_of_several_runs_the_one_in_the_middle_is_compared() -> None:
     (trial, *_) = comparisons(4)
     observed = Observed(trial, [ran(COSTS, trial, factor=each) for each in (1.1, 3.0, 0.9)])
-    found = compare(COSTS, observed, wire=1000.0)
+    found = compare(COSTS, observed, wire=Counted(1000.0, 1000.0))
     assert found.cpu.measured == pytest.approx(1.1 * found.cpu.predicted)
     assert found.redis.measured == pytest.approx(1.1 * found.redis.predicted)
     assert found.cpu_runs == pytest.approx([1.1, 3.0, 0.9])
@@ -90,7 +92,7 @@ def test_of_several_runs_the_one_in_the_middle_is_compared() -> None:
 def test_two_loads_at_the_same_time_are_predicted_together() -> None:
     trial = comparisons(2)[-1]
     assert len(trial.loads) == 2
-    found = compare(COSTS, Observed(trial, [ran(COSTS, trial)]), wire=1000.0)
+    found = compare(COSTS, Observed(trial, [ran(COSTS, trial)]), wire=Counted(1000.0, 1000.0))
     assert found.cpu.error == pytest.approx(0)
     assert found.redis.error == pytest.approx(0)
 
@@ -121,10 +123,21 @@ def test_under_load_medians_are_what_a_message_cost() -> None:
     assert redis_cost(COSTS, message) > found.redis
 
 
-def test_bytes_are_those_of_each_publish() -> None:
-    assert bytes_per_publish(Look(1.0, 5000, 10), Look(2.0, 9000, 14)) == 1000
+def test_beats_are_among_the_bytes_of_each_publish() -> None:
+    trial, costs = comparisons(2)[2], replace(COSTS, member_bytes=10.0)
+    often, rarely = (
+        compare(costs, Observed(trial, [ran(COSTS, trial)]), Counted(0.5, each)).wire for each in (1e9, 8.0)
+    )
+    assert often.measured == 0.5
+    traffic = member_traffic(2)
+    beats = 10.0 * (traffic.published + traffic.forwarded)
+    assert rarely.predicted == pytest.approx(((8 - traffic.published) * often.predicted + beats) / 8)
 
 
-def test_bytes_of_nothing_are_refused() -> None:
+def test_what_goes_over_the_bus_is_counted_between_two_looks() -> None:
+    assert count(Look(1.0, 5000, 10), Look(3.0, 9000, 14)) == (1000, 2)
+
+
+def test_where_nothing_is_published_there_is_nothing_to_count() -> None:
     with pytest.raises(BenchError, match="nothing was published"):
-        bytes_per_publish(Look(1.0, 0, 5), Look(2.0, 100, 5))
+        count(Look(1.0, 0, 5), Look(2.0, 100, 5))
