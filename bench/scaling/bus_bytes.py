@@ -2,25 +2,38 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
+from functools import partial
 from threading import Event, Thread
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
+from bench.native import BenchError
+from bench.scaling.model import member_traffic
+from bench.scaling.runs import Cluster, Trial, run_once
 from crosswire.testing.redis_process import RedisProcess
-
-T = TypeVar("T")
 
 INTERVAL = 0.1
 """Seconds between two looks."""
-_QUESTION = len(b"*2\r\n$4\r\nINFO\r\n$5\r\nstats\r\n")
+IDLE_TIME = 3.0
+"""Seconds for which the bytes of messages about membership are counted."""
+_QUESTION = len(b"*3\r\n$4\r\nINFO\r\n$5\r\nstats\r\n$12\r\ncommandstats\r\n")
+_COUNTED = re.compile(r"^(?:total_net_(?:input|output)_bytes:(\d+)|cmdstat_publish:calls=(\d+))", re.MULTILINE)
 
 
 class Look(NamedTuple):
-    """The bytes that Redis had received and sent, without those of the looks, and when that was."""
+    """What Redis had done at a time.
+
+    Attributes:
+        time: when it was.
+        total: bytes that it had received and sent, without those of the looks.
+        published: PUBLISH commands that it had taken.
+    """
 
     time: float
     total: int
+    published: int
 
 
 class BusBytes:
@@ -36,27 +49,52 @@ class BusBytes:
         self._looks: list[Look] = []
         self._ended = Event()
 
-    def during(self, run: Callable[[], T]) -> T:
-        """Look while something runs; return its result."""
+    def during(self, run: Callable[[], object]) -> None:
+        """Look while something runs."""
         thread = Thread(target=self._look_again_and_again)
         thread.start()
         try:
-            return run()
+            run()
         finally:
             self._ended.set()
             thread.join()
 
-    def per_second(self, seconds: float) -> float:
-        """Return the bytes in a second, in about so many seconds before the end, but for the very last moments."""
+    def per_publish(self) -> float:
+        """Return the bytes for each PUBLISH, of the whole time."""
+        return bytes_per_publish(self._looks[0], self._looks[-1])
+
+    def late_per_publish(self, seconds: float) -> float:
+        """Return the bytes for each PUBLISH, in about so many seconds before the end, but for the very last moments."""
         last = self._looks[-3]
         first = next(each for each in self._looks if each.time >= last.time - seconds)
-        return (last.total - first.total) / (last.time - first.time)
+        return bytes_per_publish(first, last)
 
     def _look_again_and_again(self) -> None:
         while not self._ended.wait(INTERVAL):
-            text = str(self._redis.command("INFO", "stats"))
-            stats = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
-            total = int(stats["total_net_input_bytes"]) + int(stats["total_net_output_bytes"])
+            text = str(self._redis.command("INFO", "stats", "commandstats"))
+            received, sent, published = (int(number) for found in _COUNTED.findall(text) for number in found if number)
             self._own += _QUESTION
-            self._looks.append(Look(time.monotonic(), total - self._own))
+            self._looks.append(Look(time.monotonic(), received + sent - self._own, published))
             self._own += len(text) + len(b"$%d\r\n\r\n" % len(text))
+
+
+def bytes_per_publish(first: Look, last: Look) -> float:
+    """Return the bytes for each PUBLISH between two looks."""
+    if last.published == first.published:
+        raise BenchError("nothing was published")
+    return (last.total - first.total) / (last.published - first.published)
+
+
+def measure_bytes(running: Cluster, trial: Trial, seconds: float) -> float:
+    """Return the bytes between nodes and Redis for each PUBLISH of a trial."""
+    bus = BusBytes(running.redis)
+    bus.during(partial(run_once, running.serving, trial, seconds))
+    return bus.late_per_publish(seconds * 0.6)
+
+
+def measure_member_bytes(running: Cluster) -> float:
+    """Return the bytes of a message about membership to Redis, or from it."""
+    bus = BusBytes(running.redis)
+    bus.during(partial(time.sleep, IDLE_TIME))
+    traffic = member_traffic(len(running.serving.ports))
+    return bus.per_publish() * traffic.published / (traffic.published + traffic.forwarded)

@@ -94,7 +94,7 @@ class ServerParts:
         self.hooks = Hooks()
         self.events = EventListeners(socket=Socket)
         self.tasks = BackgroundTasks(watch)
-        self.workers = Workers(self.tasks)
+        self.workers = Workers(self.tasks, at_end_of_turn)
         self.wheel = TimerWheel()
         self.failures = FailureReporter(self.hooks.on_error, self.tasks)
         self.sessions = Sessions(limits.total_handlers, self.workers.waiting, address_admission(limits))
