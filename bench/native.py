@@ -116,8 +116,16 @@ def _listed(numbers: Sequence[int]) -> str:
 
 
 @contextmanager
-def serving(command: Sequence[str], variables: Mapping[str, str] | None = None) -> Iterator[Serving]:
-    """Run a server that prints `PORT n` when it listens, with these variables in its environment."""
+def serving(
+    command: Sequence[str], variables: Mapping[str, str] | None = None, *, killed: bool = False
+) -> Iterator[Serving]:
+    """Run a server that prints `PORT n` when it listens.
+
+    Args:
+        command: its program and arguments.
+        variables: what its environment has beside that of this process.
+        killed: whether it is killed in the end, which spares the time in which it takes leave of its clients.
+    """
     raise_file_limit()
     with on_core(SERVER_CORE):
         process = subprocess.Popen(
@@ -127,7 +135,10 @@ def serving(command: Sequence[str], variables: Mapping[str, str] | None = None) 
         try:
             yield Serving([_announced_port(process)], [process.pid])
         finally:
-            _stop(process)
+            if killed:
+                process.kill()
+            else:
+                _stop(process)
 
 
 def epoll_server() -> AbstractContextManager[Serving]:

@@ -1,7 +1,8 @@
 """Compares Crosswire with other servers at the same work: `python -m bench.peers`.
 
 With `--write docs/benchmarks.md` it writes the page. A long comparison can be measured in slices (`--only`, `--json`),
-which `--from` joins. What the peers need is installed by `python -m bench.peers.install`; `make bench-peers` does both.
+which `--from` joins; one that was interrupted goes on with `--continue`. What the peers need is installed by
+`python -m bench.peers.install`; `make bench-peers` does both.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,13 +19,14 @@ from bench.__main__ import machine
 from bench.native import BenchError, build
 from bench.peers import page
 from bench.peers.comparison import Comparison, read
+from bench.peers.continuing import digest, interrupted
 from bench.peers.installed import versions
 from bench.peers.peers import PEERS, Peer
 from bench.peers.report import as_markdown
 from bench.peers.runs import QUICK_SECONDS, SECONDS, measure
 from bench.peers.works import WORKS, PeerWork
 
-RUNS, QUICK_RUNS = 5, 3
+RUNS = 3
 
 
 def main() -> int:
@@ -48,15 +51,30 @@ def _compare(arguments: argparse.Namespace, command: str) -> Comparison:
     build("epoll_server")
     works = [work for work in WORKS if is_chosen(work, arguments.only)]
     peers = [_peer(name) for name in arguments.peer] or PEERS
-    seconds = QUICK_SECONDS if arguments.quick else SECONDS
-    runs = arguments.runs or (QUICK_RUNS if arguments.quick else RUNS)
+    seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
+    runs = arguments.runs or RUNS
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    comparison = Comparison([(command, date)], {**machine(), **versions()})
-    for result in measure(works, peers, runs, seconds, tell=_tell):
+    settings = {"command": command, "runs": runs, "seconds": seconds, "source": digest()}
+    comparison = Comparison([(command, date)], {**machine(), **versions()}, settings=settings)
+    if arguments.go_on and (earlier := interrupted(arguments.json, comparison, peers)):
+        comparison = go_on(earlier, comparison)
+    done = {result.work.id for result in comparison.results}
+    for result in measure([work for work in works if work.id not in done], peers, runs, seconds, tell=_tell):
         comparison.results.append(result)
         if arguments.json:  # after each, so that a run that is cut short leaves what it has measured
             comparison.write(arguments.json)
+    comparison.complete = True
+    if arguments.json:
+        comparison.write(arguments.json)
     return comparison
+
+
+def go_on(earlier: Comparison, comparison: Comparison) -> Comparison:
+    """Return a comparison with what an interrupted run of it has measured."""
+    ((command, began),), ((_, date),) = earlier.commands, comparison.commands
+    works = len({result.work.id for result in earlier.results})
+    _tell(f"going on with the comparison of {began}, which has {works} works")
+    return replace(comparison, commands=[(command, f"{began}, continued {date}")], results=earlier.results)
 
 
 def is_chosen(work: PeerWork, only: Sequence[str]) -> bool:
@@ -69,7 +87,7 @@ def is_chosen(work: PeerWork, only: Sequence[str]) -> bool:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help=f"{QUICK_RUNS} runs of {QUICK_SECONDS:g} s each")
+    parser.add_argument("--quick", action="store_true", help=f"runs of {QUICK_SECONDS:g} s")
     parser.add_argument(
         "--only",
         action="append",
@@ -81,12 +99,22 @@ def _arguments() -> argparse.Namespace:
         "--peer", action="append", default=[], metavar="NAME", help="only this one, and others so named"
     )
     parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each peer at each work, {RUNS} by default")
+    parser.add_argument("--seconds", type=float, metavar="S", help=f"that a run measures, {SECONDS:g} by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of all runs there")
     parser.add_argument(
         "--from", dest="read", nargs="+", type=Path, metavar="FILE", help="measure nothing, read what --json wrote"
     )
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the page, and its plots beside it")
-    return parser.parse_args()
+    parser.add_argument(
+        "--continue",
+        dest="go_on",
+        action="store_true",
+        help="measure only what is not in the file of --json, if that is of the same comparison, and was interrupted",
+    )
+    arguments = parser.parse_args()
+    if arguments.go_on and not arguments.json:
+        parser.error("--continue wants --json")
+    return arguments
 
 
 def _peer(name: str) -> Peer:

@@ -22,11 +22,15 @@ class Comparison:
         commands: command lines, each with its date.
         machine: what was found out about the machine, and the versions of all that was measured.
         results: results, those of a work behind each other.
+        settings: how much is measured, and of which source, so that it can be continued; JSON.
+        complete: whether everything was measured that was to be.
     """
 
     commands: list[tuple[str, str]]
     machine: Mapping[str, str]
     results: list[Result] = field(default_factory=list)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    complete: bool = False
 
     def write(self, file: Path) -> None:
         """Write it as JSON, if it is of one command."""
@@ -35,9 +39,13 @@ class Comparison:
             "command": command,
             "date": date,
             "machine": dict(self.machine),
+            "settings": dict(self.settings),
+            "complete": self.complete,
             "results": [_as_json(result) for result in self.results],
         }
-        file.write_text(json.dumps(found, indent=2) + "\n")
+        fresh = file.with_suffix(".new")  # so that an interruption leaves a whole file
+        fresh.write_text(json.dumps(found, indent=2) + "\n")
+        fresh.rename(file)
 
 
 def _as_json(result: Result) -> dict[str, Any]:
@@ -88,7 +96,15 @@ def _as_result(found: Mapping[str, Any], file: Path) -> Result:
     return Result(works[0], peers[0], found["runs"], found["errors"], found["missing"])
 
 
+def is_same_machine(machine: Mapping[str, str], other: Mapping[str, str]) -> bool:
+    """Return whether two comparisons are of the same machine and versions."""
+    return not _differences(machine, other)
+
+
+def _differences(machine: Mapping[str, str], other: Mapping[str, str]) -> set[str]:
+    return {name for name in {*machine, *other} - {"load"} if machine.get(name) != other.get(name)}
+
+
 def _check_same(machine: Mapping[str, str], other: Mapping[str, str], file: Path) -> None:
-    names = {name for name in {*machine, *other} - {"load"} if machine.get(name) != other.get(name)}
-    if names:
+    if names := _differences(machine, other):
         raise BenchError(f"{file} was measured with another {', '.join(sorted(names))} than the first file")

@@ -8,7 +8,7 @@ from pathlib import Path
 from textwrap import fill
 
 from bench.peers.comparison import Comparison
-from bench.peers.peers import Peer
+from bench.peers.peers import COMPILING, Peer
 from bench.peers.plots import Bar, Panel, picture
 from bench.peers.report import heading, short, table, targets
 from bench.peers.runs import QUICK_SECONDS, SECONDS, Result
@@ -34,9 +34,9 @@ Crosswire is built to be fast, and what was tried.
   message or connection: what a second brings is limited by the load generator, too, where a server is fast.
 - **Checked.** Each client has to get each message once; a loss, a refusal or a close makes the run fail.
 - **Interleaved.** The servers take turns, each newly started for each run, so that a slow moment of the machine affects
-  all of them. A run measures for {SECONDS:g} s, after half as long; with `--quick` for {QUICK_SECONDS:g} s, when
-  programs that are compiled while they run, as on Node.js, are not yet at their best. Figures are medians of the runs,
-  with the least and the most in brackets; in the plots these are the whiskers.
+  all of them. A run measures for {SECONDS:g} s, with `--quick` for {QUICK_SECONDS:g} s, after half as long; programs
+  that are compiled while they run, as on Node.js and Bun, have at least {COMPILING:g} s before, to be at their best.
+  Figures are medians of the runs, with the least and the most in brackets; in the plots these are the whiskers.
 - **Latency** is the time from the moment when the load generator sends a message to the moment when it has a delivery
   or an answer. With many messages in flight it is above all the time that they wait for each other.
 - **Installed** from PyPI and npm, by `make bench-peers`. Where a registry lacks websocket-cross-server-adapter, its row

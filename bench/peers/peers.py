@@ -34,6 +34,8 @@ SPREADING = ALONE | {SPREAD, TELL}
 """Abilities of servers that share messages through Redis."""
 OPTIONS = frozenset({SAY_IN_ROOM, TLS, DEFLATE})
 """Abilities of an adapter with rooms and the options --cert, --key and --compression."""
+COMPILING = 1.5
+"""Seconds of warm-up for programs that are compiled while they run: they are not at their best before."""
 JSON, SOCKET_IO = "json", "socket.io"
 """Dialects of the load generator."""
 
@@ -50,6 +52,7 @@ class Peer:
         start: starts its servers, and their Redis.
         dialect: dialect of the load generator that it speaks.
         can: its abilities.
+        warmup: seconds that it needs at least before it is measured.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Peer:
     start: Start
     dialect: str
     can: frozenset[str]
+    warmup: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +93,7 @@ class Program:
             if setup.compression:
                 options += ["--compression"]
             nodes = [
-                processes.enter_context(serving([*command, "--name", name, *options], environment))
+                processes.enter_context(serving([*command, "--name", name, *options], environment, killed=True))
                 for name in ascii_uppercase[: setup.nodes]
             ]
             yield Serving(
@@ -99,7 +103,7 @@ class Program:
 
 
 def _native(_: Setup) -> AbstractContextManager[Serving]:
-    return serving([str(build("epoll_server"))])
+    return serving([str(build("epoll_server"))], killed=True)
 
 
 def _on_node(adapter: str) -> Start:
@@ -136,16 +140,19 @@ PEERS = [
         SPREADING | OPTIONS | {ASK, SEVERAL_REDIS, CROSSWIRE_OPTION},
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
-    Peer("bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS),
-    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE | OPTIONS),
+    Peer(
+        "bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS, COMPILING
+    ),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE | OPTIONS, COMPILING),
     Peer(
         "original",
         "websocket-cross-server-adapter",
         Program(_original_command, node_environment).start,
         JSON,
         SPREADING | {ASK, SAY_IN_ROOM},
+        COMPILING,
     ),
-    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | OPTIONS | {ASK}),
+    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | OPTIONS | {ASK}, COMPILING),
     Peer(
         "python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING | OPTIONS
     ),

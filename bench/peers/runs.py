@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from bench.native import BenchError, NotInstalled, Serving, run_loadgen
 from bench.peers.peers import Peer
 from bench.peers.works import PeerWork
-from bench.workloads import Figures
+from bench.workloads import TIMED_MODES, Figures
 
-SECONDS, QUICK_SECONDS = 3.0, 1.0
-"""Seconds that a run measures, after a warm-up of half as long."""
+SECONDS, QUICK_SECONDS = 0.6, 0.4
+"""Seconds that a run measures, after a warm-up of half as long; of some peers it is longer."""
 DEADLINE = 300.0
 """Seconds after which a run fails: some need a minute to connect ten thousand clients on a busy machine."""
 
@@ -78,4 +78,7 @@ def run_once(work: PeerWork, peer: Peer, seconds: float) -> Figures:
     """Measure one peer once, newly started, so that no run inherits the memory of another."""
     with peer.start(work.setup) as serving:
         reached = Serving(serving.ports[: work.ports], serving.pids)
-        return run_loadgen(work.mode, reached, dialect=peer.dialect, deadline=DEADLINE, **work.timed(seconds))
+        options = work.timed(seconds)
+        if work.mode in TIMED_MODES:
+            options["warmup"] = max(seconds / 2, peer.warmup)
+        return run_loadgen(work.mode, reached, dialect=peer.dialect, deadline=DEADLINE, **options)

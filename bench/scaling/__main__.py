@@ -1,6 +1,7 @@
 """Fit the model to small runs, compare it with runs of 2, 4 and 8 nodes, and say what it means for larger clusters.
 
-All servers and their Redis share one core, and the load generator has the other. It takes some minutes.
+All servers and their Redis share one core, and the load generator has the other. It takes some minutes, and prints what
+`--write docs/scaling.md` writes into that page, between the text of page.md.
 """
 
 from __future__ import annotations
@@ -9,26 +10,38 @@ import argparse
 import json
 import shutil
 import sys
-from dataclasses import replace
+import time
+from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 from bench.__main__ import machine
 from bench.native import BenchError
-from bench.scaling import report
-from bench.scaling.beats import Beats, measure_beats
-from bench.scaling.calibration import RedisCosts, costs_of, measure_redis, measure_round
-from bench.scaling.comparison import Compared, compare, observe
-from bench.scaling.model import Costs
+from bench.scaling import page
+from bench.scaling.beats import measure_beats
+from bench.scaling.bus_bytes import measure_bytes, measure_member_bytes
+from bench.scaling.calibration import costs_of, measure_idle, measure_redis
+from bench.scaling.comparison import compare
+from bench.scaling.figures import Figures
+from bench.scaling.memory import measure_memory
+from bench.scaling.model import Shares
 from bench.scaling.redis_loop import version_of
-from bench.scaling.under_load import UnderLoad, measure_under_load
+from bench.scaling.report import parts
+from bench.scaling.runs import calibrations, clusters, comparisons, run_in_turns, under_load
+from bench.scaling.under_load import under_load_of
 from crosswire.cluster.redis.embedded.database import find_server
 from crosswire.errors import ConfigError
 
 SIZES = (2, 4, 8)
 """Nodes of the clusters that the model is compared with."""
-RUNS = 3
-"""Runs of each calibration and each comparison; their medians count."""
+SETTLING = 2.0
+"""Seconds that clusters have to become quiet after they have started."""
+IDLE_TIME, IDLE_TIMES = 2.5, 4
+"""Seconds for which clusters are watched in which nothing is said, and how often."""
+
+BYTES_TIME = 0.8
+"""Seconds of the runs in which bytes are counted."""
 
 
 class Effort(NamedTuple):
@@ -45,29 +58,64 @@ class Effort(NamedTuple):
     beating: tuple[int, ...]
 
 
+USUAL, QUICK = Effort(0.4, 10, (100, 200)), Effort(0.2, 2, (50, 100))
+
+
 def main() -> int:
     """Measure and print; return the exit status."""
     parser = argparse.ArgumentParser(prog="python -m bench.scaling", description=__doc__)
-    parser.add_argument("--quick", action="store_true", help="one short run of each, and fewer nodes in one process")
+    parser.add_argument("--quick", action="store_true", help="few short runs, and fewer nodes in one process")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="write the page")
     arguments = parser.parse_args()
-    effort = Effort(0.5, 1, (50, 100)) if arguments.quick else Effort(0.8, RUNS, (100, 200))
-    programs = redis_programs()
-    redis = {version_of(program): measure_redis(program, effort.seconds / 4) for program in programs}
-    beats = [measure_beats(effort.beating[0], 4, often=True), *(measure_beats(count, 4) for count in effort.beating)]
-    rounds, observed = [], []
-    for number in range(effort.runs):  # in turns, so that a slow time of the machine is one for all
-        print(f"round {number + 1} of {effort.runs}", file=sys.stderr)
-        rounds.append(measure_round(effort.seconds))
-        observed.append([each for nodes in SIZES for each in observe(nodes, effort.seconds)])
-    under_load = measure_under_load(effort.seconds, effort.runs)
-    costs = replace(costs_of(rounds), beat=beats[-1].cpu)
-    compared = [compare(costs, runs) for runs in zip(*observed, strict=True)]
-    host = {name: value for name, value in machine().items() if name != "host"}
-    print(report.whole(host, redis, costs, compared, under_load, beats))
+    figures = measure(QUICK if arguments.quick else USUAL)
+    found = parts(figures)
+    print("\n\n".join(found.values()))
     if arguments.json:
-        arguments.json.write_text(json.dumps(raw(host, redis, costs, compared, under_load, beats), indent=2) + "\n")
+        arguments.json.write_text(json.dumps(figures.raw(), indent=2) + "\n")
+    if arguments.write:
+        page.write(arguments.write, found)
     return 0
+
+
+def measure(effort: Effort) -> Figures:
+    """Measure everything."""
+    redis = {version_of(program): measure_redis(program, effort.seconds / 2) for program in redis_programs()}
+    first, *_ = effort.beating
+    beats = [measure_beats(first, 4, often=True), *(measure_beats(count, 4) for count in effort.beating)]
+    memory = measure_memory(min(effort.runs, 3))
+    calibrating, many = calibrations(), under_load()
+    comparing = [each for nodes in SIZES for each in comparisons(nodes)]
+    with clusters((1, *SIZES)) as running:
+        time.sleep(SETTLING)
+        idle = middle_of([measure_idle(running, IDLE_TIME) for _ in range(IDLE_TIMES)])
+        member_bytes = measure_member_bytes(running[2])
+        wires = [measure_bytes(running[each.nodes], each, BYTES_TIME) for each in comparing]
+        observed = run_in_turns(running, [*calibrating, *comparing, *many], effort.runs, effort.seconds, _tell)
+    compared = observed[len(calibrating) : -len(many)]
+    costs = costs_of(observed[: len(calibrating)], idle, member_bytes)
+    return Figures(
+        date=datetime.now(UTC).strftime("%Y-%m-%d"),
+        machine={name: value for name, value in machine().items() if name != "host"},
+        redis=redis,
+        costs=costs,
+        compared=[compare(costs, each, wire) for each, wire in zip(compared, wires, strict=True)],
+        idle={nodes: each for nodes, each in idle.items() if nodes in SIZES},
+        under_load=[under_load_of(each) for each in observed[-len(many) :]],
+        beats=beats,
+        memory=memory,
+    )
+
+
+def middle_of(watched: list[dict[int, Shares]]) -> dict[int, Shares]:
+    """Return the medians of several times at which nothing was said."""
+    return {
+        nodes: Shares(
+            median(each[nodes].nodes for each in watched),
+            median(each[nodes].redis for each in watched),
+        )
+        for nodes in watched[0]
+    }
 
 
 def redis_programs() -> list[Path]:
@@ -87,23 +135,8 @@ def redis_programs() -> list[Path]:
     return programs
 
 
-def raw(
-    host: dict[str, str],
-    redis: dict[str, RedisCosts],
-    costs: Costs,
-    compared: list[Compared],
-    under_load: list[UnderLoad],
-    beats: list[Beats],
-) -> dict[str, object]:
-    """Return all figures, for JSON."""
-    return {
-        "machine": host,
-        "redis": {name: each._asdict() for name, each in redis.items()},
-        "costs": {name: getattr(costs, name) for name in Costs.__slots__},
-        "compared": [each._asdict() for each in compared],
-        "under load": [each._asdict() for each in under_load],
-        "beats": [each._asdict() for each in beats],
-    }
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr)
 
 
 if __name__ == "__main__":

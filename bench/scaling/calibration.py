@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from bench.scaling.bus_bytes import BusBytes
-from bench.scaling.model import Costs, Message, fit, member_traffic, room_message
+from bench.scaling.model import Costs, Message, Shares, fit, member_traffic
 from bench.scaling.processes import cpu_of
 from bench.scaling.redis_loop import JOINED, publish_costs
-from bench.scaling.runs import Cluster, Load, Measured, cluster, measure, room_load, small_rooms_load, user_load
-
-ROOM_SIZES = (20, 80)
-"""Clients on each node, in the runs with one room."""
-SMALL_ROOM_SIZES = (6, 20)
-"""Clients of a room, in the runs with many."""
-LONG_TEXT = 300
-"""Bytes of what a user tells another in a calibration; in the runs that the model is compared with it is a line."""
-IDLE_TIME = 2.0
-"""Seconds for which idle nodes are watched."""
+from bench.scaling.runs import Cluster, Measured, Observed
 
 
 class RedisCosts(NamedTuple):
@@ -47,89 +35,75 @@ def measure_redis(binary: str | Path, seconds: float) -> RedisCosts:
     return RedisCosts(*publish_costs(binary, seconds), *publish_costs(binary, seconds, JOINED))
 
 
-class Round(NamedTuple):
-    """One run of each kind that the model is fitted to.
-
-    Attributes:
-        idle: what nodes and Redis use while nothing is said.
-        messages: messages to rooms, and what each cost.
-        told: what a message from one user to another cost.
-    """
-
-    idle: Costs
-    messages: list[tuple[Message, _Cost]]
-    told: _Cost
+def measure_idle(clusters: Mapping[int, Cluster], seconds: float) -> dict[int, Shares]:
+    """Return which shares of a core the nodes of each cluster, and its Redis, use while nothing is said."""
+    began = time.monotonic()
+    before = {nodes: _cpu_of_all(each) for nodes, each in clusters.items()}
+    time.sleep(seconds)
+    after = {nodes: _cpu_of_all(each) for nodes, each in clusters.items()}
+    passed = time.monotonic() - began
+    used = {nodes: [(b - a) / passed for a, b in zip(before[nodes], after[nodes], strict=True)] for nodes in clusters}
+    return {nodes: Shares(sum(of_nodes), redis) for nodes, (redis, *of_nodes) in used.items()}
 
 
-def measure_round(seconds: float) -> Round:
-    """Measure one node, and two."""
-    pair = user_load(1)
-    with cluster(2) as two:
-        idle = _idle(two)
-        shared = _messages(idle, two, seconds)
-        told = _cost(idle, two, replace(pair, options={**pair.options, "size": LONG_TEXT}), seconds)
-    with cluster(1) as one:
-        return Round(idle, _messages(idle, one, seconds) + shared, told)
+def _cpu_of_all(running: Cluster) -> list[float]:
+    return [cpu_of(pid) for pid in running.serving.pids]
 
 
-def costs_of(rounds: Sequence[Round]) -> Costs:
-    """Fit the costs to the medians of some rounds."""
-    messages = [message for message, _ in rounds[0].messages]
-    costs = [_median(each.messages[number][1] for each in rounds) for number in range(len(messages))]
-    points = list(zip(messages, costs, strict=True))
-    say, receive, deliver = fit([((1, each.listening - 1, each.deliveries), cost.nodes) for each, cost in points])
-    publish, forward = fit([((1, each.listening), cost.redis) for each, cost in points])
-    return Costs(
-        say=say,
-        tell=_median(each.told for each in rounds).nodes - receive - deliver,
-        receive=receive,
-        deliver=deliver,
-        publish=publish,
-        forward=forward,
-        idle=median(each.idle.idle for each in rounds),
-        redis_idle=median(each.idle.redis_idle for each in rounds),
-        member_bytes=median(each.idle.member_bytes for each in rounds),
-    )
+class Point(NamedTuple):
+    """What a message cost all nodes, and Redis, without what they use while nothing is said; in microseconds."""
 
-
-class _Cost(NamedTuple):
-    """What one message cost all nodes, and Redis, without what they use while nothing is said."""
-
+    message: Message
     nodes: float
     redis: float
 
 
-def _median(costs: Iterable[_Cost]) -> _Cost:
-    return _Cost(*(median(values) for values in zip(*costs, strict=True)))
+def costs_of(observed: Sequence[Observed], idle: Mapping[int, Shares], member_bytes: float) -> Costs:
+    """Fit the costs to small runs.
 
-
-def _messages(idle: Costs, running: Cluster, seconds: float) -> list[tuple[Message, _Cost]]:
-    nodes = len(running.serving.ports)
-    loads = [(room_load(nodes, each), room_message(nodes, each * nodes)) for each in ROOM_SIZES]
-    loads += [(small_rooms_load(nodes, 120, each), room_message(nodes, each)) for each in SMALL_ROOM_SIZES]
-    return [(message, _cost(idle, running, load, seconds)) for load, message in loads]
-
-
-def _cost(idle: Costs, running: Cluster, load: Load, seconds: float) -> _Cost:
-    return _without_idle(idle, measure(running.serving, load, seconds))
-
-
-def _without_idle(costs: Costs, measured: Measured) -> _Cost:
-    idle = costs.idle * len(measured.nodes) * 1e6 / measured.per_second
-    return _Cost(sum(measured.nodes) - idle, measured.redis - costs.redis_idle * 1e6 / measured.per_second)
-
-
-def _idle(running: Cluster) -> Costs:
-    """Return what nodes and Redis use while nothing is said."""
-    bus = BusBytes(running.redis)
-    began, before = time.monotonic(), [cpu_of(pid) for pid in running.serving.pids]
-    bus.during(partial(time.sleep, IDLE_TIME))
-    passed = time.monotonic() - began
-    redis, *nodes = (cpu_of(pid) - cpu for pid, cpu in zip(running.serving.pids, before, strict=True))
-    traffic = member_traffic(len(nodes))
-    return Costs(
-        *(0.0,) * 6,
-        idle=sum(nodes) / len(nodes) / passed,
-        redis_idle=redis / passed,
-        member_bytes=bus.per_second(IDLE_TIME) / (traffic.published + traffic.forwarded),
+    Args:
+        observed: runs of one node and of two.
+        idle: what both use while nothing is said.
+        member_bytes: bytes of a message about membership.
+    """
+    points = [_point(each, idle[each.trial.nodes]) for each in observed]
+    rooms, told = (
+        [each for each in points if not each.message.to_user],
+        [each for each in points if each.message.to_user],
     )
+    say, receive, deliver = fit(
+        [((1, each.message.listening - 1, each.message.deliveries), each.nodes) for each in rooms]
+    )
+    publish, forward, apart, cold = fit(
+        [((1, each.message.listening, each.message.goes_apart, each.nodes), each.redis) for each in points]
+    )
+    one, two = member_traffic(1), member_traffic(2)
+    beat = (idle[2].nodes / 2 - idle[1].nodes) / (two.received - one.received)
+    return Costs(
+        say=say,
+        tell=median(each.nodes for each in told) - deliver,
+        receive=receive,
+        deliver=deliver,
+        publish=publish,
+        forward=forward,
+        apart=apart,
+        cold=cold,
+        beat=beat * 1e6,
+        idle=idle[1].nodes,
+        redis_idle=idle[1].redis - (one.published * publish + one.forwarded * forward) / 1e6,
+        member_bytes=member_bytes,
+    )
+
+
+def _point(observed: Observed, idle: Shares) -> Point:
+    ((_, message),) = observed.trial.loads
+    runs = [run for (run,) in observed.runs]
+    return Point(
+        message,
+        _median(runs, lambda run: run.nodes - idle.nodes * 1e6 / run.per_second),
+        _median(runs, lambda run: run.redis - idle.redis * 1e6 / run.per_second),
+    )
+
+
+def _median(runs: Sequence[Measured], figure: Callable[[Measured], float]) -> float:
+    return median(figure(run) for run in runs)

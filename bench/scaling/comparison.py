@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from statistics import mean
+from statistics import mean, median
 from typing import NamedTuple
 
-from bench.scaling.bus_bytes import BusBytes
-from bench.scaling.model import Costs, bus_bytes, error, member_traffic, nodes_cost, redis_cost
-from bench.scaling.runs import Cluster, Comparison, Measured, cluster, comparisons, measure_together
+from bench.scaling.bus_bytes import Counted
+from bench.scaling.model import Costs, Rate, bus_bytes, error, member_traffic, shares
+from bench.scaling.runs import Measured, Observed, Trial
+
+GOOD = 0.15
+"""Part of a measured value by which a prediction may be off."""
 
 
 class Pair(NamedTuple):
@@ -25,15 +27,17 @@ class Pair(NamedTuple):
 
 
 class Compared(NamedTuple):
-    """A run beside the model.
+    """Runs of a trial beside the model, of each part the one in the middle.
 
     Attributes:
-        title: of the run.
+        title: of the trial.
         nodes: in the cluster.
         cpu: share of a core that all nodes use together, at the rate of the run.
         redis: the same of Redis.
-        wire: bytes between nodes and Redis in a second, both ways.
-        others: share of the servers' core that other work on the machine had.
+        wire: bytes between nodes and Redis, both ways, for each PUBLISH.
+        others: share of the servers' core that other work on the machine had, in the median.
+        cpu_runs: of each run, what the nodes used for each second that the model says.
+        redis_runs: the same of Redis.
     """
 
     title: str
@@ -42,56 +46,107 @@ class Compared(NamedTuple):
     redis: Pair
     wire: Pair
     others: float
+    cpu_runs: list[float]
+    redis_runs: list[float]
 
 
-class Observed(NamedTuple):
-    """What was seen of a run.
+def compare(costs: Costs, observed: Observed, wire: Counted) -> Compared:
+    """Return what was measured beside what the model says of it.
+
+    Args:
+        costs: the parameters of the model.
+        observed: the runs.
+        wire: what went over the bus in a run of the same kind.
+    """
+    trial = observed.trial
+    pairs = [_cpu(costs, trial, run) for run in observed.runs]
+    return Compared(
+        trial.title,
+        trial.nodes,
+        _middle([nodes for nodes, _ in pairs]),
+        _middle([redis for _, redis in pairs]),
+        Pair(_wire(costs, trial, observed.runs[0], wire.per_second), wire.size),
+        median(max(each.others for each in run) for run in observed.runs),
+        [nodes.measured / nodes.predicted for nodes, _ in pairs],
+        [redis.measured / redis.predicted for _, redis in pairs],
+    )
+
+
+def _cpu(costs: Costs, trial: Trial, run: Sequence[Measured]) -> tuple[Pair, Pair]:
+    predicted = shares(costs, trial.nodes, _rates(trial, run))
+    return (
+        Pair(predicted.nodes, mean(each.per_second * each.nodes / 1e6 for each in run)),
+        Pair(predicted.redis, mean(each.per_second * each.redis / 1e6 for each in run)),
+    )
+
+
+def _wire(costs: Costs, trial: Trial, run: Sequence[Measured], published: float) -> float:
+    """Return the bytes for each of so many PUBLISH a second: of messages, in the proportions of a run, and of beats."""
+    membership = member_traffic(trial.nodes)
+    sizes = [
+        sum(bus_bytes(message, load.channel, each.size)) for each, (load, message) in zip(run, trial.loads, strict=True)
+    ]
+    said = sum(each.per_second * size for each, size in zip(run, sizes, strict=True))
+    of_message = said / sum(each.per_second for each in run)
+    of_members = costs.member_bytes * (membership.published + membership.forwarded)
+    return ((published - membership.published) * of_message + of_members) / published
+
+
+def _rates(trial: Trial, run: Sequence[Measured]) -> list[Rate]:
+    return [Rate(each.per_second, message) for each, (_, message) in zip(run, trial.loads, strict=True)]
+
+
+def _middle(pairs: Sequence[Pair]) -> Pair:
+    return sorted(pairs, key=lambda pair: pair.error)[len(pairs) // 2]
+
+
+class Verdict(NamedTuple):
+    """How good the predictions are.
 
     Attributes:
-        comparison: what was run.
-        measured: of each of its loads.
-        wire: bytes between nodes and Redis in a second.
+        total: number of predictions.
+        good: those that are off by 15% at most.
+        cpu: by which part the CPU of the nodes is off at most.
+        redis: the same of Redis.
+        wire: the same of the bytes.
     """
 
-    comparison: Comparison
-    measured: list[Measured]
+    total: int
+    good: int
+    cpu: float
+    redis: float
     wire: float
 
 
-def observe(nodes: int, seconds: float) -> list[Observed]:
-    """Run all comparisons of one size of the cluster once."""
-    with cluster(nodes) as running:
-        return [_observe(running, each, seconds) for each in comparisons(nodes)]
+def verdict(compared: Sequence[Compared]) -> Verdict:
+    """Say how good the predictions are."""
+    errors = [[abs(pair.error) for pair in (each.cpu, each.redis, each.wire)] for each in compared]
+    flat = [value for row in errors for value in row]
+    return Verdict(len(flat), sum(value <= GOOD for value in flat), *map(max, zip(*errors, strict=True)))
 
 
-def compare(costs: Costs, runs: Sequence[Observed]) -> Compared:
-    """Return the one in the middle of some runs of the same kind beside what the model says of it."""
-    results = sorted((_compared(costs, each) for each in runs), key=lambda each: each.cpu.error)
-    return results[len(results) // 2]
+class Repetition(NamedTuple):
+    """How well runs predict their own repetition: nine of ten do it better.
+
+    Attributes:
+        run: by which part a run differs from the median of its kind.
+        half: by which part the medians of every other run and of the rest differ.
+    """
+
+    run: float
+    half: float
 
 
-def _observe(running: Cluster, comparison: Comparison, seconds: float) -> Observed:
-    loads = [load for load, _ in comparison.loads]
-    bus = BusBytes(running.redis)
-    measured = bus.during(partial(measure_together, running.serving, loads, seconds))
-    return Observed(comparison, measured, bus.per_second(seconds * 0.8))
+def repetition(kinds: Sequence[Sequence[float]]) -> Repetition:
+    """Compare runs with others of their kind.
+
+    Args:
+        kinds: a figure of all runs of each kind.
+    """
+    runs = [abs(error(value, median(values))) for values in kinds for value in values]
+    halves = [abs(error(median(values[::2]), median(values[1::2]))) for values in kinds]
+    return Repetition(_ninth_of_ten(runs), _ninth_of_ten(halves))
 
 
-def _compared(costs: Costs, observed: Observed) -> Compared:
-    comparison, measured = observed.comparison, observed.measured
-    said = [
-        (each.per_second, message, load, each.size)
-        for each, (load, message) in zip(measured, comparison.loads, strict=True)
-    ]
-    nodes = sum(rate * nodes_cost(costs, message) for rate, message, _, _ in said) / 1e6
-    redis = sum(rate * redis_cost(costs, message) for rate, message, _, _ in said) / 1e6
-    wire = sum(rate * sum(bus_bytes(message, load.channel, size)) for rate, message, load, size in said)
-    membership = member_traffic(comparison.nodes)
-    return Compared(
-        comparison.title,
-        comparison.nodes,
-        Pair(nodes + comparison.nodes * costs.idle, mean(each.per_second * sum(each.nodes) / 1e6 for each in measured)),
-        Pair(redis + costs.redis_idle, mean(each.per_second * each.redis / 1e6 for each in measured)),
-        Pair(wire + costs.member_bytes * (membership.published + membership.forwarded), observed.wire),
-        max(each.others for each in measured),
-    )
+def _ninth_of_ten(values: Sequence[float]) -> float:
+    return sorted(values)[(len(values) - 1) * 9 // 10]

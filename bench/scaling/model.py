@@ -6,7 +6,7 @@ each write. Under load messages are joined and cost less, so what the model says
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,18 +20,21 @@ MEAN_BEAT = 0.75
 
 @dataclass(frozen=True, slots=True)
 class Costs:
-    """What single steps cost, in microseconds of CPU.
+    """What single steps cost, in microseconds of CPU, and what processes use while nothing is said.
 
     Attributes:
         say: a node takes a client's message for a room, has it handled, and publishes it.
-        tell: the same for a message to a user.
-        receive: a node takes a message from the bus.
+        tell: a node does so for a message to a user, and another node takes it from the bus.
+        receive: a node takes a message for a room from the bus.
         deliver: a node writes a message to one client.
-        publish: Redis takes a PUBLISH.
+        publish: Redis takes a PUBLISH, and answers it.
         forward: Redis writes a message to one node.
+        apart: the same costs so much more where the answer and the message wake more than one process.
+        cold: seconds that Redis works longer for each second in which nodes have used its core: they take its place in
+            the caches. It is 0 where Redis has a core for itself.
         beat: a node takes a beat or another message about membership.
-        idle: share of a core that a node uses while nothing is said.
-        redis_idle: share of a core that Redis uses then.
+        idle: share of a core that a node uses that knows no other, while nothing is said.
+        redis_idle: share of a core that Redis uses then for itself.
         member_bytes: bytes of a message about membership to Redis or from it, with what else idle nodes send.
     """
 
@@ -41,6 +44,8 @@ class Costs:
     deliver: float
     publish: float
     forward: float
+    apart: float = 0.0
+    cold: float = 0.0
     beat: float = 0.0
     idle: float = 0.0
     redis_idle: float = 0.0
@@ -60,6 +65,11 @@ class Message(NamedTuple):
     deliveries: int
     to_user: bool = False
 
+    @property
+    def goes_apart(self) -> bool:
+        """Whether it goes to another node than that of the sender."""
+        return self.to_user or self.listening > 1
+
 
 def room_message(nodes: int, members: int, nodes_of_room: int | None = None) -> Message:
     """Return a message to a room whose members are spread evenly over nodes, the sender being one of them."""
@@ -73,14 +83,45 @@ def user_message() -> Message:
 
 def nodes_cost(costs: Costs, message: Message) -> float:
     """Return what a message costs all nodes, in microseconds."""
-    others = message.listening - (0 if message.to_user else 1)
-    first = costs.tell if message.to_user else costs.say
-    return first + others * costs.receive + message.deliveries * costs.deliver
+    taken = costs.tell if message.to_user else costs.say + (message.listening - 1) * costs.receive
+    return taken + message.deliveries * costs.deliver
 
 
 def redis_cost(costs: Costs, message: Message) -> float:
-    """Return what a message costs Redis, in microseconds."""
-    return costs.publish + message.listening * costs.forward
+    """Return what a message costs a Redis that has a core for itself, in microseconds."""
+    return costs.publish + message.listening * costs.forward + (costs.apart if message.goes_apart else 0)
+
+
+class Rate(NamedTuple):
+    """Messages of one kind in a second."""
+
+    per_second: float
+    message: Message
+
+
+class Shares(NamedTuple):
+    """Shares of a core that all nodes use together, and that Redis uses."""
+
+    nodes: float
+    redis: float
+
+
+def shares(costs: Costs, nodes: int, said: Iterable[Rate]) -> Shares:
+    """Return what a cluster uses in which this is said, all its processes being on one core."""
+    said, idle = list(said), idle_shares(costs, nodes)
+    of_nodes = idle.nodes + sum(each.per_second * nodes_cost(costs, each.message) for each in said) / 1e6
+    of_redis = idle.redis + sum(each.per_second * redis_cost(costs, each.message) for each in said) / 1e6
+    return Shares(of_nodes, of_redis + costs.cold * (of_nodes - idle.nodes))
+
+
+def idle_shares(costs: Costs, nodes: int) -> Shares:
+    """Return what a cluster uses while nothing is said: its nodes tell each other that they are alive."""
+    traffic = member_traffic(nodes)
+    forwarding = traffic.published * costs.publish + traffic.forwarded * costs.forward
+    return Shares(
+        nodes * (costs.idle + traffic.received * costs.beat / 1e6),
+        costs.redis_idle + forwarding / 1e6,
+    )
 
 
 class Wire(NamedTuple):

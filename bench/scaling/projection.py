@@ -35,6 +35,10 @@ class Plan(NamedTuple):
     to_users: float
 
 
+PLANS = [Plan(nodes, 1_000_000, 50, 20_000, 10_000) for nodes in (20, 50, 200, 1000)]
+"""A million connections in rooms of 50; each says something to its room every 50 seconds, and to a user every 100."""
+
+
 class Projection(NamedTuple):
     """What a plan takes.
 

@@ -1,18 +1,27 @@
-"""Runs of real clusters: those that the model is fitted to, and the larger ones that it is compared with."""
+"""Runs of real clusters, in turns: those that the model is fitted to, and those that it is compared with."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from string import ascii_uppercase
 from typing import NamedTuple
 
 from bench.native import SERVER_CORE, Serving, on_core, run_loadgen, serving
 from bench.scaling.model import Message, room_message, user_message
 from crosswire.testing.redis_process import RedisProcess
+
+ROOM_SIZES = (20, 80, 320)
+"""Clients on each node, in the calibrations with one room."""
+SMALL_ROOM_SIZES = (6, 20)
+"""Clients of a room, in the calibrations with many."""
+TEXT_SIZES = (150, 300)
+"""Bytes of what a user tells another in calibrations; in the runs that the model is compared with it is a line."""
+WARMUP = 0.15
+"""Seconds that a run lasts before it is measured."""
 
 
 class Measured(NamedTuple):
@@ -21,14 +30,14 @@ class Measured(NamedTuple):
     Attributes:
         per_second: messages.
         redis: microseconds of CPU for a message, of Redis.
-        nodes: of each node, the same.
+        nodes: of all nodes, the same.
         others: share of the servers' core that other work on the machine had.
         size: bytes of a message, as a client gets it.
     """
 
     per_second: float
     redis: float
-    nodes: tuple[float, ...]
+    nodes: float
     others: float
     size: int
 
@@ -76,6 +85,13 @@ class Cluster(NamedTuple):
 
 
 @contextmanager
+def clusters(sizes: Iterable[int]) -> Iterator[dict[int, Cluster]]:
+    """Run clusters of so many nodes, all on one core: those that nothing is said in use little of it."""
+    with ExitStack() as running:
+        yield {nodes: running.enter_context(cluster(nodes)) for nodes in sizes}
+
+
+@contextmanager
 def cluster(nodes: int) -> Iterator[Cluster]:
     """Run several nodes and their Redis, all on one core."""
     with ExitStack() as processes:
@@ -87,26 +103,12 @@ def cluster(nodes: int) -> Iterator[Cluster]:
         yield Cluster(Serving(ports, [redis.pid, *pids]), redis)
 
 
-def measure(running: Serving, load: Load, seconds: float) -> Measured:
-    """Run a load once."""
-    figures = run_loadgen(load.mode, running, seconds=seconds, warmup=0.3, **load.options)
-    costs = [figures[f"cpu_us_{number + 1}"] * load.deliveries for number in range(len(running.pids))]
-    size = int(figures.get("bytes", load.size))
-    return Measured(figures["per_second"] / load.deliveries, costs[0], tuple(costs[1:]), figures["server_others"], size)
-
-
-def measure_together(running: Serving, loads: Sequence[Load], seconds: float) -> list[Measured]:
-    """Run loads at the same time; each of the results has the CPU of all of them."""
-    with ThreadPoolExecutor(len(loads)) as threads:
-        return list(threads.map(lambda load: measure(running, load, seconds), loads))
-
-
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """A run that the model is compared with.
+class Trial:
+    """Something that is run again and again, in turns with others.
 
     Attributes:
-        title: for the table.
+        title: for tables.
         nodes: in the cluster.
         loads: what happens there at the same time, with the messages that this makes.
     """
@@ -116,14 +118,84 @@ class Comparison:
     loads: tuple[tuple[Load, Message], ...]
 
 
-def comparisons(nodes: int) -> list[Comparison]:
-    """Return the runs of one size of the cluster."""
+class Observed(NamedTuple):
+    """All runs of a trial: what was measured of each of its loads."""
+
+    trial: Trial
+    runs: list[list[Measured]]
+
+
+def run_in_turns(
+    clusters: Mapping[int, Cluster], trials: Sequence[Trial], runs: int, seconds: float, tell: Callable[[str], None]
+) -> list[Observed]:
+    """Run all trials once, then all again, so that a slow time of the machine is one for all of them."""
+    observed = [Observed(trial, []) for trial in trials]
+    for number in range(runs):
+        tell(f"round {number + 1} of {runs}")
+        for each in observed:
+            each.runs.append(run_once(clusters[each.trial.nodes].serving, each.trial, seconds))
+    return observed
+
+
+def run_once(running: Serving, trial: Trial, seconds: float) -> list[Measured]:
+    """Run all loads of a trial at the same time; each of the results has the CPU of all of them."""
+    with ThreadPoolExecutor(len(trial.loads)) as threads:
+        return list(threads.map(lambda load: _measure(running, load[0], seconds), trial.loads))
+
+
+def _measure(running: Serving, load: Load, seconds: float) -> Measured:
+    figures = run_loadgen(load.mode, running, seconds=seconds, warmup=WARMUP, **load.options)
+    costs = [figures[f"cpu_us_{number + 1}"] * load.deliveries for number in range(len(running.pids))]
+    size = int(figures.get("bytes", load.size))
+    return Measured(figures["per_second"] / load.deliveries, costs[0], sum(costs[1:]), figures["server_others"], size)
+
+
+# What is run
+
+
+def calibrations() -> list[Trial]:
+    """Return the small runs that the model is fitted to: one node and two, and one message under way."""
+    rooms = [_calibration(nodes, *each) for nodes in (1, 2) for each in _rooms(nodes)]
+    pair = user_load(1)
+    told = [replace(pair, options={**pair.options, "size": size}) for size in TEXT_SIZES]
+    return [*rooms, *(_calibration(2, load, user_message()) for load in told)]
+
+
+def _rooms(nodes: int) -> list[tuple[Load, Message]]:
+    loads = [(room_load(nodes, each), room_message(nodes, each * nodes)) for each in ROOM_SIZES]
+    return loads + [(small_rooms_load(nodes, 120, each), room_message(nodes, each)) for each in SMALL_ROOM_SIZES]
+
+
+def _calibration(nodes: int, load: Load, message: Message) -> Trial:
+    return Trial("calibration", nodes, ((load, message),))
+
+
+def comparisons(nodes: int) -> list[Trial]:
+    """Return the runs of one size of the cluster that the model is compared with."""
     room = room_load(nodes, 50), room_message(nodes, 50 * nodes)
     small = small_rooms_load(nodes, 100, 10), room_message(nodes, 10)
     user = user_load(1), user_message()
     return [
-        Comparison("a room with 50 clients on each node", nodes, (room,)),
-        Comparison("rooms of 10 clients", nodes, (small,)),
-        Comparison("user to user", nodes, (user,)),
-        Comparison("user to user, and a room with 50 clients on each node", nodes, (user, room)),
+        Trial("a room with 50 clients on each node", nodes, (room,)),
+        Trial("rooms of 10 clients", nodes, (small,)),
+        Trial("user to user", nodes, (user,)),
+        Trial("user to user, and a room with 50 clients on each node", nodes, (user, room)),
+    ]
+
+
+def under_load() -> list[Trial]:
+    """Return runs of two nodes with many messages under way, so that they are joined."""
+    told = Load("tell", {"each": 100, "inflight": 8, "batch": 0})
+    small = Load("rooms", {"each": 100, "members": 10, "inflight": 20}, 10)
+    room = Load("room", {"each": 500, "inflight": 8}, 1000)
+    return [
+        Trial(
+            "user to user, 100 clients on each node, 8 messages of each pair under way", 2, ((told, user_message()),)
+        ),
+        Trial(
+            "rooms of 10 clients, 100 on each node, one message of each room under way",
+            2,
+            ((small, room_message(2, 10)),),
+        ),
+        Trial("a room with 500 clients on each node, 8 messages under way", 2, ((room, room_message(2, 1000)),)),
     ]

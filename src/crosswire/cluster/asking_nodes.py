@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from crosswire.cluster.batches import Batches
-from crosswire.core.envelopes import NodeRequest, RequestRefusal, encode, encode_answer
+from crosswire.core.envelopes import UNENCODABLE, AnswerWith, NodeRequest, RequestRefusal, encode, no_form
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidPayload
 
@@ -31,7 +31,11 @@ class AskingNode(msgspec.Struct, gc=False):
 
     def answer(self, value: Any) -> None:
         """Send an answer, with others of the turn to that node."""
-        self.batches.add(self.channel, encode_answer(self.name, self.request.call_id, value))
+        try:
+            body = encode(AnswerWith(self.name, self.request.call_id, value))
+        except UNENCODABLE as error:
+            raise no_form(error) from error
+        self.batches.add(self.channel, body)
 
     def refuse(self, error: EventError) -> None:
         """Send a refusal in place of an answer."""

@@ -20,11 +20,12 @@ from crosswire.cluster.lists import (
     unanswered,
 )
 from crosswire.cluster.thread_sends import ThreadSends
-from crosswire.core import envelopes, messages
+from crosswire.core import envelopes
 from crosswire.core.codecs import JSON
 from crosswire.core.event_policies import EventPolicies, MessagePolicy, SendPolicy
 from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.listeners import EventListeners
+from crosswire.core.messages import EventMessage
 from crosswire.core.payload_types import ANY, PayloadType
 from crosswire.core.positions import LogPosition
 from crosswire.core.targets import Excluded, Target, ToRoom, ToUsers
@@ -140,7 +141,7 @@ class ClusterDispatcher:
             cluster.compat.check(target, exclude)
         clients = self._clients
         wanted = clients.wants_msgpack or cluster.members.want_msgpack
-        message = encode(messages.event(event, data), msgpack=wanted, policy=checked)
+        message = encode(EventMessage(event, data), msgpack=wanted, policy=checked)
         if type(target) is ToUsers:
             here, elsewhere = self._split(target)
             if elsewhere is not None:
@@ -156,7 +157,7 @@ class ClusterDispatcher:
     ) -> EncodedMessage:
         """Encode a message for the clients of all nodes."""
         wanted = self._clients.wants_msgpack or cluster.members.want_msgpack
-        return encode(messages.event(event, data), msgpack=wanted, policy=policy)
+        return encode(EventMessage(event, data), msgpack=wanted, policy=policy)
 
     async def publish(self, room: ToRoom, event: str, data: Any, id: str | None) -> Position:
         cluster = self._connection()

@@ -121,7 +121,8 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
 
     def send_call(self, name: str, event: str, data: Any, call_id: str, traceparent: str | None = None) -> None:
         body = envelopes.encode_request(self._name, self._incarnation, call_id, event, data, traceparent)
-        self._batches.add(self._node_channel(name), body)
+        channel_of = self._node_channel  # read first: else Python looks for a method
+        self._batches.add(channel_of(name), body)
 
     def ask(self, channel: bytes, event: str, call_id: str) -> None:
         """Send a request without data to the nodes that listen on a channel."""

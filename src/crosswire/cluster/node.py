@@ -262,7 +262,8 @@ class Node:
         """
         require_call(name, event, timeout)
         kind = ANY if type is ANYTHING else payload_type(type)
-        return self._connection().requester.call(name, event, data, timeout, kind)
+        connection = self._connection  # read first: else Python looks for a method
+        return connection().requester.call(name, event, data, timeout, kind)
 
     async def gather(
         self,

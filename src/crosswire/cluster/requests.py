@@ -15,7 +15,7 @@ from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime import environment
 from crosswire.runtime.lanes import AnswerFuture
 from crosswire.runtime.log_records import get_logger
-from crosswire.runtime.timer_wheel import TimerWheel
+from crosswire.runtime.timer_wheel import Slot, TimerWheel
 from crosswire.types import Replies
 
 _RANDOM_BYTES = 8
@@ -57,13 +57,15 @@ class Deadline:
 
     Attributes:
         ids: the requests that are not answered yet.
+        slot: of the timer wheel, with this deadline.
     """
 
-    __slots__ = ("_requests", "ids")
+    __slots__ = ("_requests", "ids", "slot")
 
     def __init__(self, requests: PendingRequests) -> None:
         self._requests = requests
         self.ids: dict[str, None] = {}
+        self.slot: Slot = {}
 
     def on_timer(self) -> None:
         """End the requests, as their time is over."""
@@ -125,16 +127,27 @@ class PendingRequests:
         return call
 
     def _begin_deadline(self, timeout: float) -> None:
-        self._deadline = Deadline(self)
+        last = self._deadline
+        if not last.ids:
+            last.slot.pop(last, None)
+        self._deadline = deadline = Deadline(self)
         self._timeout = timeout
-        self._shared_until = self._wheel.add_shared(self._deadline, timeout)
+        deadline.slot, self._shared_until = self._wheel.add_shared(deadline, timeout)
+
+    def _is_met(self, deadline: Deadline) -> None:
+        """Drop the timer of a deadline whose requests are all answered, unless others may have it yet."""
+        if deadline is not self._deadline:
+            deadline.slot.pop(deadline, None)
 
     def forget(self, call_id: str) -> bool:
         """Remove a request; return whether there was one."""
         request = self._pending.pop(call_id, None)
         if request is None:
             return False
-        request.deadline.ids.pop(call_id, None)
+        deadline = request.deadline
+        deadline.ids.pop(call_id, None)
+        if not deadline.ids:
+            self._is_met(deadline)
         return True
 
     def time_is_over(self, call_id: str) -> None:
@@ -171,13 +184,17 @@ class PendingRequests:
             if type(call) is not PendingCall or answer.sender != call.name:
                 self.answered(answer.sender, call_id, NODE_MSGPACK, answer.payload)
                 continue
+            decode = call.kind.decode_msgpack  # functions in slots are read first: else Python looks for a method
             try:
-                data = call.kind.decode_msgpack(answer.payload)
+                data = decode(answer.payload)
             except UNDECODABLE:
                 self.answered(answer.sender, call_id, NODE_MSGPACK, answer.payload)
                 continue
             del pending[call_id]
-            del call.deadline.ids[call_id]
+            deadline = call.deadline
+            del deadline.ids[call_id]
+            if not deadline.ids:
+                self._is_met(deadline)
             try:
                 call.set_result(data)
             except asyncio.InvalidStateError:  # it was cancelled

@@ -151,8 +151,8 @@ class Answer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
     payload: msgspec.Raw
 
 
-class _AnswerOf(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
-    """An :class:`Answer` whose payload is not encoded yet."""
+class AnswerWith(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
+    """An :class:`Answer` with a value that is not encoded yet; both look alike once they are."""
 
     sender: str
     call_id: str
@@ -290,10 +290,11 @@ Envelope = (
 
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Envelope] = msgspec.msgpack.Decoder(Envelope)
-_UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)
+UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeError)
+"""Exceptions of :data:`encode`, for data that has no MessagePack form."""
 
 
-encode: Callable[[Envelope], bytes] = _encoder.encode
+encode: Callable[[Envelope | AnswerWith], bytes] = _encoder.encode
 """Encode an envelope as MessagePack. It is the encoder's own method: each message is encoded by itself."""
 
 
@@ -339,26 +340,14 @@ def decode(body: bytes) -> Envelope:
         raise InvalidMessage(str(error)) from error
 
 
-def encode_answer(sender: str, call_id: str, value: Any) -> bytes:
-    """Encode an :class:`Answer` and its payload, in one step.
-
-    Raises:
-        InvalidPayload: the value has no MessagePack form.
-    """
-    try:
-        return _encoder.encode(_AnswerOf(sender, call_id, value))
-    except _UNENCODABLE as error:
-        raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
-
-
 def encode_request(
     sender: str, asker: str, call_id: str, event: str, data: Any, traceparent: str | None = None
 ) -> bytes:
-    """Encode a :class:`NodeRequest` and its payload, in one step; raises as :func:`encode_answer`."""
+    """Encode a :class:`NodeRequest` and its payload, in one step; raises as :func:`pack`."""
     try:
         return _encoder.encode(_RequestOf(sender, asker, call_id, event, data, traceparent))
-    except _UNENCODABLE as error:
-        raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
+    except UNENCODABLE as error:
+        raise no_form(error) from error
 
 
 def pack(data: Any) -> RawPayload:
@@ -369,5 +358,10 @@ def pack(data: Any) -> RawPayload:
     """
     try:
         return msgspec.Raw(_encoder.encode(data))
-    except _UNENCODABLE as error:
-        raise InvalidPayload(f"the data has no MessagePack form: {error}") from error
+    except UNENCODABLE as error:
+        raise no_form(error) from error
+
+
+def no_form(error: Exception) -> InvalidPayload:
+    """Return the error for data that can't be encoded."""
+    return InvalidPayload(f"the data has no MessagePack form: {error}")

@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from functools import partial
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 from crosswire.core.formats import JSON_TEXT, AnyOutbox, EncodedMessage, Format
 from crosswire.core.skipped_messages import Droppable
 from crosswire.core.targets import Excluded
+from crosswire.rooms.held_messages import Frames, HeldMessages, Members, PushAll
 from crosswire.rooms.recipient import Recipient
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.log_records import get_logger
 
 logger = get_logger("crosswire.server")
 
-Frames = dict[Format, Any]
-"""Frames of a message, by format."""
-Members = Mapping[Any, AnyOutbox]
-"""Recipients with their outboxes, which most of a fan-out uses alone."""
-PushAll = Callable[[Any, Iterable[AnyOutbox]], None]
-"""Function that pushes the same frames, or messages, to many outboxes."""
 MAX_HELD_BYTES = 64 * 1024
 """Bytes of messages that are held back to be pushed together."""
+SMALL_ROOM = 100
+"""Number of members up to which a room is compared with others for which messages are held."""
 
 
 def push_to_each(encoded: Any, outboxes: Iterable[AnyOutbox]) -> None:
@@ -34,9 +30,9 @@ def push_to_each(encoded: Any, outboxes: Iterable[AnyOutbox]) -> None:
 class FanOut:
     """Fan-out of messages to members, each message encoded once for each format.
 
-    Successive messages to the same members within a turn of the event loop are joined, so that every member is visited
-    once for all of them. To keep the order of messages, code that sends to a single member, or changes the members of a
-    room, calls :meth:`flush` first.
+    Messages to the same members within a turn of the event loop are joined, so that every member is visited once for
+    all of them. Small rooms that have no member in common do not disturb each other in this. To keep the order of
+    messages, code that sends to a single member, or changes the members of a room, calls :meth:`flush` first.
 
     Args:
         at_end_of_turn: calls ``flush`` of its argument at the end of the turn.
@@ -44,14 +40,14 @@ class FanOut:
 
     Attributes:
         formats: number of members that use each format.
-        held_for: members for whom messages are held; None if :meth:`flush` has nothing to do.
+        held_for: the last members for whom messages are held; None if :meth:`flush` has nothing to do.
         sent: number of messages that were pushed, one for each member; who pushes to a single member counts it here.
         wants_msgpack: whether a member uses MessagePack.
     """
 
     __slots__ = (
+        "_apart",
         "_at_end_of_turn",
-        "_droppable",
         "_held",
         "_push_all",
         "_size",
@@ -65,8 +61,8 @@ class FanOut:
         self._at_end_of_turn = at_end_of_turn
         self._push_all = push_all
         self.held_for: Members | None = None
-        self._held: list[Frames] = []
-        self._droppable: dict[int, Droppable] = {}  # those that are held and may be dropped, by their position
+        self._held: dict[int, HeldMessages] = {}  # by the identity of their members, no two of which have one in common
+        self._apart: set[AnyOutbox] = set()  # of all these members but the last, if there are several
         self._size = 0
         self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always in use: data without a JSON form is always refused
         self.sent = 0
@@ -116,31 +112,31 @@ class FanOut:
             members: the room's own mapping, not a copy: messages to the same mapping are joined.
             droppable: its policy, if it need not be sent to members that are behind.
         """
-        if members is not self.held_for:
-            if self.held_for is not None:
-                self.flush()
-            self._at_end_of_turn(self)  # before anything is changed: it may raise
-            self.held_for = members
+        held = self._held.get(id(members))
+        if held is None:
+            held = self._begin(members)
         if droppable is not None:
-            self._droppable[len(self._held)] = droppable
-        self._held.append(frames)
+            held.droppable = held.droppable or {}
+            held.droppable[len(held.frames)] = droppable
+        held.frames.append(frames)
         self._size += sum(map(len, frames.values()))  # a format without frames hardly counts, but JSON is always there
         if self._size > MAX_HELD_BYTES:
             self.flush()
 
     def flush(self) -> None:
         """Push all messages that are held."""
-        members = self.held_for
-        if members is None:
+        if self.held_for is None:
             return
-        self.held_for = None
-        held, self._held, self._size = self._held, [], 0
-        self.sent += len(held) * len(members)
-        droppable = self._droppable
-        if droppable:
-            self._droppable = {}
-        frames = held[0] if len(held) == 1 else _joined(held)
-        push = self._pushing(frames, held, droppable, members)
+        held, self._held = self._held, {}
+        self.held_for, self._size = None, 0
+        if self._apart:
+            self._apart = set()
+        for messages in held.values():
+            self.sent += messages.number
+            self._push_held(messages)
+
+    def _push_held(self, messages: HeldMessages) -> None:
+        push = messages.pushing(self._push_all)
         while True:
             try:
                 push()
@@ -149,42 +145,23 @@ class FanOut:
             else:
                 return
 
-    def _pushing(
-        self, frames: Frames, held: list[Frames], droppable: dict[int, Droppable], members: Members
-    ) -> Callable[[], None]:
-        """Return what pushes joined frames to members, and called again after it has failed, to the members behind.
+    def _begin(self, members: Members) -> HeldMessages:
+        """Begin to hold messages for members, and flush those for others unless they can wait beside them."""
+        if self.held_for is not None and not self._are_apart(members, self.held_for):
+            self.flush()
+        if self.held_for is None:
+            self._at_end_of_turn(self)  # before anything is changed: it may raise
+        self.held_for = members
+        held = self._held[id(members)] = HeldMessages(members)
+        return held
 
-        Members are not copied: pushing runs no code of the application that could change them.
+    def _are_apart(self, members: Members, last: Members) -> bool:
+        """Return whether none of some members is in a room for which messages are held, ``last`` the last of them.
+
+        Then nobody sees which room's messages are pushed first, and they need not be queued before the turn ends. To
+        find out costs more than it saves if there are many members.
         """
-        if droppable:
-            return partial(_push_or_offer, frames, held, droppable, iter(members))
-        if len(frames) > 1:
-            return partial(_push_in_formats, frames, iter(members.items()))
-        (frame,) = frames.values()
-        return partial(self._push_all, frame, iter(members.values()))
-
-
-def _push_or_offer(
-    joined: Frames, held: list[Frames], droppable: dict[int, Droppable], members: Iterable[Recipient]
-) -> None:
-    """Push joined frames to members, and to those that are behind each by itself, as some need not be sent to them."""
-    for member in members:
-        form = member.format
-        if not member.behind:
-            member.outbox.push(joined[form])
-            continue
-        for position, frames in enumerate(held):
-            policy = droppable.get(position)
-            if policy is None:
-                member.outbox.push(frames[form])
-            else:
-                member.offer(frames[form], policy)
-
-
-def _joined(held: list[Frames]) -> Frames:
-    return {form: form.join([frames[form] for frames in held]) for form in held[0]}
-
-
-def _push_in_formats(frames: Frames, members: Iterable[tuple[Recipient, AnyOutbox]]) -> None:
-    for member, outbox in members:
-        outbox.push(frames[member.format])
+        if len(members) > SMALL_ROOM or len(last) > SMALL_ROOM:
+            return False
+        self._apart.update(last.values())
+        return self._apart.isdisjoint(members.values())

@@ -337,8 +337,9 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(name, sender, call, error)
         else:
             if call is not None:
+                answer = self._answer  # read first, as in `handle`
                 try:
-                    self._answer(sender, call, value)
+                    answer(sender, call, value)
                 except InvalidPayload as error:
                     self._fail(name, sender, call, _unsendable("return value", error))
         finally:

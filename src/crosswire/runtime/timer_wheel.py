@@ -76,7 +76,7 @@ class TimerWheel:
         slot[target] = None
         return slot
 
-    def add_shared(self, target: TimerTarget, delay: float) -> float:
+    def add_shared(self, target: TimerTarget, delay: float) -> tuple[Slot, float]:
         """Do the same as :meth:`add` with a target that stands for several delays of one length.
 
         Args:
@@ -84,13 +84,13 @@ class TimerWheel:
             delay: seconds; infinite ones never end.
 
         Returns:
-            The time of the monotonic clock until which another such delay may begin, to end at the same tick.
+            Its slot, and the time of the monotonic clock until which another such delay may begin, to end at that tick.
         """
         if delay == inf:
-            return inf
+            return {}, inf
         now = environment.monotonic()
-        self.add(target, delay)
-        return (int((now + delay) / TICK) + 1) * TICK - delay
+        slot = self.add(target, delay)
+        return slot, (int((now + delay) / TICK) + 1) * TICK - delay
 
     def start(self, delay: float, call: Callable[[], None]) -> Timer:
         """Call a function after ``delay`` seconds, unless the returned timer is cancelled."""

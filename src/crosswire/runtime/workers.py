@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextvars import Context
 from types import coroutine
 from typing import Any, cast
@@ -12,6 +12,7 @@ from typing import Any, cast
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
+from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.jobs import Entry, Job, JobEvents
 from crosswire.runtime.lanes import AnswerFuture, Lane, may_be_kept
 
@@ -32,16 +33,19 @@ class Workers:
 
     Args:
         tasks: run the workers.
+        at_end_of_turn: calls ``flush`` of its argument at the end of the event loop's turn, behind what is scheduled
+            already; None if jobs send nothing that is flushed.
 
     Attributes:
         watch: warns of steps of jobs that take too long; the same as that of ``tasks``.
         waiting: the jobs that have not begun. Other classes only test whether there are any.
     """
 
-    __slots__ = ("_idle", "_jobs_wait", "_takers", "_tasks", "_turn", "waiting", "watch")
+    __slots__ = ("_at_end_of_turn", "_idle", "_jobs_wait", "_takers", "_tasks", "_turn", "waiting", "watch")
 
-    def __init__(self, tasks: BackgroundTasks) -> None:
+    def __init__(self, tasks: BackgroundTasks, at_end_of_turn: Callable[[Flushable], None] | None = None) -> None:
         self._tasks = tasks
+        self._at_end_of_turn = at_end_of_turn
         self._idle = cast(list[Lane], tasks.idle)
         self.watch = tasks.watch
         self.waiting: deque[Entry] = deque()
@@ -93,6 +97,13 @@ class Workers:
         except BaseException:
             self._takers -= 1
             raise
+        if (
+            self._at_end_of_turn is not None
+        ):  # or else what the jobs send would wait for the end of the turn behind theirs
+            self._at_end_of_turn(self)
+
+    def flush(self) -> None:
+        """Do nothing: that the turn ends behind the jobs is all that is wanted of its end."""
 
     def _stop_taking(self) -> None:
         """Note that a worker takes no more jobs from the queue, and add another if none does."""

@@ -93,6 +93,7 @@ class HookRunner:
         failed = partial(self._failed, session, self.on_connect)
         task = fire(self.on_connect, (session.socket,), self._tasks, failed, session.handlers.context)
         if task is None or task.done():
+            session.handlers.share_context()
             return None
         session.handlers.follow(task)
         return task

@@ -89,6 +89,12 @@ class RunningHandlers:
             self.copy_context = context.copy
         return context
 
+    def share_context(self) -> None:
+        """Give the connection's own context up, if nothing runs in it and no variable was set in it."""
+        usual = self.total.usual
+        if self._context is not None and usual.serves(self._context):
+            self._context, self.copy_context = None, usual.copy
+
     def new_context(self) -> Context:
         """Return a copy of the context as it is now, for code that keeps this method: ``copy_context`` may change."""
         return self.copy_context()

@@ -13,7 +13,8 @@ from crosswire.core.limits import Heartbeat, Limits
 from crosswire.core.listeners import EventListeners
 from crosswire.core.pending_calls import CallIds
 from crosswire.core.skipped_messages import SkippedMessages
-from crosswire.rooms.fanout import FanOut, PushAll, push_to_each
+from crosswire.rooms.fanout import FanOut, push_to_each
+from crosswire.rooms.held_messages import PushAll
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.flusher import Flushable
@@ -93,7 +94,7 @@ class ServerParts:
         self.hooks = Hooks()
         self.events = EventListeners(socket=Socket)
         self.tasks = BackgroundTasks(watch)
-        self.workers = Workers(self.tasks)
+        self.workers = Workers(self.tasks, at_end_of_turn)
         self.wheel = TimerWheel()
         self.failures = FailureReporter(self.hooks.on_error, self.tasks)
         self.sessions = Sessions(limits.total_handlers, self.workers.waiting, address_admission(limits))

@@ -10,8 +10,9 @@ from typing import Any
 class UsualContext:
     """A context with the variables of the first connection, for all connections that have the same.
 
-    Where ``authenticate`` sets no variable they all have the same. A context for each would be two objects more: they
-    take memory, and time of the garbage collector. Nothing ever runs in the shared one, only in copies of it.
+    Where ``authenticate`` and ``on_connect`` set no variable they all have the same. A context for each would be two
+    objects more: they take memory, and time of the garbage collector. Nothing ever runs in the shared one, only in
+    copies of it.
 
     Attributes:
         copy: returns a copy of it; from the first connection on.

@@ -87,7 +87,7 @@ class MessageOutbox:
 
     @property
     def fd(self) -> int:
-        """As of ``AnyOutbox``: there is no socket to write to, the ASGI server has it."""
+        """Say -1, as ``AnyOutbox`` does where there is no socket to write to: the ASGI server has it."""
         return -1
 
     @property

@@ -174,6 +174,22 @@ def test_the_load_generator_is_told_the_dialect_and_the_ports_of_the_work(monkey
     }
 
 
+def test_peers_that_are_compiled_while_they_run_have_a_longer_warm_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    warmups: list[object] = []
+
+    def run_loadgen(mode: str, serving: Serving, **options: object) -> Figures:
+        warmups.append(options.get("warmup"))
+        return {}
+
+    monkeypatch.setattr(runs, "run_loadgen", run_loadgen)
+    compiled = replace(peer("a"), warmup=1.5)
+    connects = next(each for each in WORKS if each.id == "connects")
+    for of, who, seconds in ((work(), compiled, 1.0), (work(), compiled, 4.0), (connects, compiled, 1.0)):
+        runs.run_once(of, who, seconds)
+    assert warmups == [1.5, 2.0, None]
+    assert {each.name for each in PEERS if each.warmup} == {"bun", "ws", "original", "socket.io"}
+
+
 def test_the_report_has_a_table_for_each_work_and_says_who_cannot() -> None:
     of = work("calls", "dance")
     can, cannot = peer("crosswire", "dance"), peer("tree")

@@ -1,17 +1,22 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from bench.scaling.calibration import RedisCosts
 from bench.scaling.model import (
     Costs,
     Message,
+    Rate,
     bus_bytes,
     fit,
+    idle_shares,
     member_traffic,
     nodes_cost,
     old_member_traffic,
     redis_cost,
     room_message,
+    shares,
     user_message,
 )
 from bench.scaling.projection import FULL, Plan, nodes_of_a_room, project, redis_needed
@@ -20,7 +25,7 @@ from hypothesis import strategies as st
 
 from crosswire.core.envelopes import ClientMessage, encode, pack_header
 
-COSTS = Costs(say=100, tell=90, receive=80, deliver=6, publish=15, forward=10, beat=15)
+COSTS = Costs(say=100, tell=90, receive=80, deliver=6, publish=15, forward=10, apart=3, cold=0.01, beat=15)
 REDIS = RedisCosts(10, 4, 1, 0.4)
 MILLION = Plan(200, 1_000_000, 50, 20_000, 10_000)
 
@@ -37,13 +42,28 @@ def test_what_each_step_costs_follows_from_runs_with_different_numbers_of_steps(
 def test_a_message_to_a_room_costs_each_of_its_nodes() -> None:
     message = room_message(4, 10)
     assert nodes_cost(COSTS, message) == 100 + 3 * 80 + 10 * 6
-    assert redis_cost(COSTS, message) == 15 + 4 * 10
+    assert redis_cost(COSTS, message) == 15 + 4 * 10 + 3
+    assert redis_cost(COSTS, room_message(1, 10)) == 15 + 10
     assert room_message(8, 3) == Message(3, 3)  # its members are on three nodes at most
 
 
 def test_a_message_to_a_user_is_heard_by_one_node() -> None:
-    assert nodes_cost(COSTS, user_message()) == 90 + 80 + 6
-    assert redis_cost(COSTS, user_message()) == 15 + 10
+    assert nodes_cost(COSTS, user_message()) == 90 + 6
+    assert redis_cost(COSTS, user_message()) == 15 + 10 + 3
+
+
+def test_a_redis_pays_for_what_nodes_do_on_its_core_in_between() -> None:
+    idle, said = idle_shares(COSTS, 2), shares(COSTS, 2, [Rate(1000, room_message(2, 10))])
+    assert said.nodes - idle.nodes == pytest.approx(1000 * (100 + 80 + 60) / 1e6)
+    assert said.redis - idle.redis == pytest.approx(1000 * (15 + 20 + 3) / 1e6 + 0.01 * (said.nodes - idle.nodes))
+
+
+def test_nodes_use_something_while_nothing_is_said() -> None:
+    costs = replace(COSTS, idle=0.001, redis_idle=0.002)
+    traffic = member_traffic(8)
+    assert idle_shares(costs, 8).nodes == pytest.approx(8 * (0.001 + traffic.received * 15 / 1e6))
+    assert idle_shares(costs, 8).redis == pytest.approx(0.002 + (traffic.published * 15 + traffic.forwarded * 10) / 1e6)
+    assert shares(costs, 8, []) == idle_shares(costs, 8)
 
 
 def test_the_bytes_on_the_bus_are_those_that_are_sent() -> None:

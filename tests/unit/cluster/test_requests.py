@@ -27,6 +27,11 @@ def begin_call(requests: PendingRequests, timeout: float = 5) -> PendingCall:
     return requests.begin_call("b", "x", timeout, asyncio.get_running_loop())
 
 
+def timers_of(requests: PendingRequests) -> int:
+    """Count the timers that wait."""
+    return sum(map(len, requests._wheel._slots.values()))
+
+
 async def test_a_call_ends_with_the_answer_of_its_node_only() -> None:
     call = begin_call(PendingRequests())
     assert not call.reply("c", "forged", None)
@@ -98,6 +103,24 @@ async def test_no_call_ends_before_its_time_however_many_share_its_deadline() ->
     await asyncio.gather(*(call for _, call in begun), return_exceptions=True)
     assert len({call.deadline: None for _, call in begun}) < 10
     assert 0.25 <= min(lasted) <= max(lasted) <= 0.25 + 2 * TICK + 0.001
+
+
+@pytest.mark.parametrize("together", [False, True])
+async def test_calls_whose_timeouts_differ_leave_no_timers_once_they_are_answered(together: bool) -> None:
+    requests = PendingRequests()
+    calls = [begin_call(requests, timeout=timeout) for timeout in (5, 60, 5, 3, 60, 7.5)]
+    assert timers_of(requests) == 6
+    answers = [Answer("b", call.id, envelopes.pack(1)) for call in calls]
+    if together:
+        requests.all_answered(answers)
+    else:
+        for answer in answers:
+            requests.answered("b", answer.call_id, MSGPACK, answer.payload)
+    assert timers_of(requests) == 1, "that of the last call, which the next one may share"
+    requests.forget(begin_call(requests, timeout=8).id)
+    assert timers_of(requests) == 1
+    requests.end_all()
+    assert timers_of(requests) == 0
 
 
 async def test_a_call_without_end_needs_no_timer() -> None:

@@ -13,6 +13,7 @@ from crosswire.core.envelopes import (
     HEADER_SIZE,
     MAX_MESSAGES,
     Answer,
+    AnswerWith,
     Batch,
     Beat,
     Claim,
@@ -120,15 +121,13 @@ def test_data_without_a_messagepack_form_raises(data: Any) -> None:
     with pytest.raises(InvalidPayload, match="MessagePack"):
         envelopes.pack(data)
     with pytest.raises(InvalidPayload, match="MessagePack"):
-        envelopes.encode_answer("b", "1", data)
-    with pytest.raises(InvalidPayload, match="MessagePack"):
         envelopes.encode_request("b", "0" * 16, "1", "x", data)
 
 
-def test_an_answer_is_encoded_with_its_payload() -> None:
-    payload = {"a": [1, None, b"bytes"]}
-    answer = Answer("b", "1", envelopes.pack(payload))
-    assert envelopes.encode_answer("b", "1", payload) == envelopes.encode(answer)
+def test_an_answer_with_a_value_looks_like_one_with_its_payload() -> None:
+    value = {"a": [1, None, b"bytes"]}
+    answer = Answer("b", "1", envelopes.pack(value))
+    assert envelopes.encode(AnswerWith("b", "1", value)) == envelopes.encode(answer)
 
 
 @pytest.mark.parametrize("traceparent", [None, "00-1-2-01"])

@@ -11,7 +11,8 @@ from crosswire.core.messages import event
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.core.targets import Excluded
 from crosswire.errors import InvalidPayload
-from crosswire.rooms.fanout import FanOut, Frames
+from crosswire.rooms.fanout import SMALL_ROOM, FanOut
+from crosswire.rooms.held_messages import Frames
 from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
 
@@ -159,6 +160,48 @@ def test_order_is_kept_between_rooms(fanout: FanOut, room: list[FakeMember], tur
     turn.end()
     frames = [JSON_TEXT.encode(message) for message in (NEWS, MORE, NEWS)]
     assert [member.pushed for member in room] == [frames, frames, [frames[0], frames[2]]]
+
+
+def test_messages_to_rooms_without_a_member_in_common_wait_for_the_end_of_the_turn(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    members, others = outboxes(room[:2]), outboxes(room[2:])
+    for held_for, message in ((members, NEWS), (others, MORE), (members, MORE)):
+        fanout.hold(frames_of(fanout, message), held_for)
+    assert [member.pushed for member in room] == [[], [], []]
+    turn.end()
+    news, more = JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)
+    assert [member.pushed for member in room] == [[news + more], [news + more], [more]]
+    assert fanout.sent == 5
+    turn.end()
+    assert fanout.sent == 5
+
+
+def test_a_third_room_is_compared_with_all_before_it(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
+    for held_for, message in ((room[:1], NEWS), (room[1:2], NEWS), (room[:1], MORE), (room, NEWS)):
+        fanout.hold(frames_of(fanout, message), outboxes(held_for))
+    turn.end()
+    news, more = JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)
+    assert [member.pushed for member in room] == [[news, more, news], [news, news], [news]]
+
+
+def test_large_rooms_are_not_compared(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:
+    crowd = outboxes([FakeMember(str(number)) for number in range(SMALL_ROOM + 1)])
+    members = outboxes(room)
+    fanout.hold(frames_of(fanout, NEWS), members)
+    fanout.hold(frames_of(fanout, NEWS), crowd)
+    assert len(room[0].pushed) == 1
+    fanout.hold(frames_of(fanout, NEWS), members)
+    assert all(len(member.pushed) == 1 for member in crowd)
+    turn.end()
+    assert len(room[0].pushed) == 2
+
+
+def test_what_is_held_for_many_rooms_has_a_limit(fanout: FanOut, room: list[FakeMember]) -> None:
+    large = event("news", "x" * 10_000)
+    for member in room * 3:
+        fanout.hold(frames_of(fanout, large), outboxes([member]))
+    assert room[0].pushed
 
 
 def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from crosswire.errors import UsageError
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.flusher import Flusher
 from crosswire.runtime.workers import Workers
 from crosswire.testing.virtual_clock import VirtualClockLoop
 from tests.support.aio import run, wait_until
@@ -47,6 +48,27 @@ async def test_jobs_that_do_not_wait_share_a_task() -> None:
     await run_jobs(*(note_task(seen, wait=False) for _ in range(5)))
     assert len(seen) == 5
     assert len(set(seen)) == 1
+
+
+async def test_what_jobs_send_is_flushed_at_the_end_of_their_turn() -> None:
+    class Buffer:
+        sent, flushed = 0, 0
+
+        def flush(self) -> None:
+            self.flushed = self.sent
+
+    buffer, flusher, tasks = Buffer(), Flusher(), BackgroundTasks()
+    workers = Workers(tasks, flusher.schedule)
+
+    async def send() -> None:
+        buffer.sent += 1
+        flusher.schedule(buffer)
+
+    for _ in range(3):
+        workers.start(send(), copy_context())
+    await asyncio.sleep(0)
+    assert buffer.flushed == 3
+    assert await tasks.wait(60)
 
 
 @on_instant_loop

@@ -68,3 +68,15 @@ def test_a_kept_method_returns_what_was_set_after_it_was_taken() -> None:
     new_context = handlers.new_context
     handlers.context().run(tenant.set, "b")
     assert new_context()[tenant] == "b"
+
+
+def test_an_own_context_is_given_up_if_it_differs_in_nothing() -> None:
+    total = AllHandlers(10, (), lambda: None)
+    first, second, third = (handlers_of(total, context_with(tenant="a")) for _ in range(3))
+    for handlers in (first, second):
+        handlers.context()
+    second.context().run(note.set, "b")
+    for handlers in (first, second):
+        handlers.share_context()
+    assert first.copy_context == third.copy_context != second.copy_context
+    assert (second.copy_context()[note], first.copy_context().get(note)) == ("b", None)

@@ -1,0 +1,82 @@
+"""Messages to the members of one room that wait for the end of the turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import Any
+
+from crosswire.core.formats import AnyOutbox, Format
+from crosswire.core.skipped_messages import Droppable
+from crosswire.rooms.recipient import Recipient
+
+Frames = dict[Format, Any]
+"""Frames of a message, by format."""
+Members = Mapping[Any, AnyOutbox]
+"""Recipients with their outboxes, which most of a fan-out uses alone."""
+PushAll = Callable[[Any, Iterable[AnyOutbox]], None]
+"""Function that pushes the same frames, or messages, to many outboxes."""
+
+
+class HeldMessages:
+    """Messages to the same members, which are joined, so that every member is visited once for all of them.
+
+    Args:
+        members: the room's own mapping, not a copy: it must not change while messages are held.
+
+    Attributes:
+        droppable: policies of those messages that need not be sent to members that are behind, by their position.
+        frames: the messages, each in every format.
+        members: as given.
+    """
+
+    __slots__ = ("droppable", "frames", "members")
+
+    def __init__(self, members: Members) -> None:
+        self.members = members
+        self.frames: list[Frames] = []
+        self.droppable: dict[int, Droppable] | None = None
+
+    @property
+    def number(self) -> int:
+        """Number of messages, counted for each member."""
+        return len(self.frames) * len(self.members)
+
+    def pushing(self, push_all: PushAll) -> Callable[[], None]:
+        """Return what pushes the messages to the members, and called again after it has failed, to the members left.
+
+        Members are not copied: pushing runs no code of the application that could change them.
+        """
+        frames = self.frames[0] if len(self.frames) == 1 else _joined(self.frames)
+        if self.droppable is not None:
+            return partial(_push_or_offer, frames, self.frames, self.droppable, iter(self.members))
+        if len(frames) > 1:
+            return partial(_push_in_formats, frames, iter(self.members.items()))
+        (frame,) = frames.values()
+        return partial(push_all, frame, iter(self.members.values()))
+
+
+def _push_or_offer(
+    joined: Frames, held: list[Frames], droppable: dict[int, Droppable], members: Iterable[Recipient]
+) -> None:
+    """Push joined frames to members, and to those that are behind each by itself, as some need not be sent to them."""
+    for member in members:
+        form = member.format
+        if not member.behind:
+            member.outbox.push(joined[form])
+            continue
+        for position, frames in enumerate(held):
+            policy = droppable.get(position)
+            if policy is None:
+                member.outbox.push(frames[form])
+            else:
+                member.offer(frames[form], policy)
+
+
+def _joined(held: list[Frames]) -> Frames:
+    return {form: form.join([frames[form] for frames in held]) for form in held[0]}
+
+
+def _push_in_formats(frames: Frames, members: Iterable[tuple[Recipient, AnyOutbox]]) -> None:
+    for member, outbox in members:
+        outbox.push(frames[member.format])
