@@ -30,7 +30,7 @@ class PolledSocket(Protocol):
 
 
 class EndedSocket(Protocol):
-    """Transport that has ended."""
+    """Transport of a connection that has ended."""
 
     def lose(self) -> None:
         """Close the socket, and tell the protocol."""

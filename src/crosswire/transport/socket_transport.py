@@ -257,4 +257,4 @@ class SocketTransport(asyncio.Transport):
 
 
 _ENDED = asyncio.Protocol()
-"""Protocol of transports that have ended."""
+"""Protocol that transports have when they have ended."""
