@@ -131,8 +131,8 @@ class SocketServer:
 
     # PolledSocket
 
-    def ready(self, events: int) -> None:
-        """Accept the connections that wait, up to :data:`ACCEPTED_IN_TURN`."""
+    def ready(self, events: int) -> bool:
+        """Accept the connections that wait, up to :data:`ACCEPTED_IN_TURN`; return False, as no bytes are read."""
         for _ in range(ACCEPTED_IN_TURN):
             try:
                 own, address = self._place.accept()
@@ -144,12 +144,13 @@ class SocketServer:
                 self._gate.check()
                 if not self._is_closed:
                     self._gate.pause()
-                return
+                return False
             own.setblocking(False)
             SocketTransport(own, address, self._poller, self._make_protocol()).begin()
             if self._is_closed:  # by the gate
-                return
+                return False
         self._gate.check()
+        return False
 
     def fail(self, error: BaseException) -> None:
         """Report that a connection could not begin; the next ones may."""

@@ -12,6 +12,8 @@ READ_SIZE = 64 * 1024
 """Bytes that are read at once from a connection whose protocol has no buffer of its own."""
 MAX_EVENTS = 256
 """Sockets that are served in one turn of the event loop. Those that are left come first in the next one."""
+LONE_TURNS = 8
+"""Turns in which a socket that was alone in the last ones is served unasked, before epoll is asked for others again."""
 
 if sys.platform == "linux":
     READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
@@ -22,8 +24,12 @@ else:
 class PolledSocket(Protocol):
     """Socket that a poller watches."""
 
-    def ready(self, events: int) -> None:
-        """Read or write: ``events`` has :data:`READABLE`, :data:`WRITABLE`, or says that the socket has failed."""
+    def ready(self, events: int) -> bool:
+        """Read or write, and return whether bytes were read.
+
+        Args:
+            events: has :data:`READABLE`, :data:`WRITABLE`, or says that the socket has failed.
+        """
 
     def fail(self, error: BaseException) -> None:
         """Drop the connection: what was called has raised."""
@@ -51,13 +57,17 @@ class SocketPoller:
     with its handle and its context. Here the event loop watches one descriptor, and a connection is an entry in a
     dictionary.
 
+    A connection that is alone on its server shares no turn with others, and would pay for the second look, into the
+    epoll, by itself. So where the same socket was alone twice, it is taken for the one that the event loop has found.
+    If it was not, the next turn looks.
+
     The callback runs in the context in which the poller was made: one for all connections.
 
     Attributes:
         buffer: where the bytes of connections are read into that have no buffer of their own.
     """
 
-    __slots__ = ("_context", "_epoll", "_is_ending", "_loop", "_lost", "_sockets", "buffer")
+    __slots__ = ("_context", "_epoll", "_is_ending", "_lone", "_lone_turns", "_loop", "_lost", "_sockets", "buffer")
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -66,6 +76,8 @@ class SocketPoller:
         self._sockets: dict[int, PolledSocket] = {}  # by descriptor, those too that are not watched for now
         self._lost: list[EndedSocket] = []
         self._is_ending = False
+        self._lone = -1  # descriptor of the socket that was alone in the last turn, and was read
+        self._lone_turns = 0  # in which it is served unasked
         self.buffer = memoryview(bytearray(READ_SIZE))
         self._loop.add_reader(self._epoll.fileno(), self._serve)
 
@@ -108,17 +120,26 @@ class SocketPoller:
             self._epoll.close()
 
     def _serve(self) -> None:
-        sockets = self._sockets
-        for descriptor, events in self._epoll.poll(0, MAX_EVENTS):
+        sockets, is_asked, has_read = self._sockets, not self._lone_turns, False
+        found = self._epoll.poll(0, MAX_EVENTS) if is_asked else [(self._lone, READABLE)]
+        for descriptor, events in found:
             polled = sockets.get(descriptor)
             if polled is None:
                 continue
             try:
-                polled.ready(events)
+                has_read = polled.ready(events)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:  # noqa: BLE001 - the others must be served all the same
                 polled.fail(error)
+        if len(found) > 1 or not has_read:
+            self._lone, self._lone_turns = -1, 0
+        elif not is_asked:
+            self._lone_turns -= 1
+        elif found[0][0] == self._lone:
+            self._lone_turns = LONE_TURNS
+        else:
+            self._lone = found[0][0]
 
     def _lose(self) -> None:
         lost, self._lost = self._lost, []

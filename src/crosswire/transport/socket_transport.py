@@ -76,27 +76,29 @@ class SocketTransport(asyncio.Transport):
 
     # PolledSocket
 
-    def ready(self, events: int) -> None:
+    def ready(self, events: int) -> bool:
         if events != READABLE and self._waiting is not None:
             self._write_waiting(self._waiting)
         if not self._is_reading:
             self._watch(self._events & ~READABLE)
-            return
+            return False
         protocol: Any = self._protocol
         view = protocol.get_buffer(-1) if self._is_buffered else self._poller.buffer
         try:
             size = self._socket.recv_into(view)
         except (BlockingIOError, InterruptedError):
-            return
+            return False
         except OSError as error:
             self._drop(error)
-            return
+            return False
         if not size:
             self._end_of_reading(protocol)
-        elif self._is_buffered:
+            return False
+        if self._is_buffered:
             protocol.buffer_updated(size)
         else:
             protocol.data_received(bytes(view[:size]))
+        return True
 
     def fail(self, error: BaseException) -> None:
         asyncio.get_running_loop().call_exception_handler(

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from crosswire.transport.socket_poller import READABLE, SocketPoller
+from crosswire.transport.socket_poller import LONE_TURNS, READABLE, SocketPoller
 from crosswire.transport.socket_transport import SocketTransport
 from tests.support.aio import wait_until
 from tests.support.loops import on_every_loop
@@ -373,6 +373,51 @@ async def test_callbacks_run_in_the_context_of_the_poller() -> None:
         recorder.transport.close()
         await wait_until(lambda: len(seen) == 2)
     assert seen == ["outside", "outside"]
+
+
+class _CountedEpoll:
+    """Counts the looks of a poller."""
+
+    def __init__(self, epoll: Any) -> None:
+        self.epoll = epoll
+        self.looks = 0
+
+    def poll(self, *arguments: Any) -> Any:
+        self.looks += 1
+        return self.epoll.poll(*arguments)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.epoll, name)
+
+
+@on_every_loop
+async def test_a_connection_that_is_alone_is_read_without_a_look_into_the_epoll() -> None:
+    async with bench() as it:
+        recorder, peer = it.record()
+        counted = it.poller._epoll = _CountedEpoll(it.poller._epoll)  # type: ignore[assignment]
+        for count in range(1, 1 + 10 * (LONE_TURNS + 1)):
+            peer.send(b"x")
+            await wait_until(lambda count=count: len(recorder.received) == count)  # type: ignore[misc]
+        assert counted.looks <= 12
+
+
+@on_every_loop
+async def test_others_are_served_beside_a_connection_that_was_alone() -> None:
+    async with bench() as it:
+        busy, echo = it.record()
+        other, peer = it.record()
+        reads: list[bytes] = []
+
+        def read(data: bytes) -> None:
+            reads.append(data)
+            if not other.received:  # so there is something to read in every turn
+                echo.send(data)
+
+        busy.data_received = read  # type: ignore[method-assign]
+        echo.send(b"x")
+        await wait_until(lambda: len(reads) > LONE_TURNS)
+        peer.send(b"y")
+        await wait_until(lambda: other.received == b"y")
 
 
 async def test_the_poller_ends_with_its_last_connection() -> None:
