@@ -30,6 +30,7 @@ class PolledSocket(Protocol):
         Args:
             events: has :data:`READABLE`, :data:`WRITABLE`, or says that the socket has failed.
         """
+        ...
 
     def fail(self, error: BaseException) -> None:
         """Drop the connection: what was called has raised."""
