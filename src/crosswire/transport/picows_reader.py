@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from crosswire.core.frames import CLOSE_BYTE, frame_size, whole_close
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.outbox import Outbox
@@ -214,12 +215,23 @@ class PicowsReader(asyncio.BufferedProtocol):
         if view[0] == CLOSE_BYTE and (payload := whole_close(bytes(view[:size]))) is not None:
             connection.close_frame(payload)  # past the parser, which would be of no use afterwards
             return
-        if size > FAST_READ and not (size <= MAX_PIECE and size == frame_size(view[:LONGEST_HEADER])):
+        pieces = self._pieces
+        if size <= FAST_READ:
+            self._parse_shared(parser, size)
+        elif pieces is not None and size <= pieces.piece:
+            began = environment.perf_counter()
+            self._parse_shared(parser, size)
+            pieces.adapt(environment.perf_counter() - began)
+        elif size <= MAX_PIECE and size == frame_size(view[:LONGEST_HEADER]):
+            self._parse_shared(parser, size)
+        else:
             self._take_pieces().buffer_updated(size)  # more than one frame, or one that might let the buffer grow
-            return
-        parser.connection = connection
+
+    def _parse_shared(self, parser: FrameParser, size: int) -> None:
+        parser.connection = self._connection
         try:
-            parser.buffer_updated(size)
+            parse = parser.buffer_updated
+            parse(size)
         except BaseException:
             pieces = self._take_pieces()
             pieces.discard()
