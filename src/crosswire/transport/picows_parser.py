@@ -151,12 +151,16 @@ class FrameParser(WSListener):
         text message, as nearly every frame is one, is known by its header, and only its text is asked for.
         """
         connection = self.connection
-        if connection is None:
-            try:
-                self.text = frame.get_payload_as_utf8_text()
-            except UnicodeDecodeError:
-                self.is_invalid = True
+        if connection is not None:
+            self._pass_on(connection, frame)
             return
+        try:
+            self.text = frame.get_payload_as_utf8_text()
+        except UnicodeDecodeError:
+            self.is_invalid = True
+
+    def _pass_on(self, connection: FrameReceiver, frame: WSFrame) -> None:
+        """Hand a frame over, a whole text message right to the receiver."""
         try:
             if self._filled and self._is_text(frame) and connection.takes_texts:
                 try:
