@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from math import inf
 from typing import Any, Protocol
 
-from crosswire.core.codecs import NODE_MSGPACK, UNDECODABLE, Codec
+from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import Answer
 from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
@@ -169,6 +169,12 @@ class PendingRequests:
             data, error = codec.payload(request.kind, payload), None
         except InvalidPayload as invalid:
             data, error = None, InvalidPayload(invalid.message, sender=sender)
+        except (
+            Exception
+        ) as failure:  # of the application's own type; the answers behind this one are taken all the same
+            logger.exception("the type of an answer failed")
+            text = f"the type of the answer raised {type(failure).__name__}"
+            data, error = None, InvalidPayload(text, sender=sender)
         if request.reply(sender, data, error):
             self.forget(call_id)
 
@@ -187,7 +193,7 @@ class PendingRequests:
             decode = call.kind.decode_msgpack  # functions in slots are read first: else Python looks for a method
             try:
                 data = decode(answer.payload)
-            except UNDECODABLE:
+            except Exception:  # noqa: BLE001 - raised again, and made the error of the call
                 self.answered(answer.sender, call_id, NODE_MSGPACK, answer.payload)
                 continue
             del pending[call_id]

@@ -11,13 +11,17 @@ from typing import Any
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import RecordLogger, safe_attributes
 
+_ATTRIBUTES = logging.LogRecord("", 0, "", 0, "", (), None).__dict__.keys()
+"""Names of what logging itself says of a record. Others are of the moment, such as the trace that it belongs to."""
+
 
 class RepeatedRecord:
     """Log records with the same text, logger and level, logged by one function.
 
     logging looks for the file, the line, the function, the thread and the process of each record. Here the first record
-    is made so, and those behind it are copies with other values, which takes a fourth of the time. A program that has
-    set a record factory of its own (``logging.setLogRecordFactory``) has all of them made by that.
+    is made so, and those behind it are copies with other values, which takes a fourth of the time. A program that adds
+    attributes of its own, by a record factory (``logging.setLogRecordFactory``) or a ``Logger.makeRecord`` of its own,
+    has all of them made by that.
 
     Args:
         logger: logs the records.
@@ -67,9 +71,10 @@ class RepeatedRecord:
         record = logger.makeRecord(
             logger.name, self._level, file, line, self._text, values, None, function, None, stack
         )
-        self._known = dict(record.__dict__)
-        self._place = (os.getpid(), get_ident())
-        self._since = record.relativeCreated - record.created * 1000
+        if record.__dict__.keys() == _ATTRIBUTES:
+            self._known = dict(record.__dict__)
+            self._place = (os.getpid(), get_ident())
+            self._since = record.relativeCreated - record.created * 1000
         return record
 
 

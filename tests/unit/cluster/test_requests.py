@@ -11,8 +11,9 @@ import pytest
 from crosswire.cluster.requests import PendingCall, PendingGather, PendingRequests
 from crosswire.cluster.streams import PendingStream
 from crosswire.core import envelopes
-from crosswire.core.codecs import MSGPACK
+from crosswire.core.codecs import MSGPACK, NODE_MSGPACK
 from crosswire.core.envelopes import Answer
+from crosswire.core.payload_types import payload_type
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.timer_wheel import TICK
@@ -25,6 +26,15 @@ from tests.support.loops import on_instant_loop
 def begin_call(requests: PendingRequests, timeout: float = 5) -> PendingCall:
     """Begin a call of the node b."""
     return requests.begin_call("b", "x", timeout, asyncio.get_running_loop())
+
+
+class Picky(msgspec.Struct):
+    """An answer whose type fails with an error of its own."""
+
+    code: str
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.code)
 
 
 def timers_of(requests: PendingRequests) -> int:
@@ -166,6 +176,23 @@ async def test_answers_that_came_together_each_reach_the_call_that_they_name() -
     requests.forget(calls[1].id)
     requests.forget(calls[4].id)
     assert not calls[0].deadline.ids
+
+
+@pytest.mark.parametrize("together", [True, False])
+async def test_an_answer_whose_type_fails_fails_its_call_alone(together: bool) -> None:
+    requests, loop = PendingRequests(), asyncio.get_running_loop()
+    failing = requests.begin_call("b", "x", 5, loop, payload_type(Picky))
+    other = begin_call(requests)
+    answers = [Answer("b", call.id, envelopes.pack({"code": "secret"})) for call in (failing, other)]
+    if together:
+        requests.all_answered(answers)
+    else:
+        for answer in answers:
+            requests.answered("b", answer.call_id, NODE_MSGPACK, answer.payload)
+    assert len(requests) == 0
+    assert await other == {"code": "secret"}
+    with pytest.raises(InvalidPayload, match=r"raised KeyError$"):
+        await failing
 
 
 async def test_a_handler_goes_on_in_the_callback_that_brings_the_answer_to_its_call() -> None:

@@ -100,6 +100,23 @@ def test_a_record_factory_makes_all_of_them(caplog: pytest.LogCaptureFixture, fa
     assert len(factory) == 2
 
 
+def test_what_a_program_adds_to_records_is_found_out_for_each(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make, traces = logging.Logger.makeRecord, iter("abc")
+
+    def make_with_trace(*args: Any, **kwargs: Any) -> logging.LogRecord:
+        made = make(*args, **kwargs)
+        made.__dict__["trace"] = next(traces)
+        return made
+
+    monkeypatch.setattr(logging.Logger, "makeRecord", make_with_trace)
+    record = repeated()
+    for number in range(3):
+        record.log((number, "x"), dict(ABOUT))
+    assert [each.__dict__["trace"] for each in caplog.records] == ["a", "b", "c"]
+
+
 def test_it_is_known_whether_anybody_reads_them(caplog: pytest.LogCaptureFixture) -> None:
     record = repeated()
     assert record.is_enabled()
