@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 from urllib.parse import quote, unquote, unquote_plus, urlencode
 
@@ -144,10 +144,9 @@ class Handshake(msgspec.Struct, gc=False, eq=False):  # nothing in it refers to 
     def __repr__(self) -> str:
         return f"<Handshake {self.path} from {self.remote or 'a Unix socket'}>"  # no query: it may hold a token
 
-    def __rich_repr__(self) -> Iterator[tuple[str, str]]:
-        """Yield what Rich shows, such as in a traceback with variables: no query either, as that of structs would."""
-        yield "path", self.path
-        yield "remote", self.remote
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what Rich shows, as in a traceback with variables: no query either, which that of structs has."""
+        return [("path", self.path), ("remote", self.remote)]
 
 
 def _parameters(target: str) -> list[tuple[str, str]]:
