@@ -14,8 +14,8 @@ from crosswire.transport.socket_transport import SocketTransport
 ACCEPTED_IN_TURN = 64
 """Connections that are accepted in one turn of the event loop: they share its work, and others do not wait long."""
 ACCEPTED_WHEN_BEHIND = 2
-"""Connections that are accepted in a turn while others wait for theirs: a turn handles at least as many requests, one
-that has waited and one that has just come."""
+"""Connections that are accepted in a turn however many others wait for theirs: it handles at least as many requests,
+one that has waited and one that has just come."""
 LOOP_ACCEPTED_AT_ONCE = 4
 """Connections that asyncio's own loop accepts in one turn: it takes the length of the queue for that number."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -120,8 +120,8 @@ class SocketServer:
     # PolledSocket
 
     def ready(self, events: int) -> None:
-        """Accept the connections that wait, up to :data:`ACCEPTED_IN_TURN`, or few."""
-        for _ in range(ACCEPTED_WHEN_BEHIND if self._behind else ACCEPTED_IN_TURN):
+        """Accept the connections that wait, up to :data:`ACCEPTED_IN_TURN`, the fewer the more are not handled yet."""
+        for _ in range(max(ACCEPTED_WHEN_BEHIND, ACCEPTED_IN_TURN - len(self._behind))):
             try:
                 own, address = self._place.accept()
             except (BlockingIOError, InterruptedError):

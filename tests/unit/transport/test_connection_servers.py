@@ -90,12 +90,15 @@ async def test_connections_that_wait_are_accepted_in_groups() -> None:
         assert option, "a connection inherits what its socket has"
 
 
-async def test_while_others_wait_for_their_turn_few_are_accepted() -> None:
+async def test_the_more_wait_for_their_turn_the_fewer_are_accepted() -> None:
     async with bench() as it:
-        it.behind.append("a connection")
-        it.come(ACCEPTED_WHEN_BEHIND + 1)
-        await wait_until(lambda: len(it.guests) == ACCEPTED_WHEN_BEHIND + 1)
-        assert it.groups == [ACCEPTED_WHEN_BEHIND, ACCEPTED_WHEN_BEHIND + 1]
+        for behind, accepted in ((1, ACCEPTED_IN_TURN - 1), (1000, ACCEPTED_WHEN_BEHIND)):
+            it.behind[:] = ["a connection"] * behind
+            it.guests.clear()
+            it.groups.clear()
+            it.come(accepted + 1)
+            await wait_until(lambda count=accepted + 1: len(it.guests) == count)  # type: ignore[misc]
+            assert it.groups == [accepted, accepted + 1]
 
 
 async def test_a_gate_that_closes_leaves_the_others_in_the_queue() -> None:
