@@ -143,6 +143,10 @@ class ClusterDispatcher:
         wanted = clients.wants_msgpack or cluster.members.want_msgpack
         message = encode(EventMessage(event, data), msgpack=wanted, policy=checked)
         if type(target) is ToUsers:
+            users = target.users
+            if len(users) == 1 and users[0] not in clients.connected:  # the usual case, by far
+                cluster.dialect.to_clients(target, message, exclude)
+                return
             here, elsewhere = self._split(target)
             if elsewhere is not None:
                 cluster.dialect.to_clients(elsewhere, message, exclude)
@@ -171,8 +175,6 @@ class ClusterDispatcher:
     def _split(self, target: ToUsers) -> tuple[ToUsers | None, ToUsers | None]:
         """Return the users that are connected to this node, and those that other nodes may have; they may overlap."""
         clients, users = self._clients, target.users
-        if len(users) == 1 and users[0] not in clients.connected:  # the usual case, by far
-            return None, target
         here = clients.users(target)
         if not here:
             return None, target

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from crosswire.cluster.send_buffer import Budget
+from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core.envelopes import MAX_MESSAGES, BatchKind, join
 from crosswire.runtime.flusher import Flusher
 
@@ -20,13 +20,20 @@ class JoinedMessages:
 
     Args:
         budget: has the bytes of the messages that wait, until they are published.
+        buffer: keeps messages while the bus can't take them; then none waits here.
         flusher: flushes them at the end of the turn.
+        admits: decides about a message that does not fit in: returns whether to take it, or raises.
         publish: numbers and publishes the body of a message.
+
+    Attributes:
+        joins: whether messages may share one publication: whether all members can read that.
     """
 
     __slots__ = (
+        "_admits",
         "_bodies",
         "_budget",
+        "_buffer",
         "_channel",
         "_flusher",
         "_is_scheduled",
@@ -35,12 +42,23 @@ class JoinedMessages:
         "_publish",
         "_size",
         "_taken",
+        "joins",
     )
 
-    def __init__(self, budget: Budget, flusher: Flusher, publish: Callable[[bytes, bytes], None]) -> None:
+    def __init__(
+        self,
+        budget: Budget,
+        buffer: SendBuffer,
+        flusher: Flusher,
+        admits: Callable[[bytes, int], bool],
+        publish: Callable[[bytes, bytes], None],
+    ) -> None:
         self._budget = budget
+        self._buffer = buffer
         self._flusher = flusher
+        self._admits = admits
         self._publish = publish
+        self.joins = True
         self._channel = b""
         self._kind: BatchKind | None = None
         self._bodies: list[bytes] = []
@@ -52,16 +70,29 @@ class JoinedMessages:
         """Number of messages that have no number of their own: those that share one, and those that wait."""
         return self._more + len(self._bodies)
 
-    def add(self, channel: bytes, kind: BatchKind, body: bytes, taken: int) -> None:
-        """Publish a message at the end of the turn, or sooner.
+    def publish(self, channel: bytes, body: bytes, kind: BatchKind) -> None:
+        """Publish a message, at the end of the turn, with those for the same channel that follow it at once.
+
+        They share a number, and what that costs on the way. The messages of a node leave in the order in which they
+        were published, in whatever way.
 
         Args:
             channel: its name.
-            kind: the batch that the message may be a part of.
             body: of the message.
-            taken: bytes that it takes of the budget while it waits.
+            kind: the batch that the message may be a part of.
+
+        Raises:
+            BusUnavailable: too much waits already, and that is the policy.
         """
-        bodies, size = self._bodies, len(body)
+        size = len(body)
+        taken = len(channel) + size + OVERHEAD
+        if taken > self._budget.free and not self._admits(channel, taken):
+            return
+        if not self.joins or self._flusher.ending or self._buffer.paused:
+            self.publish_waiting()
+            self._publish(channel, body)
+            return
+        bodies = self._bodies
         if bodies and (
             channel != self._channel
             or kind is not self._kind

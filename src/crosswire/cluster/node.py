@@ -76,7 +76,7 @@ class Node:
         self._hooks = parts.hooks
         self._channels = parts.channels
         self._redis = parts.redis
-        self._audiences = parts.audiences
+        self.audiences = parts.audiences
         self._dispatcher = parts.dispatcher
         self.policies = parts.policies
         self._instruments = parts.instruments
@@ -457,19 +457,19 @@ class Node:
     @property
     def everyone(self) -> Audience:
         """Every user that is connected to any server."""
-        return self._audiences.everyone
+        return self.audiences.everyone
 
     def user(self, id: str) -> Audience:
         """Return the audience of one user, wherever connected."""
-        return self._audiences.user(id)
+        return self.audiences.user(id)
 
     def users(self, ids: Iterable[str]) -> Audience:
         """Return the audience of some users; each is reached once, even if named twice."""
-        return self._audiences.users(ids)
+        return self.audiences.users(ids)
 
     def room(self, namespace: str, id: str) -> Room:
         """Return the audience of a room's members, wherever connected."""
-        return self._audiences.room(namespace, id)
+        return self.audiences.room(namespace, id)
 
     async def list_rooms(self, namespace: str | None = None, *, prefix: str = "", limit: int = 1000) -> RoomList:
         """List the rooms that have members on any server, in order of their namespaces and ids.

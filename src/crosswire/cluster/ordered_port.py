@@ -10,7 +10,7 @@ from crosswire.cluster.joined_messages import JoinedMessages
 from crosswire.cluster.ordered_receiver import IsReadable, ReceiveBody
 from crosswire.cluster.receivers import Receivers, ReceiveUnproven, Signing
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
-from crosswire.core.envelopes import BatchKind, pack_header
+from crosswire.core.envelopes import pack_header
 from crosswire.core.numbering import MessageNumbers
 from crosswire.core.signing import sender_of
 from crosswire.runtime.flusher import Flusher
@@ -39,12 +39,12 @@ class OrderedPort:
         signed: whether nobody without the secret can send or answer anything.
         bus_port: the bus' own port.
         flusher: flushes what is published at the end of a turn.
-        joins: whether messages of a turn may share one publication: whether all members can read that.
         dropped: messages that were published and are lost.
         unreadable: messages that came without a valid header.
         gaps: how often messages may have been missed.
         take_stray_record: takes the channel and a message of a log which no log of a room is known to use; it returns
             whether that can be read.
+        publish_joined: publishes a message with those that follow it; see :class:`JoinedMessages`.
         use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
         remember: remembers the messages of a member's origin until it is gone; see
             :class:`~crosswire.core.silent_senders.SilentSenders`.
@@ -76,8 +76,8 @@ class OrderedPort:
         self._gap_reports = GapReports(self.gap)
         self.bus_port = port = bus.attach(self, name, origin, self._budget)
         self.flusher = port.flusher if isinstance(port, FlushedPort) else Flusher()
-        self._joined = JoinedMessages(self._budget, self.flusher, self._publish_numbered)
-        self.joins = True
+        self._joined = JoinedMessages(self._budget, self._buffer, self.flusher, self._admits, self._publish_numbered)
+        self.publish_joined = self._joined.publish  # itself: a method around it would be a call more for each message
         self._receivers = Receivers(origin, port, self, signing)
         self.remember = self._receivers.remember
         self.forget = self._receivers.forget
@@ -90,6 +90,15 @@ class OrderedPort:
     def available(self) -> bool:
         """Whether other nodes can be reached."""
         return self.bus_port.available
+
+    @property
+    def joins(self) -> bool:
+        """Whether messages of a turn may share one publication: whether all members can read that."""
+        return self._joined.joins
+
+    @joins.setter
+    def joins(self, value: bool) -> None:
+        self._joined.joins = value
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -146,29 +155,6 @@ class OrderedPort:
             self._publish_plain(channel, body)
             return
         self._publish_numbered(channel, body)
-
-    def publish_joined(self, channel: bytes, body: bytes, kind: BatchKind) -> None:
-        """Publish a message, at the end of the turn, with those for the same channel that follow it at once.
-
-        They share a number, and what that costs on the way. The messages of a node leave in the order in which they
-        were published, in whatever way.
-
-        Args:
-            channel: its name.
-            body: of the message.
-            kind: the batch that the message may be a part of.
-
-        Raises:
-            BusUnavailable: too much waits already, and that is the policy.
-        """
-        size = len(channel) + len(body) + OVERHEAD
-        if size > self._budget.free and not self._admits(channel, size):
-            return
-        if self.joins and not (self.flusher.ending or self._buffer.paused):
-            self._joined.add(channel, kind, body, size)
-        else:
-            self._joined.publish_waiting()
-            self._publish_numbered(channel, body)
 
     def _admits(self, channel: bytes, size: int, count: int = 1, *, plain: bool = False) -> bool:
         """Decide about a message, or a batch of some, that does not fit in: return whether to take it."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Protocol
 
+import msgspec
+
 from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
 from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_timeout
@@ -81,14 +83,12 @@ class RoomDispatcher(Dispatcher, Protocol):
         ...
 
 
-class Audience:
+class Audience(msgspec.Struct, frozen=True, eq=False):
     """Recipients of messages, wherever they are connected. A server or a node makes it; that costs next to nothing."""
 
-    __slots__ = ("_dispatcher", "target")
-
-    def __init__(self, target: Target, dispatcher: Dispatcher) -> None:
-        self.target = target
-        self._dispatcher = dispatcher
+    # A Struct, which is made without a call of a Python function: an audience is often made for one message.
+    target: Target
+    _dispatcher: Dispatcher
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.target!r}>"
@@ -181,15 +181,11 @@ class Audience:
         return await self._dispatcher.locate(self.target, require_prefix(prefix), require_limit(limit))
 
 
-class Room(Audience):
+class Room(Audience, frozen=True, eq=False):
     """The members of one room, and the room itself."""
 
-    __slots__ = ("_room", "_rooms")
-
-    def __init__(self, room: ToRoom, dispatcher: RoomDispatcher) -> None:
-        self.target = self._room = room  # without super(): a room is often made for one message
-        self._dispatcher = dispatcher
-        self._rooms = dispatcher
+    target: ToRoom
+    _dispatcher: RoomDispatcher
 
     async def publish(self, event: str, data: Any = None, *, id: str | None = None) -> Position:
         """Send an event to the members of a room that keeps history, and return when the message is kept.
@@ -214,7 +210,7 @@ class Room(Audience):
 
             position = await server.room("orders", "17").publish("paid", {"amount": 20}, id="order-17-paid")
         """
-        return await self._rooms.publish(self._room, require_event(event), data, require_message_id(id))
+        return await self._dispatcher.publish(self.target, require_event(event), data, require_message_id(id))
 
     async def history(self, *, limit: int = 50, before: Position | None = None) -> HistoryPage:
         """Read the last messages that the room has kept, or the last before a position.
@@ -237,7 +233,7 @@ class Room(Audience):
             page = await server.room("chat", "1000").history(limit=20)
             older = await server.room("chat", "1000").history(limit=20, before=page.messages[0].position)
         """
-        return await self._rooms.history(self._room, require_position(before), require_limit(limit))
+        return await self._dispatcher.history(self.target, require_position(before), require_limit(limit))
 
     async def add(self, user: str) -> Replies:
         """Let a user join the room, on every server.
@@ -245,7 +241,7 @@ class Room(Audience):
         Returns:
             How many of the user's connections joined, by node; a node that refused one is in ``errors``.
         """
-        return await self._dispatcher.add(self._room, require_name(user, "a user id"))
+        return await self._dispatcher.add(self.target, require_name(user, "a user id"))
 
     async def remove(self, user: str) -> Replies:
         """Let a user leave the room, on every server.
@@ -253,11 +249,11 @@ class Room(Audience):
         Returns:
             How many of the user's connections left, by node.
         """
-        return await self._dispatcher.remove(self._room, require_name(user, "a user id"))
+        return await self._dispatcher.remove(self.target, require_name(user, "a user id"))
 
     async def members(self) -> Roster:
         """List the users in the room."""
-        return await self._dispatcher.members(self._room)
+        return await self._dispatcher.members(self.target)
 
     async def clear(self) -> Replies:
         """Remove every member from the room, on every server.
@@ -265,7 +261,7 @@ class Room(Audience):
         Returns:
             How many connections left, by node.
         """
-        return await self._dispatcher.clear(self._room)
+        return await self._dispatcher.clear(self.target)
 
 
 class Audiences:

@@ -51,8 +51,14 @@ def encode(message: msgspec.Struct, *, msgpack: bool, policy: MessagePolicy | No
     Raises:
         InvalidPayload: its data has no such form.
     """
-    text = JSON.encode(message)
+    try:
+        text = _encode_json(message)
+    except UNENCODABLE as error:
+        raise no_json_form(error) from error
     return EncodedMessage(text, MSGPACK.from_json(text) if msgpack else None, policy)
+
+
+_encode_json = JSON.encode_data
 
 
 class _AnyEvent(msgspec.Struct, gc=False):
@@ -260,7 +266,6 @@ class TextFormat(FrameFormat):
         return encode_frames(Opcode.TEXT, [message.json for message in messages])
 
 
-_encode_json = JSON.encode_data
 _SHORT = len(SHORT_TEXT)
 
 

@@ -172,6 +172,7 @@ class Server:
             name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler, owns=owns
         )
         parts.attach(self._cluster)
+        self._audiences = self._cluster.audiences
         self._authentication = parts.authentication
         self._routes = PlainRoutes(self._cluster, publish_endpoint(publish_key, self._cluster, limits))
         self._acceptor = Upgrades(
@@ -345,19 +346,19 @@ class Server:
     @property
     def everyone(self) -> Audience:
         """Audience of all users that are connected."""
-        return self._cluster.everyone
+        return self._audiences.everyone
 
     def user(self, id: str) -> Audience:
         """Return the audience of one user, on all its connections."""
-        return self._cluster.user(id)
+        return self._audiences.user(id)
 
     def users(self, ids: Iterable[str]) -> Audience:
         """Return the audience of some users; a message reaches each once, even if named twice."""
-        return self._cluster.users(ids)
+        return self._audiences.users(ids)
 
     def room(self, namespace: str, id: str) -> Room:
         """Return the audience of the members of a room."""
-        return self._cluster.room(namespace, id)
+        return self._audiences.room(namespace, id)
 
     async def revoke(
         self, *, user: str | None = None, token_id: str | None = None, lifetime: float = TOKEN_LIFETIME

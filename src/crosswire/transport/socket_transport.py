@@ -17,6 +17,9 @@ class SocketTransport(asyncio.Transport):
     and a handle each. A server that accepts thousands a second feels that; and connections that are accepted one in
     each turn of the event loop share none of the work of a turn.
 
+    While reading is paused the poller still watches, until something comes: a pause that is over before, as that of a
+    request that waits for its turn, needs no system call.
+
     Args:
         own: the connection's socket, which does not block.
         address: of the peer, as ``accept`` told it.
@@ -34,6 +37,7 @@ class SocketTransport(asyncio.Transport):
         "_is_buffered",
         "_is_closing",
         "_is_lost",
+        "_is_reading",
         "_is_writer_paused",
         "_low",
         "_poller",
@@ -55,6 +59,7 @@ class SocketTransport(asyncio.Transport):
         self._high, self._low = HIGH_WATER_MARK, HIGH_WATER_MARK // 4
         self._is_writer_paused = False  # whether the protocol is told not to write
         self._has_ended_sending = False
+        self._is_reading = True
         self._is_closing = False
         self._is_lost = False  # whether nothing is read and written any more, and the protocol is told, or will be
         self._error: BaseException | None = None  # by which it was lost
@@ -74,7 +79,8 @@ class SocketTransport(asyncio.Transport):
     def ready(self, events: int) -> None:
         if events != READABLE and self._waiting is not None:
             self._write_waiting(self._waiting)
-        if not self._events & READABLE:
+        if not self._is_reading:
+            self._watch(self._events & ~READABLE)
             return
         protocol: Any = self._protocol
         view = protocol.get_buffer(-1) if self._is_buffered else self._poller.buffer
@@ -131,7 +137,7 @@ class SocketTransport(asyncio.Transport):
     def close(self) -> None:
         if not self._is_closing:
             self._is_closing = True
-            self._watch(self._events & ~READABLE)
+            self._is_reading = False
             if self._waiting is None:
                 self._drop(None)
 
@@ -145,13 +151,14 @@ class SocketTransport(asyncio.Transport):
     # asyncio.ReadTransport
 
     def is_reading(self) -> bool:
-        return bool(self._events & READABLE)
+        return self._is_reading
 
     def pause_reading(self) -> None:
-        self._watch(self._events & ~READABLE)
+        self._is_reading = False
 
     def resume_reading(self) -> None:
         if not self._is_closing:
+            self._is_reading = True
             self._watch(self._events | READABLE)
 
     # asyncio.WriteTransport
@@ -241,7 +248,7 @@ class SocketTransport(asyncio.Transport):
 
     def _end_of_reading(self, protocol: asyncio.Protocol) -> None:
         if protocol.eof_received():
-            self._watch(self._events & ~READABLE)
+            self.pause_reading()
         else:
             self.close()
 
@@ -251,6 +258,7 @@ class SocketTransport(asyncio.Transport):
             return
         self._watch(0)
         self._is_lost = self._is_closing = True
+        self._is_reading = False
         self._waiting = None
         self._error = error
         self._poller.lose_soon(self)

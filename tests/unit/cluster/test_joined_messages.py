@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosswire.cluster.joined_messages import MAX_JOINED, JoinedMessages
-from crosswire.cluster.send_buffer import Budget
+from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core import envelopes
 from crosswire.core.envelopes import MAX_MESSAGES, Batch, BatchKind, ClientBatch, ClientMessage, Event
 from crosswire.runtime.flusher import Flusher
@@ -13,18 +13,27 @@ from crosswire.runtime.flusher import Flusher
 class JoinedUnderTest:
     """Joined messages, and what was published of them."""
 
-    def __init__(self) -> None:
-        self.budget = Budget(10_000_000)
+    def __init__(self, limit: int = 10_000_000) -> None:
+        self.budget = Budget(limit)
+        self.buffer = SendBuffer(self.budget, "drop", lambda _why, _count: None)
+        self.buffer.paused = False
         self.flusher = Flusher()
         self.published: list[tuple[bytes, list[bytes]]] = []
-        self.joined = JoinedMessages(self.budget, self.flusher, self._publish)
+        self.bodies: list[bytes] = []
+        self.asked: list[tuple[bytes, int]] = []  # what was asked of messages that do not fit in
+        self.joined = JoinedMessages(self.budget, self.buffer, self.flusher, self._admits, self._publish)
 
     def add(self, channel: bytes, text: bytes, kind: BatchKind = ClientBatch) -> None:
         message = ClientMessage(text) if kind is ClientBatch else Event("a", text.decode(), envelopes.pack(None))
         body = envelopes.encode(message)
-        self.joined.add(channel, kind, body, len(body) + len(channel))
+        self.joined.publish(channel, body, kind)
+
+    def _admits(self, channel: bytes, size: int) -> bool:
+        self.asked.append((channel, size))
+        return False
 
     def _publish(self, channel: bytes, body: bytes) -> None:
+        self.bodies.append(body)
         envelope = envelopes.decode(body)
         messages = envelope.messages if isinstance(envelope, Batch | ClientBatch) else [envelope]
         texts = [each.json if isinstance(each, ClientMessage) else each.event.encode() for each in messages]  # type: ignore[union-attr]
@@ -42,11 +51,32 @@ async def test_messages_for_one_channel_that_follow_one_another_are_published_as
 
 
 async def test_a_single_message_is_no_batch() -> None:
-    bodies: list[bytes] = []
-    joined = JoinedMessages(Budget(1000), Flusher(), lambda _channel, body: bodies.append(body))
-    joined.add(b"a", ClientBatch, b"the body", 8)
-    joined.flush()
-    assert (bodies, joined.uncounted) == ([b"the body"], 0)
+    tested = JoinedUnderTest()
+    body = envelopes.encode(ClientMessage(b"1"))
+    tested.joined.publish(b"a", body, ClientBatch)
+    tested.joined.flush()
+    assert (tested.bodies, tested.joined.uncounted) == ([body], 0)
+
+
+async def test_a_message_that_does_not_fit_in_and_is_not_admitted_is_not_published() -> None:
+    tested = JoinedUnderTest(limit=100)
+    body = envelopes.encode(ClientMessage(b"x" * 100))
+    tested.joined.publish(b"a", body, ClientBatch)
+    tested.joined.flush()
+    assert tested.asked == [(b"a", len(b"a") + len(body) + OVERHEAD)]
+    assert not tested.published
+
+
+async def test_where_nothing_may_be_joined_a_message_is_published_at_once_behind_what_waits() -> None:
+    tested = JoinedUnderTest()
+    tested.add(b"a", b"1")
+    tested.joined.joins = False
+    tested.add(b"a", b"2")
+    tested.joined.joins = True
+    tested.add(b"a", b"3")
+    tested.buffer.paused = True
+    tested.add(b"a", b"4")
+    assert tested.published == [(b"a", [text]) for text in (b"1", b"2", b"3", b"4")]
 
 
 async def test_what_waits_takes_bytes_of_the_budget_and_is_counted() -> None:

@@ -9,7 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from crosswire.transport.connection_servers import ACCEPTED_IN_TURN, ACCEPTED_WHEN_BEHIND, SocketServer
+from crosswire.transport.connection_servers import (
+    ACCEPTED_IN_TURN,
+    ACCEPTED_WHEN_BEHIND,
+    ListeningSocket,
+    SocketServer,
+)
 from crosswire.transport.socket_poller import READABLE, SocketPoller
 from tests.support.aio import wait_until
 from tests.support.loops import on_every_loop
@@ -56,7 +61,7 @@ class Bench:
     def replace_socket(self, accept: Callable[[], tuple[socket.socket, object]]) -> None:
         """Let the server accept from a function."""
         real = self.server._place
-        self.server._place = cast(socket.socket, _FakeSocket(real, accept))
+        self.server._place = cast(ListeningSocket, _FakeSocket(real, accept))
 
 
 class _FakeSocket:
@@ -165,3 +170,14 @@ async def test_a_protocol_that_can_not_be_made_is_reported() -> None:
     async with bench() as it:
         it.server.fail(ValueError("no"))
         assert [str(each["exception"]) for each in reported] == ["no"]
+
+
+def test_a_listening_socket_accepts_as_the_one_that_it_is_made_from() -> None:
+    place = socket.create_server(("127.0.0.1", 0))
+    address = place.getsockname()
+    with ListeningSocket(place) as listening, socket.create_connection(address) as peer:
+        assert place.fileno() == -1
+        own, name = listening.accept()
+        with own:
+            assert name == peer.getsockname()
+            assert (own.family, own.type) == (peer.family, peer.type)

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-from crosswire.transport.socket_poller import SocketPoller
+from crosswire.transport.socket_poller import READABLE, SocketPoller
 from crosswire.transport.socket_transport import SocketTransport
 from tests.support.aio import wait_until
 from tests.support.loops import on_every_loop
@@ -219,16 +219,50 @@ async def test_nothing_is_read_while_reading_is_paused_and_the_end_costs_nothing
         def serve(events: int) -> None:
             nonlocal served
             served += 1
+            recorder.transport.ready(events)
 
         it.poller._sockets[recorder.transport._descriptor] = _Counted(serve)
         for number in range(5):
             other_peer.send(b"x")
             await wait_until(lambda: len(other.received) > number)  # noqa: B023 - awaited here
-        assert served == 0
+        assert served == 1, "it is watched until something comes, and no longer"
+        assert recorder.received == b""
         it.poller._sockets[recorder.transport._descriptor] = recorder.transport
         recorder.transport.resume_reading()
         await wait_until(lambda: recorder.calls == ["eof", "lost"])
         assert recorder.received == b"waits"
+
+
+class _NotingPoller(SocketPoller):
+    """Poller that notes what it is told to watch for."""
+
+    __slots__ = ("noted",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.noted: list[int] = []
+
+    def watch(self, descriptor: int, events: int, before: int) -> None:
+        self.noted.append(events)
+        super().watch(descriptor, events, before)
+
+
+async def test_a_pause_in_which_nothing_comes_needs_no_system_call() -> None:
+    async with bench() as it:
+        it.poller.end()
+        it.poller = poller = _NotingPoller()
+        recorder, peer = it.record()
+        recorder.transport.pause_reading()
+        recorder.transport.resume_reading()
+        assert poller.noted == []
+        peer.send(b"read all the same")
+        await wait_until(lambda: recorder.received == b"read all the same")
+        recorder.transport.pause_reading()
+        peer.send(b", later")
+        await wait_until(lambda: poller.noted == [0])
+        recorder.transport.resume_reading()
+        await wait_until(lambda: recorder.received == b"read all the same, later")
+        assert poller.noted == [0, READABLE]
 
 
 class _Counted:
