@@ -15,8 +15,9 @@ from crosswire.core.messages import ABSENT, LEFT, ROOM, Message, RoomLeft, RoomP
 from crosswire.core.names import RESERVED
 from crosswire.core.payload_types import payload_type
 from crosswire.errors import EventError, InvalidPayload
-from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, SharedHandlerCount
+from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.handler_counts import SharedHandlerCount
 from crosswire.runtime.log_records import about
 from crosswire.runtime.workers import Workers
 

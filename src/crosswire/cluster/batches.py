@@ -72,14 +72,15 @@ class Batches:
                 logger.exception("messages to other nodes could not be published")  # and on to the next
 
     def _publish(self, channel: bytes, bodies: list[bytes]) -> None:
-        count = len(bodies)
+        count = left = len(bodies)
         try:
             if count > 1 and sum(map(len, bodies)) <= MAX_SIZE:
                 self._port.publish(channel, envelopes.join(Batch, bodies), count=count)
                 return
             for body in bodies:
                 self._port.publish(channel, body)
+                left -= 1
         except BusUnavailable as error:
-            self.dropped += count
+            self.dropped += left
             text = "%d requests and answers of nodes are lost: %s"
-            self._warnings.warn("lost", text, count, error)
+            self._warnings.warn("lost", text, left, error)

@@ -16,8 +16,9 @@ from crosswire.core.throttle import Throttle
 from crosswire.core.traceparents import TRACEPARENT, incoming
 from crosswire.errors import EventError
 from crosswire.runtime import environment
-from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, SharedHandlerCount
+from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
 from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
+from crosswire.runtime.handler_counts import SharedHandlerCount
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.stop_signals import InterruptedBySignal
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown

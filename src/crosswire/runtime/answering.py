@@ -6,7 +6,7 @@ Servers, nodes and clients use it alike. They differ in how they decode messages
 from __future__ import annotations
 
 import asyncio
-from contextvars import Context, copy_context
+from contextvars import Context
 from functools import partial
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
@@ -20,9 +20,9 @@ from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime import environment
 from crosswire.runtime.background_tasks import is_being_cancelled
-from crosswire.runtime.contexts import ContextFactory
 from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync
-from crosswire.runtime.jobs import Job, JobEvents
+from crosswire.runtime.handler_counts import HandlerCount
+from crosswire.runtime.jobs import Job
 from crosswire.runtime.workers import Workers
 
 HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
@@ -67,26 +67,6 @@ class Callers(Protocol[SenderT_contra, CallT_contra]):
         """
 
 
-class HandlerCount(JobEvents, Protocol):
-    """Count of the asynchronous handlers that are bounded together, such as those of one connection."""
-
-    @property
-    def running(self) -> int:
-        """Number of handlers that were started and have not ended."""
-        ...
-
-    @running.setter
-    def running(self, number: int) -> None: ...
-
-    @property
-    def copy_context(self) -> ContextFactory:
-        """Function that returns a fresh context for the handlers of one event."""
-        ...
-
-    def handler_ended(self) -> None:
-        """Count a handler as ended."""
-
-
 class EventHandling(Protocol[SenderT_contra, CallT_contra]):
     """Calls the handlers of events: an :class:`Answerer`, or what measures or traces one."""
 
@@ -116,29 +96,6 @@ class AnsweringObserver(Protocol):
     def answerer(self, answerer: EventHandling[Any, Any], /) -> EventHandling[Any, Any]:
         """Return what calls the handlers through this."""
         ...
-
-
-class SharedHandlerCount:
-    """Count of the asynchronous handlers of all senders; each runs in a copy of the current context."""
-
-    __slots__ = ("running",)
-
-    copy_context = staticmethod(copy_context)
-
-    def __init__(self) -> None:
-        self.running = 0
-
-    def handler_ended(self) -> None:
-        """Count a handler as ended."""
-        self.running -= 1
-
-    job_dropped = handler_ended
-
-    def task_waits(self, task: asyncio.Task[None]) -> None:
-        """Ignore the task: it is cancelled with all other tasks."""
-
-    def task_released(self, task: asyncio.Task[None]) -> None:
-        """Ignore the end of the job."""
 
 
 class _Event(msgspec.Struct, Generic[SenderT, CallT]):

@@ -13,7 +13,8 @@ from crosswire.core.payload_types import RawPayload
 from crosswire.core.tallies import OTHER, EventHistograms
 from crosswire.errors import EventError
 from crosswire.runtime import environment
-from crosswire.runtime.answering import Callers, EventHandling, HandlerCount
+from crosswire.runtime.answering import Callers, EventHandling
+from crosswire.runtime.handler_counts import HandlerCount
 
 OUR_CODES = frozenset(
     {

@@ -12,7 +12,7 @@ from crosswire.runtime import environment
 from crosswire.runtime.log_records import RecordLogger, safe_attributes
 
 _ATTRIBUTES = logging.LogRecord("", 0, "", 0, "", (), None).__dict__.keys()
-"""What logging itself says of a record. Others are of the moment, such as the trace that a record belongs to."""
+"""Names of what logging itself says of a record. Others are of the moment, such as the trace that it belongs to."""
 
 
 class RepeatedRecord:

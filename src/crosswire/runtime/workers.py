@@ -97,9 +97,7 @@ class Workers:
         except BaseException:
             self._takers -= 1
             raise
-        if (
-            self._at_end_of_turn is not None
-        ):  # or else what the jobs send would wait for the end of the turn behind theirs
+        if self._at_end_of_turn is not None:  # else what the jobs send would leave at the end of the next turn
             self._at_end_of_turn(self)
 
     def flush(self) -> None:

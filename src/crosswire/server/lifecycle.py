@@ -145,7 +145,8 @@ class Lifecycle:
             if listen:
                 await self._listener.serve()
         except BaseException:
-            await carry_through(self._listener.stop, *[app.stop for app in self.applications], self._node.stop)
+            listener, applications = self._listener, self.applications
+            await carry_through(listener.stop, listener.end, *[app.stop for app in applications], self._node.stop)
             raise
 
     def _began(self, listen: bool) -> None:

@@ -1,6 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
+import sys
+from contextlib import suppress
 
 import pytest
 
@@ -120,6 +124,37 @@ async def test_on_start_that_fails_leaves_nothing_behind(is_async: bool) -> None
     await server.stop()
     assert stops == []
     broken = False
+    async with server:
+        await connected_once(server)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="counts the descriptors of epoll")
+async def test_a_port_that_is_taken_during_on_start_leaves_nothing_behind() -> None:
+    server, thieves = make_server(), list[socket.socket]()
+
+    def pollers() -> int:
+        found = 0
+        for name in os.listdir("/proc/self/fd"):
+            with suppress(FileNotFoundError):  # of the directory itself
+                found += os.readlink(f"/proc/self/fd/{name}").endswith("[eventpoll]")
+        return found
+
+    @server.on_start
+    def steal() -> None:
+        """Listen on the port, which the server has bound, but does not listen on yet."""
+        thief = socket.socket()
+        thief.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        thief.bind(("127.0.0.1", server.port))
+        thief.listen()
+        thieves.append(thief)
+
+    before = pollers()
+    with pytest.raises(OSError, match="already in use"):
+        await server.start()
+    assert pollers() == before
+    thieves[0].close()
+    assert await nobody_listens(server)
+    server.off("on_start")
     async with server:
         await connected_once(server)
 

@@ -33,6 +33,15 @@ async def test_all_messages_of_a_batch_are_counted_as_published() -> None:
     assert port.dropped == 5
 
 
+async def test_what_was_published_before_the_buffer_was_full_is_not_counted_as_dropped() -> None:
+    batches = Batches(port := make_port(buffer=400_000, overflow="raise"))
+    for _ in range(5):
+        batches.add(b"c", b"x" * 100_000)  # as one they would be larger than a batch may be
+    batches.flush()
+    assert (port.published, batches.dropped) == (3, 2)
+    await port.stop()
+
+
 @pytest.mark.parametrize("overflow", ["drop", "raise"])
 async def test_all_messages_of_a_batch_that_does_not_fit_in_are_counted_as_dropped(overflow: Overflow) -> None:
     batches = Batches(port := make_port(buffer=300, overflow=overflow))

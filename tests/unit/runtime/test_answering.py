@@ -10,8 +10,9 @@ import pytest
 from crosswire.core.codecs import JSON
 from crosswire.core.listeners import EventListeners
 from crosswire.errors import EventError, InvalidPayload
-from crosswire.runtime.answering import Answerer, SharedHandlerCount
+from crosswire.runtime.answering import Answerer
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.handler_counts import SharedHandlerCount
 from crosswire.runtime.workers import Workers
 from tests.support.loops import on_instant_loop
 

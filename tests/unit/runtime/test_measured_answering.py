@@ -9,7 +9,7 @@ from crosswire.core.listeners import NO_LISTENERS
 from crosswire.core.messages import ABSENT
 from crosswire.core.metric_families import Distribution
 from crosswire.errors import EventError
-from crosswire.runtime.answering import SharedHandlerCount
+from crosswire.runtime.handler_counts import SharedHandlerCount
 from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswerer, MeasuredCallers
 
 

@@ -17,7 +17,8 @@ from crosswire.core.payload_types import RawPayload
 from crosswire.core.traceparents import TRACEPARENT
 from crosswire.errors import EventError
 from crosswire.integrations.otel.spans import Spans
-from crosswire.runtime.answering import Callers, EventHandling, HandlerCount
+from crosswire.runtime.answering import Callers, EventHandling
+from crosswire.runtime.handler_counts import HandlerCount
 
 
 class TracedAnswerer:
@@ -61,7 +62,7 @@ class TracedAnswerer:
 
 
 class _TracedCount:
-    """Count of asynchronous handlers, a :class:`~crosswire.runtime.answering.HandlerCount`, that ends a span.
+    """Count of asynchronous handlers, a :class:`~crosswire.runtime.handler_counts.HandlerCount`, that ends a span.
 
     Args:
         count: the count itself.
