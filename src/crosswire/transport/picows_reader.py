@@ -180,6 +180,16 @@ class PicowsReader(asyncio.BufferedProtocol):
         if self._pieces is not None or not self._is_lost:
             self._take_pieces().discard()
 
+    def discard_held(self) -> None:
+        """Discard what has been read and not handed over: the transport, which is being closed, reads no more.
+
+        Nearly always there is nothing, as the Close frame came alone.
+        """
+        shared = self._parsers.shared
+        is_read_now = shared is not None and not self._is_lost and shared.connection is self._connection
+        if self._pieces is not None or is_read_now:
+            self._take_pieces().discard()
+
     # Reads that are no whole text message
 
     def _read_shared(self, parser: FrameParser, size: int) -> None:
