@@ -17,6 +17,8 @@ _RSV1 = 0x40
 _MASKED, _LENGTH = 0x80, 0x7F
 _SHORT_HEADER = 6
 """Bytes of the header of a masked frame of at most 125 bytes."""
+TEXT_BYTE = 0x81
+"""First byte of a frame with a whole text message that is not compressed."""
 CLOSE_BYTE = 0x88
 """First byte of a Close frame."""
 MAX_REASON = 123

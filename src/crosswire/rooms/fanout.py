@@ -19,6 +19,8 @@ MAX_HELD_BYTES = 64 * 1024
 """Bytes of messages that are held back to be pushed together."""
 SMALL_ROOM = 100
 """Number of members up to which a room is compared with others for which messages are held."""
+MAX_SEARCHED = 8
+"""Number of rooms with held messages that are searched for a member; with more of them, all is pushed at once."""
 
 
 def push_to_each(encoded: Any, outboxes: Iterable[AnyOutbox]) -> None:
@@ -32,7 +34,8 @@ class FanOut:
 
     Messages to the same members within a turn of the event loop are joined, so that every member is visited once for
     all of them. Small rooms that have no member in common do not disturb each other in this. To keep the order of
-    messages, code that sends to a single member, or changes the members of a room, calls :meth:`flush` first.
+    messages, code that sends to a single member calls :meth:`flush_for` first, and code that changes the members of a
+    room calls :meth:`flush`.
 
     Args:
         at_end_of_turn: calls ``flush`` of its argument at the end of the turn.
@@ -135,7 +138,25 @@ class FanOut:
             self.sent += messages.number
             self._push_held(messages)
 
+    def flush_for(self, member: Recipient) -> None:
+        """Push what is held for one member, before something else is sent to it; others still get theirs later.
+
+        So an answer does not spoil the write of a fan-out of the same turn straight to the sockets.
+        """
+        if len(self._held) > MAX_SEARCHED:
+            self.flush()
+            return
+        for held in self._held.values():
+            if member in held.members:
+                held.push_ahead(member)
+                return
+
     def _push_held(self, messages: HeldMessages) -> None:
+        for member in messages.ahead:
+            try:
+                messages.push_ahead(member)
+            except Exception:
+                logger.exception("pushing to a connection failed")
         push = messages.pushing(self._push_all)
         while True:
             try:

@@ -25,16 +25,18 @@ class HeldMessages:
         members: the room's own mapping, not a copy: it must not change while messages are held.
 
     Attributes:
+        ahead: number of the messages that were pushed already to members that could not wait, by member.
         droppable: policies of those messages that need not be sent to members that are behind, by their position.
         frames: the messages, each in every format.
         members: as given.
     """
 
-    __slots__ = ("droppable", "frames", "members")
+    __slots__ = ("ahead", "droppable", "frames", "members")
 
     def __init__(self, members: Members) -> None:
         self.members = members
         self.frames: list[Frames] = []
+        self.ahead: dict[Recipient, int] = {}
         self.droppable: dict[int, Droppable] | None = None
 
     @property
@@ -42,18 +44,27 @@ class HeldMessages:
         """Number of messages, counted for each member."""
         return len(self.frames) * len(self.members)
 
+    def push_ahead(self, member: Recipient) -> None:
+        """Push to one member the messages that it has not got yet, before the others get them."""
+        begin, self.ahead[member] = self.ahead.get(member, 0), len(self.frames)
+        _push_each(self.frames, self.droppable or {}, member, begin)
+
     def pushing(self, push_all: PushAll) -> Callable[[], None]:
         """Return what pushes the messages to the members, and called again after it has failed, to the members left.
 
-        Members are not copied: pushing runs no code of the application that could change them.
+        Those who got some ahead are left out. Members are copied only if there are such: pushing runs no code of the
+        application that could change them.
         """
         frames = self.frames[0] if len(self.frames) == 1 else _joined(self.frames)
+        members, ahead = self.members, self.ahead
+        if ahead:
+            members = {member: outbox for member, outbox in members.items() if member not in ahead}
         if self.droppable is not None:
-            return partial(_push_or_offer, frames, self.frames, self.droppable, iter(self.members))
+            return partial(_push_or_offer, frames, self.frames, self.droppable, iter(members))
         if len(frames) > 1:
-            return partial(_push_in_formats, frames, iter(self.members.items()))
+            return partial(_push_in_formats, frames, iter(members.items()))
         (frame,) = frames.values()
-        return partial(push_all, frame, iter(self.members.values()))
+        return partial(push_all, frame, iter(members.values()))
 
 
 def _push_or_offer(
@@ -61,16 +72,21 @@ def _push_or_offer(
 ) -> None:
     """Push joined frames to members, and to those that are behind each by itself, as some need not be sent to them."""
     for member in members:
-        form = member.format
-        if not member.behind:
-            member.outbox.push(joined[form])
-            continue
-        for position, frames in enumerate(held):
-            policy = droppable.get(position)
-            if policy is None:
-                member.outbox.push(frames[form])
-            else:
-                member.offer(frames[form], policy)
+        if member.behind:
+            _push_each(held, droppable, member, 0)
+        else:
+            member.outbox.push(joined[member.format])
+
+
+def _push_each(held: list[Frames], droppable: dict[int, Droppable], member: Recipient, begin: int) -> None:
+    """Push frames to a member one by one, from a position on; offer those that need not be sent."""
+    form = member.format
+    for position in range(begin, len(held)):
+        policy = droppable.get(position)
+        if policy is None:
+            member.outbox.push(held[position][form])
+        else:
+            member.offer(held[position][form], policy)
 
 
 def _joined(held: list[Frames]) -> Frames:

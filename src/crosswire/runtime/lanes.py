@@ -163,7 +163,7 @@ class Lane:
             events.task_released(self.task)
         self._entry = None
         self._must_cancel = False  # of the job that has ended, which has not waited again
-        tasks = self._tasks
+        tasks = self._tasks  # the rest is `may_be_kept`, which would be one call more
         if tasks.waited_for or self.task.cancelling() or len(tasks.idle) >= MAX_IDLE:
             self._wake_task()
         else:

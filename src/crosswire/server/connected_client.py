@@ -146,7 +146,7 @@ class ConnectedClient(Generic[SocketT]):
         """Queue a message that ``format`` has encoded, behind earlier messages to many clients."""
         fanout = self._fanout
         if fanout.held_for is not None:
-            fanout.flush()
+            fanout.flush_for(self)
         fanout.sent += 1
         self.outbox.push(encoded)
 
@@ -155,14 +155,14 @@ class ConnectedClient(Generic[SocketT]):
         fanout = self._fanout
         encoded = self.format.wrap_all(messages)
         if fanout.held_for is not None:
-            fanout.flush()
+            fanout.flush_for(self)
         fanout.sent += len(messages)
         self.outbox.push(encoded)
 
     def offer_encoded(self, encoded: Encoded, droppable: Droppable) -> None:
         """Do the same as :meth:`send_encoded` with a message that need not be sent to a client that is behind."""
         fanout = self._fanout
-        fanout.flush()
+        fanout.flush_for(self)
         fanout.sent += 1
         self._connection.offer(encoded, droppable)
 

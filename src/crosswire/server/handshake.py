@@ -144,6 +144,10 @@ class Handshake(msgspec.Struct, gc=False, eq=False):  # nothing in it refers to 
     def __repr__(self) -> str:
         return f"<Handshake {self.path} from {self.remote or 'a Unix socket'}>"  # no query: it may hold a token
 
+    def __rich_repr__(self) -> list[tuple[str, Any]]:
+        """Return what Rich shows, as in a traceback with variables: no query either, which that of structs has."""
+        return [("path", self.path), ("remote", self.remote)]
+
 
 def _parameters(target: str) -> list[tuple[str, str]]:
     """Return the parameters in the target of a request, as ``urllib.parse.parse_qsl`` does with blank ones.

@@ -18,8 +18,9 @@ class ClosableTransport(Protocol):
     def resume_reading(self) -> None:
         """Read again: the peer's Close frame is awaited."""
 
-    def hang_up(self) -> None:
-        """Close once everything has been sent."""
+    def hang_up(self) -> bool:
+        """Close once everything has been sent; return whether that is so, and the end waits for nothing."""
+        ...
 
     def half_close(self) -> None:
         """Send nothing more, and discard what the peer still sends."""
@@ -55,21 +56,42 @@ class ClosingHandshake:
             code: what the frame carries; None for an empty frame.
             timeout: seconds that the peer has.
         """
-        frame = encode_frame(Opcode.CLOSE, close_payload(code, "" if code is None else self.close.reason))
-        self._transport.resume_reading()
-        self._outbox.push(frame)
-        self._outbox.seal()
-        self._timer = asyncio.get_running_loop().call_later(timeout, self._transport.abort)
+        self._send(code)
+        self._limit_time(timeout)
 
-    def finish(self) -> None:
-        """Close the transport: both Close frames are there. Ours still leaves, though the peer may not read yet."""
+    def answer(self, code: int | None, timeout: float) -> None:
+        """Answer the Close frame of the peer, and close the transport, nearly always at once: then without a timer.
+
+        Args:
+            code: what the frame carries; None for an empty frame.
+            timeout: seconds that the peer has to take what waits for it.
+        """
+        self._send(code)
+        if not self.finish():
+            self._limit_time(timeout)
+
+    def finish(self) -> bool:
+        """Close the transport: both Close frames are there. Ours still leaves, though the peer may not read yet.
+
+        Returns:
+            Whether all has been sent, and the end waits for nothing.
+        """
         self._outbox.write_all()
-        self._transport.hang_up()
+        return self._transport.hang_up()
 
     def fail(self) -> None:
         """Fail the connection after the Close frame, without waiting for the peer's (RFC 6455, section 7.1.7)."""
         self._outbox.write_all()
         self._transport.half_close()
+
+    def _send(self, code: int | None) -> None:
+        frame = encode_frame(Opcode.CLOSE, close_payload(code, "" if code is None else self.close.reason))
+        self._transport.resume_reading()
+        self._outbox.push(frame)
+        self._outbox.seal()
+
+    def _limit_time(self, timeout: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(timeout, self._transport.abort)
 
     def end(self) -> None:
         """Stop the timer: the transport is closed."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Protocol
 
 from crosswire.transport.socket_poller import READABLE, SocketPoller
@@ -13,6 +13,9 @@ from crosswire.transport.socket_transport import SocketTransport
 
 ACCEPTED_IN_TURN = 64
 """Connections that are accepted in one turn of the event loop: they share its work, and others do not wait long."""
+ACCEPTED_WHEN_BEHIND = 2
+"""Connections that are accepted in a turn however many others wait for theirs: it handles at least as many requests,
+one that has waited and one that has just come."""
 LOOP_ACCEPTED_AT_ONCE = 4
 """Connections that asyncio's own loop accepts in one turn: it takes the length of the queue for that number."""
 _EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
@@ -98,22 +101,28 @@ class SocketServer:
     """Accepts connections by itself, many in a turn, and gives each a ``SocketTransport``.
 
     A server of uvloop accepts one connection in each turn. When thousands come at once, each of them takes a turn, and
-    one for its request, and one for the answer. Here they come in groups.
+    one for its request, and one for the answer. Here they come in groups, as long as the server keeps up with
+    them. Else they wait in the kernel's queue: once accepted, a client has a second to send its request before it may
+    have to give way, and one whose request only waits to be handled must not.
 
     Args:
         place: socket that listens, or is about to; it is closed with the server.
         poller: watches it, and the connections.
         make_protocol: makes the protocol of each.
         gate: told of each group.
+        behind: the connections whose bytes wait to be handled.
     """
 
-    __slots__ = ("_gate", "_is_closed", "_make_protocol", "_place", "_poller", "accepted_at_once")
+    __slots__ = ("_behind", "_gate", "_is_closed", "_make_protocol", "_place", "_poller", "accepted_at_once")
 
-    def __init__(self, place: socket.socket, poller: SocketPoller, make_protocol: MakeProtocol, gate: Gate) -> None:
+    def __init__(
+        self, place: socket.socket, poller: SocketPoller, make_protocol: MakeProtocol, gate: Gate, behind: Sized
+    ) -> None:
         self._place = ListeningSocket(place)
         self._poller = poller
         self._make_protocol = make_protocol
         self._gate = gate
+        self._behind = behind
         self._is_closed = False
         self.accepted_at_once = 1
         self._place.setblocking(False)
@@ -132,8 +141,11 @@ class SocketServer:
     # PolledSocket
 
     def ready(self, events: int) -> bool:
-        """Accept the connections that wait, up to :data:`ACCEPTED_IN_TURN`; return False, as no bytes are read."""
-        for _ in range(ACCEPTED_IN_TURN):
+        """Accept the connections that wait, up to :data:`ACCEPTED_IN_TURN`, the fewer the more are not handled yet.
+
+        Return False, as no bytes are read.
+        """
+        for _ in range(max(ACCEPTED_WHEN_BEHIND, ACCEPTED_IN_TURN - len(self._behind))):
             try:
                 own, address = self._place.accept()
             except (BlockingIOError, InterruptedError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
+from binascii import b2a_base64
 from collections.abc import Mapping
 from email.utils import formatdate
 from hashlib import sha1
@@ -85,11 +85,12 @@ def encode_upgrade(accepted: Accepted, key: str) -> bytes:
         accepted: what is granted.
         key: of the request.
     """
-    digest = b64encode(sha1((key + _GUID).encode("latin-1"), usedforsecurity=False).digest()).decode("ascii")
+    digest = sha1((key + _GUID).encode("latin-1"), usedforsecurity=False).digest()
+    accept = b2a_base64(digest, newline=False).decode("ascii")
     fields = "".join([f"{name}: {value}\r\n" for name, value in accepted.headers.items()])
     if accepted.subprotocol is not None:
         fields += f"Sec-WebSocket-Protocol: {accepted.subprotocol}\r\n"
     if accepted.window_bits:
         fields += f"Sec-WebSocket-Extensions: {deflate.response(accepted.window_bits)}\r\n"
     head = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: "
-    return f"{head}{digest}\r\n{fields}\r\n".encode("latin-1")
+    return f"{head}{accept}\r\n{fields}\r\n".encode("latin-1")

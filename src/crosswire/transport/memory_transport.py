@@ -165,10 +165,12 @@ class MemoryTransport:
 
     # ClosableTransport
 
-    def hang_up(self) -> None:
+    def hang_up(self) -> bool:
         self._hanging_up = True
-        if not self.waiting:
-            self.abort()
+        if self.waiting:
+            return False
+        self.abort()
+        return True
 
     def half_close(self) -> None:
         self.hang_up()  # which also discards what the peer sends

@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from itertools import islice
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from crosswire.core.address_limits import AddressCounts, AddressRates, address_key
 
@@ -56,7 +58,7 @@ class AddressGuard:
             self._counts.discard(key)
 
 
-class _Started(NamedTuple):
+class _Started(msgspec.Struct, frozen=True, gc=False):  # made for each connection: fast, and not followed
     """Start of a handshake, in loop time, and what stands for its address."""
 
     time: float
@@ -118,7 +120,7 @@ class PendingHandshakes:
             if not self._guard.enter(key, now):
                 self._dropped("address")
                 return False
-        if self._limit is not None:
+        if self._limit is not None and len(self._started) >= self._limit:
             self._make_room(self._limit, now)
         self._started[handshake] = _Started(now, key)
         return True

@@ -91,8 +91,7 @@ class PicowsConnection:
 
     def abort(self, close: Close) -> None:
         if self._closing is None:
-            self._closing = ClosingHandshake(close, self.outbox, self._transport)
-            self.takes_texts = False
+            self._begin_closing(close)
         if self._is_opening:
             self.outbox.write_all()  # the answer to the request
         self.outbox.discard()
@@ -288,16 +287,20 @@ class PicowsConnection:
 
     def _answer_close(self, payload: bytes) -> None:
         close = read_close(payload)
-        self._start_closing(close, close.code if payload else None).finish()
+        self._begin_closing(close).answer(close.code if payload else None, self._context.limits.close_timeout)
 
     def _fail(self, failure: ProtocolFailure) -> None:
         closing = self._closing or self._start_closing(Close(failure.close_code, failure.reason), failure.close_code)
         closing.fail()
 
     def _start_closing(self, close: Close, code: int | None) -> ClosingHandshake:
+        closing = self._begin_closing(close)
+        closing.start(code, self._context.limits.close_timeout)
+        return closing
+
+    def _begin_closing(self, close: Close) -> ClosingHandshake:
         self._closing = closing = ClosingHandshake(close, self.outbox, self._transport)
         self.takes_texts = False
-        closing.start(code, self._context.limits.close_timeout)
         return closing
 
 

@@ -80,8 +80,9 @@ class HandshakeProtocol(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the request until the timeout."""
         self._transport = cast(asyncio.Transport, transport)
+        handshakes = self._handshakes
         is_counted = self._proxy_header is not None  # by the protocol before this one
-        if self._handshakes.add(self, self._peer() if self._handshakes.guards_addresses and not is_counted else ""):
+        if handshakes.add(self, self._peer() if handshakes.guards_addresses and not is_counted else ""):
             self._head = RequestHead(self._context.limits)
         else:
             self._transport.abort()

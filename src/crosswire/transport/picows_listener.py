@@ -201,7 +201,7 @@ class PicowsListener:
     async def _start_server(self, place: socket.socket) -> ConnectionServer:
         """Return a server that accepts connections on a socket."""
         if self._poller is not None:
-            return SocketServer(place, self._poller, self._make_handshake, self._gate)
+            return SocketServer(place, self._poller, self._make_handshake, self._gate, self._context.read_turns)
         loop = asyncio.get_running_loop()
         options: dict[str, Any] = {"sock": place, "backlog": LOOP_ACCEPTED_AT_ONCE}
         if self._unix is not None:

@@ -19,6 +19,8 @@ from picows import (
 # address, and it fails on a Unix socket. The protocol that it makes does neither; it is a C class without types.
 from picows.picows import WSProtocol  # type: ignore[attr-defined] # pyright: ignore[reportAttributeAccessIssue]
 
+from crosswire.core.frames import TEXT_BYTE
+from crosswire.runtime.log_records import get_logger
 from crosswire.transport.picows_log import PICOWS_LOG
 
 READ_BUFFER_SIZE = 2048
@@ -34,9 +36,36 @@ _REQUEST = (
 )
 """The fields that picows reads, of a request of our own. A parser begins with one."""
 
+logger = get_logger("crosswire.transport")
+
+
+class TextReceiver(Protocol):
+    """Receiver of the text messages of a connection."""
+
+    def text(self, text: str) -> None:
+        """Take a whole text message."""
+
 
 class FrameReceiver(Protocol):
-    """Connection that a parser reads for."""
+    """Connection that a parser reads for.
+
+    Attributes:
+        takes_texts: whether the receiver may get a text message that is known by its header: False in the middle of a
+            message of several frames, and from the beginning of the closing handshake on.
+    """
+
+    takes_texts: bool
+
+    @property
+    def receiver(self) -> TextReceiver:
+        """The receiver of a text message that is known by its header."""
+        ...
+
+    def invalid_text(self) -> None:
+        """Close the connection, as a text message was no UTF-8."""
+
+    def failed(self) -> None:
+        """Close the connection, as receiving a message has failed."""
 
     def frame(self, frame: WSFrame) -> None:
         """Receive a frame; its payload has to be copied at once."""
@@ -66,11 +95,24 @@ class FrameParser(WSListener):
         view: the buffer's, while it is empty and has not grown.
     """
 
-    __slots__ = ("_parser", "buffer_updated", "connection", "get_buffer", "is_invalid", "refusal", "text", "view")
+    __slots__ = (
+        "_filled",
+        "_parser",
+        "_start",
+        "buffer_updated",
+        "connection",
+        "get_buffer",
+        "is_invalid",
+        "refusal",
+        "text",
+        "view",
+    )
 
     def __init__(self, max_message: int) -> None:
         self.connection: FrameReceiver | None = None
         self.text: str | None = None
+        self._filled = 0  # bytes that are parsed, if they begin with a frame at the beginning of the view
+        self._start = 0  # of the next frame in the view
         self.is_invalid = False
         self.refusal: bytes | None = None
         self._parser = parser = _parser_of(self, max_message)
@@ -80,6 +122,16 @@ class FrameParser(WSListener):
         self.get_buffer(-1)[: len(_REQUEST)] = _REQUEST
         self.buffer_updated(len(_REQUEST))
         self.view: memoryview = self.get_buffer(-1)
+
+    def parse(self, size: int, connection: FrameReceiver) -> None:
+        """Parse so many bytes of the view for a connection; they begin with a frame, and let the buffer not grow."""
+        self.connection = connection
+        self._filled, self._start = size, 0
+        parse = self.buffer_updated  # a function in a slot: called at once, Python would look for a method
+        try:
+            parse(size)
+        finally:
+            self._filled = 0
 
     def release(self) -> None:
         """Forget the connection, as what was read for it is done."""
@@ -95,17 +147,38 @@ class FrameParser(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Pass a frame on to the connection, or keep its text.
 
-        picows makes a member of an enum for the kind of a frame, which takes longer than its parsing. So a whole text
-        message, as nearly every read is one, is known by its header, and only its text is asked for.
+        picows makes a member of an enum for the kind of a frame, which takes half as long as its parsing. So a whole
+        text message, as nearly every frame is one, is known by its header, and only its text is asked for.
         """
         connection = self.connection
         if connection is not None:
-            connection.frame(frame)
+            self._pass_on(connection, frame)
             return
         try:
             self.text = frame.get_payload_as_utf8_text()
         except UnicodeDecodeError:
             self.is_invalid = True
+
+    def _pass_on(self, connection: FrameReceiver, frame: WSFrame) -> None:
+        """Hand a frame over, a whole text message right to the receiver."""
+        try:
+            if self._filled and self._is_text(frame) and connection.takes_texts:
+                try:
+                    text = frame.get_payload_as_utf8_text()
+                except UnicodeDecodeError:
+                    connection.invalid_text()
+                    return
+                connection.receiver.text(text)
+            else:
+                connection.frame(frame)
+        except Exception:
+            logger.exception("a connection is closed, as receiving a message failed")
+            connection.failed()  # at once: picows would pass on what is behind it in the read
+
+    def _is_text(self, frame: WSFrame) -> bool:
+        """Return whether the next frame of the view, which is this, is a whole text message that is not compressed."""
+        start, self._start = self._start, self._filled - frame.tail_size
+        return self.view[start] == TEXT_BYTE
 
     # What picows calls of a transport
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from crosswire.core.frames import CLOSE_BYTE, frame_size, whole_close
+from crosswire.core.frames import CLOSE_BYTE, TEXT_BYTE, frame_size, whole_close
+from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.outbox import Outbox
@@ -16,8 +17,6 @@ from crosswire.transport.read_turns import ReadTurns
 
 FAST_READ = 256
 """Bytes of a read that is handed over whole: so few can't be much work."""
-_WHOLE_TEXT = 0x81
-"""First byte of a frame with a whole text message that is not compressed."""
 _MASKED_LENGTH = 0x80 - 6
 """Difference of the second byte of a short masked frame and the size of the frame, whose header has 6 bytes."""
 _LONGEST_SHORT = 6 + 125
@@ -28,41 +27,16 @@ _MASKED_LENGTH_16 = 0x80 + 126
 logger = get_logger("crosswire.transport")
 
 
-class TextReceiver(Protocol):
-    """Receiver of the text messages of a connection."""
-
-    def text(self, text: str) -> None:
-        """Take a whole text message."""
-
-
 class ReadConnection(PieceReceiver, Protocol):
-    """Connection that a reader reads for.
-
-    Attributes:
-        takes_texts: whether the receiver may get a text message that is read whole: False in the middle of a message of
-            several frames, and from the beginning of the closing handshake on.
-    """
-
-    takes_texts: bool
-
-    @property
-    def receiver(self) -> TextReceiver:
-        """The receiver of a text message that is read whole."""
-        ...
+    """Connection that a reader reads for."""
 
     @property
     def outbox(self) -> Outbox:
         """Frames that wait to be sent on it, such as the answers that a read has caused."""
         ...
 
-    def invalid_text(self) -> None:
-        """Close the connection, as a text message was no UTF-8."""
-
     def close_frame(self, payload: bytes) -> None:
         """Receive the payload of a Close frame that came alone."""
-
-    def failed(self) -> None:
-        """Close the connection, as receiving a message has failed."""
 
     def pause_writing(self) -> None:
         """Hold frames back: the transport is full."""
@@ -134,7 +108,7 @@ class PicowsReader(asyncio.BufferedProtocol):
                 return
             parser = self._parsers.shared or self._parsers.prepare()
             view = parser.view
-            is_text = view[0] == _WHOLE_TEXT and (
+            is_text = view[0] == TEXT_BYTE and (
                 view[1] == nbytes + _MASKED_LENGTH if nbytes <= _LONGEST_SHORT else _has_long_text(view, nbytes)
             )
             if not (is_text and connection.takes_texts):
@@ -206,20 +180,40 @@ class PicowsReader(asyncio.BufferedProtocol):
         if self._pieces is not None or not self._is_lost:
             self._take_pieces().discard()
 
+    def discard_held(self) -> None:
+        """Discard what has been read and not handed over: the transport, which is being closed, reads no more.
+
+        Nearly always there is nothing, as the Close frame came alone.
+        """
+        shared = self._parsers.shared
+        is_read_now = shared is not None and not self._is_lost and shared.connection is self._connection
+        if self._pieces is not None or is_read_now:
+            self._take_pieces().discard()
+
     # Reads that are no whole text message
 
     def _read_shared(self, parser: FrameParser, size: int) -> None:
-        """Hand over a small read between two frames; take the parser if another frame has begun in it."""
+        """Hand over a read between two frames: at once if it is small, or the messages have taken no time so far."""
         connection, view = self._connection, parser.view
         if view[0] == CLOSE_BYTE and (payload := whole_close(bytes(view[:size]))) is not None:
             connection.close_frame(payload)  # past the parser, which would be of no use afterwards
             return
-        if size > FAST_READ and not (size <= MAX_PIECE and size == frame_size(view[:LONGEST_HEADER])):
+        pieces = self._pieces
+        if size <= FAST_READ:
+            self._parse_shared(parser, size)
+        elif pieces is not None and size <= pieces.piece:
+            began = environment.perf_counter()
+            self._parse_shared(parser, size)
+            pieces.adapt(environment.perf_counter() - began)
+        elif size <= MAX_PIECE and size == frame_size(view[:LONGEST_HEADER]):
+            self._parse_shared(parser, size)
+        else:
             self._take_pieces().buffer_updated(size)  # more than one frame, or one that might let the buffer grow
-            return
-        parser.connection = connection
+
+    def _parse_shared(self, parser: FrameParser, size: int) -> None:
+        """Parse a read with the shared parser; take it along if another frame has begun in it."""
         try:
-            parser.buffer_updated(size)
+            parser.parse(size, self._connection)
         except BaseException:
             pieces = self._take_pieces()
             pieces.discard()

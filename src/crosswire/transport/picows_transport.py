@@ -139,10 +139,17 @@ class PicowsTransport:
         """Read what the peer still sends only to discard it."""
         self._reader.discard()
 
-    def hang_up(self) -> None:
-        """Close the connection once everything has been sent."""
-        self._reader.discard()
+    def hang_up(self) -> bool:
+        """Close the connection once everything has been sent; return whether that is so.
+
+        With TLS the end waits for the peer's, and what it sends meanwhile is still read.
+        """
+        if self._direct:
+            self._reader.discard_held()
+        else:
+            self._reader.discard()
         self._transport.close()
+        return self._direct and not self._transport.get_write_buffer_size()
 
     def half_close(self) -> None:
         """Send nothing more, and read what the peer still sends only to discard it.

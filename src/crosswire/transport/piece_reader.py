@@ -58,6 +58,7 @@ class PieceReader:
     Attributes:
         is_direct: whether the event loop reads into picows' buffer, rather than the one that all connections share.
         parser: the connection's, while a part of a frame is in it, or its buffer has grown.
+        piece: bytes of small frames that are handed over in one go.
     """
 
     __slots__ = (
@@ -71,7 +72,6 @@ class PieceReader:
         "_missing",
         "_parsers",
         "_paused",
-        "_piece",
         "_rate",
         "_reserve",
         "_rest",
@@ -82,6 +82,7 @@ class PieceReader:
         "_view",
         "is_direct",
         "parser",
+        "piece",
     )
 
     def __init__(
@@ -104,7 +105,7 @@ class PieceReader:
         self._reserve = _RESERVE  # bytes that a read must leave free there for it not to grow
         self.is_direct = rate is None
         self._view = _NOTHING  # of its buffer, from get_buffer to buffer_updated
-        self._piece = FIRST_PIECE
+        self.piece = FIRST_PIECE
         self._missing = 0  # bytes that the frame which is arriving still lacks, if that is known
         self._rest = _NOTHING  # what has been read and not been handed over
         self._has_turns = False
@@ -138,6 +139,13 @@ class PieceReader:
         """Hand over what has been read elsewhere."""
         self._receive(data)
         self._give_back()
+
+    def adapt(self, seconds: float) -> None:
+        """Choose the size of the pieces by the time that one took."""
+        if seconds > QUANTUM:
+            self.piece = max(self.piece // 2, MIN_PIECE)
+        elif seconds < QUANTUM / 4 and self.piece < MAX_PIECE:
+            self.piece *= 2
 
     def keep_shared(self) -> None:
         """Take the shared parser, as a part of a frame is in it, or it is of no use any more."""
@@ -271,10 +279,10 @@ class PieceReader:
         if size <= FAST_READ and len(view) - size >= self._reserve:
             parser.buffer_updated(size)
             return
-        if size <= self._piece and len(view) - size >= self._reserve:
+        if size <= self.piece and len(view) - size >= self._reserve:
             began = environment.perf_counter()
             parser.buffer_updated(size)
-            self._adapt(environment.perf_counter() - began)
+            self.adapt(environment.perf_counter() - began)
         elif not begun and size <= frame_size(view[:LONGEST_HEADER]):
             self._missing = frame_size(view[:LONGEST_HEADER]) - size
             self._grow(size)
@@ -310,8 +318,8 @@ class PieceReader:
         """Hand over pieces until ``deadline``, but at least one; return the number of bytes."""
         start, now = 0, environment.perf_counter()
         while True:
-            is_large = self._missing > self._piece
-            size = self._missing if is_large else self._piece
+            is_large = self._missing > self.piece
+            size = self._missing if is_large else self.piece
             if self._rate is not None:
                 size = min(size, self._admit(self._rate, data[start:]))
                 if not size:
@@ -324,7 +332,7 @@ class PieceReader:
             self._note_missing(data[:start])
             began, now = now, environment.perf_counter()
             if not is_large:
-                self._adapt(now - began)
+                self.adapt(now - began)
             if start == len(data) or now >= deadline or self._paused:
                 return start
 
@@ -363,13 +371,6 @@ class PieceReader:
         begun = self._begun
         if begun <= len(taken):
             self._missing = max(frame_size(taken[len(taken) - begun :]) - begun, 0)
-
-    def _adapt(self, seconds: float) -> None:
-        """Choose the size of the pieces by the time that one took."""
-        if seconds > QUANTUM:
-            self._piece = max(self._piece // 2, MIN_PIECE)
-        elif seconds < QUANTUM / 4 and self._piece < MAX_PIECE:
-            self._piece *= 2
 
     def _has_work(self) -> bool:
         """Return whether something waits that may be handed over."""

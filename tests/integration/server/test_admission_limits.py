@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import resource
+import socket
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from crosswire import Client, Handshake, Limits, Response, Server
 from crosswire.testing import asgi_client
+from crosswire.transport import read_turns
+from crosswire.transport.connection_servers import ACCEPTED_IN_TURN
 from tests.integration.server.support import (
     WAIT_TIMEOUT,
     RawPeer,
@@ -106,6 +110,21 @@ async def test_a_client_that_was_refused_comes_back() -> None:
 
 
 # Connections that are not let in
+
+
+async def test_no_more_are_accepted_than_are_handled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A client whose request is there must not give way because the server has not come to it."""
+    monkeypatch.setattr(read_turns, "LONG_TURN", 0)  # a turn handles one request that has come, ...
+    monkeypatch.setattr(read_turns, "TURN_TIME", 0)  # ... and one that has waited
+    pending: list[int] = []
+    async with make_server() as server, AsyncExitStack() as stack:
+        listener = cast(Any, server._listener)
+        server.on_connect(lambda socket: pending.append(len(listener._handshakes)))
+        peers = [stack.enter_context(socket.create_connection(("127.0.0.1", server.port))) for _ in range(300)]
+        for peer in peers:
+            peer.sendall(upgrade_request())
+        await wait_until(lambda: len(pending) == len(peers))
+        assert max(pending) <= 3 * ACCEPTED_IN_TURN
 
 
 async def dribble(peer: RawPeer) -> None:

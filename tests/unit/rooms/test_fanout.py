@@ -1,9 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import cast
 
 import msgspec
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.formats import JSON_TEXT, AnyOutbox, Encoded, Format, encode, frame_format, message_format
@@ -11,7 +14,7 @@ from crosswire.core.messages import event
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.core.targets import Excluded
 from crosswire.errors import InvalidPayload
-from crosswire.rooms.fanout import SMALL_ROOM, FanOut
+from crosswire.rooms.fanout import MAX_SEARCHED, SMALL_ROOM, FanOut
 from crosswire.rooms.held_messages import Frames
 from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
@@ -30,7 +33,8 @@ class FakeTurn:
         self.waiting: list[Flushable] = []
 
     def end(self) -> None:
-        waiting, self.waiting = self.waiting, []
+        waiting = self.waiting.copy()
+        self.waiting.clear()
         for each in waiting:
             each.flush()
 
@@ -59,6 +63,13 @@ def frames_of(fanout: FanOut, message: msgspec.Struct) -> Frames:
 
 def outboxes(members: Collection[FakeMember]) -> Mapping[FakeMember, AnyOutbox]:
     return {member: member.outbox for member in members}
+
+
+def send_alone(fanout: FanOut, member: FakeMember, frame: bytes) -> None:
+    """Send something to a single member, as a connected client does."""
+    fanout.flush_for(member)
+    fanout.sent += 1
+    member.push(frame)
 
 
 def joined(fanout: FanOut, form: Format) -> FakeMember:
@@ -210,6 +221,108 @@ def test_order_is_kept_between_held_and_pushed_messages(fanout: FanOut, room: li
     assert room[0].pushed == [JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)]
     turn.end()
     assert [len(member.pushed) for member in room] == [2, 1, 1]
+
+
+def test_what_is_held_is_pushed_first_to_the_one_who_gets_something_else(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    members, answer = outboxes(room), JSON_TEXT.encode(event("answer", 1))
+    news, more = JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)
+    fanout.hold(frames_of(fanout, NEWS), members)
+    send_alone(fanout, room[1], answer)
+    fanout.hold(frames_of(fanout, MORE), members)
+    assert [member.pushed for member in room] == [[], [news, answer], []], "the others' still wait"
+    turn.end()
+    assert [member.pushed for member in room] == [[news + more], [news, answer, more], [news + more]]
+    assert fanout.sent == 7
+
+
+def test_what_is_held_waits_while_someone_outside_of_the_room_gets_something(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    fanout.hold(frames_of(fanout, NEWS), outboxes(room[:2]))
+    send_alone(fanout, room[2], b"an answer")
+    assert [member.pushed for member in room] == [[], [], [b"an answer"]]
+    turn.end()
+    assert [len(member.pushed) for member in room] == [1, 1, 1]
+
+
+def test_all_is_pushed_where_too_many_rooms_would_be_searched_for_a_member(fanout: FanOut) -> None:
+    members = [FakeMember(str(number)) for number in range(MAX_SEARCHED + 1)]
+    for member in members:
+        fanout.hold(frames_of(fanout, NEWS), outboxes([member]))
+    fanout.flush_for(members[0])
+    assert [len(member.pushed) for member in members] == [1] * (MAX_SEARCHED + 1)
+
+
+def test_a_member_that_fails_when_it_gets_the_rest_keeps_nothing_from_others(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails(_frame: Encoded) -> None:
+        raise RuntimeError("out of order")
+
+    members = outboxes(room)
+    fanout.hold(frames_of(fanout, NEWS), members)
+    fanout.flush_for(room[0])
+    room[0].push = fails  # type: ignore[method-assign]
+    fanout.hold(frames_of(fanout, MORE), members)
+    turn.end()
+    assert [len(member.pushed) for member in room] == [1, 1, 1]
+    assert "out of order" in caplog.text
+
+
+def test_who_is_behind_is_offered_ahead_what_need_not_be_sent(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    droppable = SkippedMessages().droppable(MessagePolicy("latest", "news"))
+    members, news, more = outboxes(room), JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)
+    room[0].behind = True
+    fanout.hold(frames_of(fanout, MORE), members)
+    fanout.hold(frames_of(fanout, NEWS), members, droppable)
+    fanout.flush_for(room[0])
+    assert (room[0].pushed, room[0].offered) == ([more], [(news, droppable)])
+    fanout.hold(frames_of(fanout, NEWS), members, droppable)
+    turn.end()
+    assert (room[0].pushed, room[0].offered) == ([more], [(news, droppable)] * 2)
+    assert room[1].pushed == [more + news + news]
+
+
+_steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("room"), st.sampled_from([(0, 1, 2), (0, 1), (2, 3), (3,)])),
+        st.tuples(st.just("one"), st.integers(0, 3)),
+        st.tuples(st.just("turn"), st.none()),
+    ),
+    max_size=20,
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(_steps)
+def test_every_member_gets_all_messages_in_the_order_in_which_they_were_sent(
+    steps: list[tuple[str, tuple[int, ...] | int | None]],
+) -> None:
+    turn = FakeTurn()
+    fanout = FanOut(turn.waiting.append)
+    members = [FakeMember(str(number)) for number in range(4)]
+    rooms: dict[tuple[int, ...], Mapping[FakeMember, AnyOutbox]] = {}
+    expected: list[list[bytes]] = [[], [], [], []]
+    for number, (_, to) in enumerate(steps):
+        message = event("news", number)
+        frame = JSON_TEXT.encode(message)
+        if isinstance(to, tuple):
+            named = rooms.setdefault(to, outboxes([members[each] for each in to]))
+            fanout.hold(frames_of(fanout, message), named)
+            for each in to:
+                expected[each].append(frame)
+        elif isinstance(to, int):
+            send_alone(fanout, members[to], frame)
+            expected[to].append(frame)
+        else:
+            turn.end()
+    turn.end()
+    assert [b"".join(cast(list[bytes], member.pushed)) for member in members] == [b"".join(each) for each in expected]
+    assert fanout.sent == sum(map(len, expected))
 
 
 def test_a_flush_before_the_turn_ends_pushes_once(fanout: FanOut, room: list[FakeMember], turn: FakeTurn) -> None:

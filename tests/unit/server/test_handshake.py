@@ -88,6 +88,7 @@ def test_any_target_can_be_read(target: str) -> None:
 def test_the_representation_hides_the_query() -> None:
     assert repr(handshake("/chat?token=secret")) == "<Handshake /chat from 127.0.0.1>"
     assert repr(handshake("/", remote="")) == "<Handshake / from a Unix socket>"
+    assert handshake("/chat?token=secret").__rich_repr__() == [("path", "/chat"), ("remote", "127.0.0.1")]
 
 
 @pytest.mark.parametrize(

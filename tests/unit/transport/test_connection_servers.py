@@ -9,7 +9,12 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, cast
 
-from crosswire.transport.connection_servers import ACCEPTED_IN_TURN, ListeningSocket, SocketServer
+from crosswire.transport.connection_servers import (
+    ACCEPTED_IN_TURN,
+    ACCEPTED_WHEN_BEHIND,
+    ListeningSocket,
+    SocketServer,
+)
 from crosswire.transport.socket_poller import READABLE, SocketPoller
 from tests.support.aio import wait_until
 from tests.support.loops import on_every_loop
@@ -33,7 +38,8 @@ class Bench:
         self.pauses = 0
         self.most: int | None = None
         self.peers: list[socket.socket] = []
-        self.server = SocketServer(self.place.dup(), self.poller, make_protocol or self._welcome, self)
+        self.behind: list[str] = []
+        self.server = SocketServer(self.place.dup(), self.poller, make_protocol or self._welcome, self, self.behind)
 
     def _welcome(self) -> Guest:
         guest = Guest()
@@ -89,13 +95,24 @@ async def test_connections_that_wait_are_accepted_in_groups() -> None:
         assert option, "a connection inherits what its socket has"
 
 
+async def test_the_more_wait_for_their_turn_the_fewer_are_accepted() -> None:
+    async with bench() as it:
+        for behind, accepted in ((1, ACCEPTED_IN_TURN - 1), (1000, ACCEPTED_WHEN_BEHIND)):
+            it.behind[:] = ["a connection"] * behind
+            it.guests.clear()
+            it.groups.clear()
+            it.come(accepted + 1)
+            await wait_until(lambda count=accepted + 1: len(it.guests) == count)  # type: ignore[misc]
+            assert it.groups == [accepted, accepted + 1]
+
+
 async def test_a_gate_that_closes_leaves_the_others_in_the_queue() -> None:
     async with bench() as it:
         it.most = 2
         it.come(5)
         await wait_until(lambda: len(it.guests) == 2)
         assert it.groups == []
-        second = SocketServer(it.place.dup(), it.poller, it._welcome, it)
+        second = SocketServer(it.place.dup(), it.poller, it._welcome, it, it.behind)
         await wait_until(lambda: len(it.guests) == 5)
         second.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crosswire.core.frames import Opcode
+from crosswire.runtime import environment
 from crosswire.transport.picows_parser import IDLE_PARSERS, FrameParsers
 from crosswire.transport.piece_reader import MAX_PIECE
 from tests.support.aio import wait_until
@@ -89,7 +90,7 @@ async def test_an_answer_that_fails_ends_its_connection_alone() -> None:
     one, other = Reading(parsers=parsers), Reading(parsers=parsers)
     one.connection.on_frame = fail
     one.read(frames_of([b"one"] * 3))
-    assert one.connection.refused == [b"\x03\xf3"]
+    assert one.connection.has_failed
     other.read(frames_of([b"other"]))
     assert other.connection.payloads == [b"other"]
     assert not other.connection.refused
@@ -180,8 +181,6 @@ async def test_a_whole_text_message_is_known_and_nothing_else_is_taken_for_one()
     others = [
         frame(Opcode.BINARY, b"b"),
         frame(Opcode.TEXT, b"t" * (MAX_PIECE - 7)),  # a read of so many bytes might take long
-        frame(Opcode.TEXT, b"1") + frame(Opcode.TEXT, b"2"),
-        frame(Opcode.TEXT, b"1" * 130) + frame(Opcode.TEXT, b"2"),
         frame(Opcode.TEXT, b"parts", final=False),
         frame(Opcode.CONTINUATION, b"of one"),
     ]
@@ -191,8 +190,68 @@ async def test_a_whole_text_message_is_known_and_nothing_else_is_taken_for_one()
     for part in (whole[:3], whole[3:]):
         reading.read(part)
     assert reading.connection.texts == texts
-    expected = [b"b", b"t" * (MAX_PIECE - 7), b"1", b"2", b"1" * 130, b"2", b"parts", b"of one", b"whole"]
+    expected = [b"b", b"t" * (MAX_PIECE - 7), b"parts", b"of one", b"whole"]
     assert reading.connection.payloads[len(texts) :] == expected
+
+
+async def with_quick_messages(monkeypatch: pytest.MonkeyPatch, data: bytes) -> Reading:
+    """Return a reader that has read so many quick messages that its pieces are as large as they may be."""
+    reading = Reading()
+    monkeypatch.setattr(environment, "perf_counter", reading.connection.clock)
+    for _ in range(4):
+        await reading.read_all(data)
+    assert reading.pieces.piece == MAX_PIECE
+    reading.connection.texts.clear()
+    reading.connection.payloads.clear()
+    return reading
+
+
+@pytest.mark.parametrize("length", [60, 90, 130])
+async def test_whole_text_messages_that_share_a_read_are_known_too(
+    monkeypatch: pytest.MonkeyPatch, length: int
+) -> None:
+    texts = ["t" * length + str(number) for number in range(7)]
+    whole = b"".join(frame(Opcode.TEXT, text.encode()) for text in texts)
+    reading = await with_quick_messages(monkeypatch, whole)
+    reading.read(frame(Opcode.BINARY, b"in front") + whole + frame(Opcode.BINARY, b"behind"))
+    assert reading.connection.texts == texts
+    assert reading.connection.payloads == [b"in front", *(text.encode() for text in texts), b"behind"]
+    assert reading.parser is None
+
+
+async def test_slow_messages_that_share_a_read_go_in_smaller_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = frame(Opcode.TEXT, b"t" * 90) * 8
+    reading = await with_quick_messages(monkeypatch, whole)
+    reading.connection.seconds = 0.001
+    handed_over = list[int]()
+    for _ in range(5):
+        reading.read(whole)
+        handed_over.append(len(reading.connection.payloads))
+        await wait_until(lambda: reading.transport.reading)
+        assert len(reading.connection.payloads) == 8
+        reading.connection.payloads.clear()
+    assert handed_over[0] == 8
+    assert handed_over[1] < 8
+    assert handed_over[-1] <= 2
+
+
+async def test_a_text_message_behind_another_that_ends_the_taking_of_texts_goes_to_the_connection() -> None:
+    reading = Reading()
+
+    def stop() -> None:
+        reading.connection.takes_texts = False
+
+    reading.connection.on_frame = stop
+    reading.read(frame(Opcode.TEXT, b"one") + frame(Opcode.TEXT, b"two"))
+    assert reading.connection.texts == ["one"]
+    assert reading.connection.payloads == [b"one", b"two"]
+
+
+async def test_a_text_message_among_others_that_is_no_utf8_is_told() -> None:
+    reading = Reading()
+    reading.read(frame(Opcode.TEXT, b"one") + frame(Opcode.TEXT, b"\xff") + frame(Opcode.TEXT, b"three"))
+    assert reading.connection.is_invalid
+    assert reading.connection.texts == ["one", "three"], "whether the third is received is up to the connection"
 
 
 async def test_a_text_message_goes_to_the_connection_while_its_receiver_takes_none() -> None:

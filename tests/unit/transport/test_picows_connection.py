@@ -1,0 +1,213 @@
+"""What a connection makes of its frames, however they are cut into reads."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import Any, cast
+
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from crosswire.core.limits import Limits
+from crosswire.runtime.flusher import Flusher
+from crosswire.transport.interface import Connection
+from crosswire.transport.listener_context import ListenerContext
+from crosswire.transport.picows_connection import PicowsConnection
+from crosswire.transport.picows_reader import PicowsReader
+from crosswire.transport.picows_transport import PicowsTransport
+from crosswire.types import Close
+from tests.support.aio import wait_until
+
+MAX_MESSAGE = 300
+ABORTED = Close(4001, "asked for")
+MASK = b"\x37\xfa\x21\x3d"
+
+
+class SocketsTransport:
+    """The event loop's transport over one end of a pair of sockets, which is read from by the test."""
+
+    def __init__(self, own: socket.socket) -> None:
+        self._own = own
+        self.reading = True
+        self.closing = False
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._own if name == "socket" else default
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
+
+    def can_write_eof(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        self.closing = True
+
+    def abort(self) -> None:
+        self.closing = True
+
+
+class EventReceiver:
+    """Receiver that records what arrives, and does what some texts ask for."""
+
+    def __init__(self) -> None:
+        self.events: list[object] = []
+        self._connection: Connection
+
+    def opened(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def text(self, text: str) -> None:
+        self.events.append(text)
+        connection = self._connection
+        if text == "pause":
+            connection.pause_reading()
+            asyncio.get_running_loop().call_soon(connection.resume_reading)
+        elif text == "close":
+            connection.close(4000, "asked for")
+        elif text == "abort":
+            connection.abort(ABORTED)
+        elif text == "fail":
+            raise ValueError("on purpose")
+
+    def binary(self, data: bytes) -> None:
+        self.events.append(data)
+
+    def pong(self, payload: bytes) -> None:
+        self.events.append(("pong", payload))
+
+    def held_back(self, limit: str) -> None:
+        raise AssertionError(f"there is no rate: {limit}")
+
+    def closed(self, close: Close) -> None:
+        self.events.append(close)
+
+
+class ConnectionToRead:
+    """A connection over a pair of sockets, whose reads a test makes."""
+
+    def __init__(self, own: socket.socket, context: ListenerContext) -> None:
+        self.transport = SocketsTransport(own)
+        self.receiver = EventReceiver()
+        loops_transport = cast(asyncio.Transport, self.transport)
+        connection = PicowsConnection(self.receiver, context, deflate=False)
+        self.reader = PicowsReader(
+            loops_transport, connection, context.parsers, context.read_turns, context.grown_buffers
+        )
+        connection.open(PicowsTransport(loops_transport, self.reader, connection), b"answer")
+
+    async def read(self, data: bytes) -> None:
+        """Read so many bytes as soon as reading is not paused, unless the connection ends."""
+        while data:
+            await wait_until(lambda: self.transport.reading or self.transport.closing)
+            if self.transport.closing:
+                return
+            view = self.reader.get_buffer(-1)
+            size = min(len(view), len(data))
+            view[:size], data = data[:size], data[size:]
+            self.reader.buffer_updated(size)
+
+
+async def outcome(reads: list[bytes]) -> tuple[list[object], bytes]:
+    """Return what a connection receives by these reads, and what it sends unless it is aborted."""
+    own, peer = socket.socketpair()
+    with own, peer:
+        own.setblocking(False)
+        under_test = ConnectionToRead(own, ListenerContext(Limits(max_message=MAX_MESSAGE), Flusher()))
+        await asyncio.sleep(0)  # the answer leaves
+        for data in reads:
+            await under_test.read(data)
+        await wait_until(lambda: under_test.reader.is_reading or under_test.transport.closing)
+        for _ in range(3):  # turns, of what is called at the end of one
+            await asyncio.sleep(0)
+        under_test.reader.connection_lost(None)
+        await wait_until(lambda: isinstance(under_test.receiver.events[-1], Close))
+        own.shutdown(socket.SHUT_WR)
+        sent = b""
+        while data := peer.recv(1 << 16):
+            sent += data
+        events = under_test.receiver.events
+        return events, b"" if events[-1] == ABORTED else sent
+
+
+def masked(first: int, payload: bytes, *, length_bytes: int = 0) -> bytes:
+    """Return a masked frame with that first byte; ``length_bytes`` is how its length is encoded, 0 for the shortest."""
+    size = len(payload)
+    if not length_bytes and size > 125:
+        length_bytes = 2
+    marks = {0: size, 2: 126, 8: 127}
+    header = bytes((first, 0x80 | marks[length_bytes])) + (size.to_bytes(length_bytes, "big") if length_bytes else b"")
+    return header + MASK + bytes(byte ^ MASK[index % 4] for index, byte in enumerate(payload))
+
+
+def text(payload: str) -> bytes:
+    return masked(0x81, payload.encode())
+
+
+texts = st.one_of(
+    st.text(max_size=20).map(text),
+    st.integers(100, 270).map(lambda size: text("t" * size)),
+    st.sampled_from(["", "pause", "ü" * 60, "t" * 125, "t" * 126, "t" * MAX_MESSAGE]).map(text),
+)
+"""Whole text messages, as nearly all frames are."""
+others = st.sampled_from(
+    [
+        text("close"),
+        text("abort"),
+        text("fail"),
+        text("t" * (MAX_MESSAGE + 1)),
+        masked(0x81, b"\xff"),
+        masked(0x81, "ü".encode()[:1]),
+        masked(0x81, b"length of two bytes", length_bytes=2),
+        masked(0x81, b"length of eight bytes", length_bytes=8),
+        masked(0x82, b"binary"),
+        masked(0x01, b"begun "),
+        masked(0x00, b"continued "),
+        masked(0x80, b"ended"),
+        masked(0x89, b"ping"),
+        masked(0x8A, b"pong"),
+        masked(0x88, b""),
+        masked(0x88, b"\x03\xe8bye"),
+        masked(0xC1, b"compressed"),
+        masked(0xA1, b"reserved"),
+        masked(0x91, b"reserved"),
+        masked(0x83, b"no opcode"),
+        b"\x81\x04bare",
+        b"\x81",
+        b"\x81\xfe\x01",
+        b"\x81\xff" + b"\xff" * 8,
+    ]
+)
+"""Frames that are something else, or are refused, or make the receiver do something."""
+
+
+@given(
+    frames=st.lists(st.one_of(texts, texts, texts, texts, others), max_size=14),
+    sizes=st.lists(st.integers(1, 1200), max_size=8),
+)
+@example(frames=[text("one"), text("pause"), text("two"), text("close"), text("three")], sizes=[])
+@example(frames=[text("t" * 120)] * 6 + [masked(0x81, b"\xff"), text("behind")], sizes=[300, 600])
+@example(frames=[text("fail"), text("behind")], sizes=[])
+@example(frames=[masked(0x01, b"begun "), text("within"), masked(0x80, b"ended"), text("behind")], sizes=[])
+@example(
+    frames=[masked(0x01, b"a "), masked(0x80, b"b"), text("behind"), masked(0x89, b"p"), text("t" * 200)], sizes=[]
+)
+def test_frames_mean_the_same_however_they_are_cut_into_reads(frames: list[bytes], sizes: list[int]) -> None:
+    data = b"".join(frames)
+    reads, rest = list[bytes](), data
+    for size in sizes:
+        reads.append(rest[:size])
+        rest = rest[size:]
+    by_bytes = [data[index : index + 1] for index in range(len(data))]
+    expected = asyncio.run(outcome(by_bytes))
+    assert asyncio.run(outcome([*reads, rest])) == expected
