@@ -49,9 +49,9 @@ def bun() -> str:
     return _existing(PACKAGES / "@oven" / f"bun-linux-{architecture}" / "bin" / "bun")
 
 
-def original() -> str:
-    """Return the directory of the original's package."""
-    return _existing(ORIGINAL / ORIGINAL_NAME)
+def npm_package(name: str) -> str:
+    """Return the directory of a peer's npm package."""
+    return _existing((ORIGINAL if name == ORIGINAL_NAME else PACKAGES) / name)
 
 
 def python() -> str:

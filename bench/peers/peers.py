@@ -9,7 +9,7 @@ from string import ascii_uppercase
 
 from bench.native import CROSSWIRE_NODE, HERE, SERVER_CORE, Serving, build, on_core, serving
 from bench.peers.certificate import certificate
-from bench.peers.installed import bun, node, node_environment, original, python
+from bench.peers.installed import ORIGINAL_NAME, bun, node, node_environment, npm_package, python
 from bench.peers.works import (
     ASK,
     CALLS,
@@ -106,14 +106,14 @@ def _native(_: Setup) -> AbstractContextManager[Serving]:
     return serving([str(build("epoll_server"))], killed=True)
 
 
-def _on_node(adapter: str) -> Start:
-    """Run an adapter on Node.js."""
-    return Program(lambda: [node(), str(ADAPTERS / adapter)], node_environment).start
+def _on_node(adapter: str, package: str) -> Start:
+    """Run an adapter of an npm package on Node.js."""
 
+    def command() -> Sequence[str]:
+        npm_package(package)  # raises if it is not installed
+        return [node(), str(ADAPTERS / adapter)]
 
-def _original_command() -> Sequence[str]:
-    original()  # raises if there is none
-    return [node(), str(ADAPTERS / "original.js")]
+    return Program(command, node_environment).start
 
 
 def _on_python(module: str, *, always_redis: bool = False) -> Start:
@@ -143,16 +143,23 @@ PEERS = [
     Peer(
         "bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS, COMPILING
     ),
-    Peer("ws", "ws on Node.js", _on_node("ws_room.js"), JSON, ALONE | OPTIONS, COMPILING),
+    Peer("ws", "ws on Node.js", _on_node("ws_room.js", "ws"), JSON, ALONE | OPTIONS, COMPILING),
     Peer(
         "original",
         "websocket-cross-server-adapter",
-        Program(_original_command, node_environment).start,
+        _on_node("original.js", ORIGINAL_NAME),
         JSON,
         SPREADING | {ASK, SAY_IN_ROOM},
         COMPILING,
     ),
-    Peer("socket.io", "Socket.IO", _on_node("socket_io.js"), SOCKET_IO, SPREADING | OPTIONS | {ASK}, COMPILING),
+    Peer(
+        "socket.io",
+        "Socket.IO",
+        _on_node("socket_io.js", "socket.io"),
+        SOCKET_IO,
+        SPREADING | OPTIONS | {ASK},
+        COMPILING,
+    ),
     Peer(
         "python-socketio", "python-socketio on uvicorn", _on_python("python_socketio"), SOCKET_IO, SPREADING | OPTIONS
     ),

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from bench.native import BenchError, NotInstalled, Serving
-from bench.peers import runs
+from bench.peers import installed, runs
 from bench.peers.__main__ import is_chosen
 from bench.peers.peers import JSON, PEERS, Peer
 from bench.peers.report import as_markdown
@@ -232,3 +233,14 @@ def test_a_work_is_chosen_by_its_id_or_by_a_part_of_its_title() -> None:
     assert chosen("idle connection", "calls-1") == ["calls-1", "idle"]
     assert chosen() == [each.id for each in WORKS]
     assert chosen("juggling") == []
+
+
+@pytest.mark.parametrize("name", ["bun", "ws", "original", "socket.io", "python-socketio", "channels"])
+def test_a_peer_whose_packages_are_missing_is_not_installed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for directory in ("PACKAGES", "ORIGINAL", "ENVIRONMENT"):
+        monkeypatch.setattr(installed, directory, tmp_path)
+    (found,) = (each for each in PEERS if each.name == name)
+    with pytest.raises(NotInstalled), found.start(Setup()):
+        pass
