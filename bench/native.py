@@ -163,10 +163,17 @@ def starlette_room() -> AbstractContextManager[Serving]:
 
 @contextmanager
 def crosswire_nodes(count: int, *options: str) -> Iterator[Serving]:
-    """Run several Crosswire servers, named A, B and so on, and their Redis, all on one core."""
+    """Run several Crosswire servers, and their Redis, all on one core."""
     with ExitStack() as processes:
         with on_core(SERVER_CORE):
             redis = processes.enter_context(RedisProcess())
+        yield processes.enter_context(nodes_with_redis(redis, count, *options))
+
+
+@contextmanager
+def nodes_with_redis(redis: RedisProcess, count: int, *options: str) -> Iterator[Serving]:
+    """Run several Crosswire servers, named A, B and so on, that share a Redis which is running."""
+    with ExitStack() as processes:
         command = [*CROSSWIRE_NODE, "--redis", redis.url, *options, "--name"]
         nodes = [processes.enter_context(serving([*command, name])) for name in ascii_uppercase[:count]]
         yield Serving([port for node in nodes for port in node.ports], [redis.pid, *(node.pids[0] for node in nodes)])

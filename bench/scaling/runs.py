@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from string import ascii_uppercase
 from typing import NamedTuple
 
-from bench.native import SERVER_CORE, Serving, on_core, run_loadgen, serving
+from bench.native import SERVER_CORE, Serving, nodes_with_redis, on_core, run_loadgen
 from bench.scaling.model import Message, room_message, user_message
 from crosswire.testing.redis_process import RedisProcess
 
@@ -97,10 +95,7 @@ def cluster(nodes: int) -> Iterator[Cluster]:
     with ExitStack() as processes:
         with on_core(SERVER_CORE):
             redis = processes.enter_context(RedisProcess())
-        command = [sys.executable, "-m", "bench.peers.adapters.crosswire_node", "--redis", redis.url, "--name"]
-        each = [processes.enter_context(serving([*command, name])) for name in ascii_uppercase[:nodes]]
-        ports, pids = [node.ports[0] for node in each], [node.pids[0] for node in each]
-        yield Cluster(Serving(ports, [redis.pid, *pids]), redis)
+        yield Cluster(processes.enter_context(nodes_with_redis(redis, nodes)), redis)
 
 
 @dataclass(frozen=True, slots=True)
