@@ -13,9 +13,9 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
-from crosswire.core.codecs import JSON, UNDECODABLE, Codec
+from crosswire.core.codecs import JSON, NODE_MSGPACK, Codec
+from crosswire.core.decoded_calls import DecodedCall
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import ABSENT
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime import environment
@@ -85,6 +85,21 @@ class EventHandling(Protocol[SenderT_contra, CallT_contra]):
         """Call the handlers of an event; see :meth:`Answerer.handle`."""
         ...
 
+    def handle_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: SenderT_contra,
+        call: CallT_contra | None,
+        count: HandlerCount,
+        /,
+    ) -> bool:
+        """Call the only handler of an event; see :meth:`Answerer.handle_sole`."""
+        ...
+
 
 class AnsweringObserver(Protocol):
     """Puts what measures or traces the handling of events around it."""
@@ -111,7 +126,8 @@ class _Event(msgspec.Struct, Generic[SenderT, CallT]):
 
     def invoke(self, listener: Listener) -> Any:
         """Call a handler; raises InvalidPayload if it takes data that does not fit."""
-        return _invoke(listener, self.subject, self.codec, self.payload)
+        call = _call_as(self.codec, listener)
+        return call(self.subject, self.payload)
 
 
 class _AnswerOutcome(Outcome):
@@ -184,16 +200,35 @@ class Answerer(Generic[SenderT, CallT]):
         listener = listeners[0]
         if len(listeners) > 1 or listener.once:
             return self._handle_any(_Event(name, subject, codec, payload, sender, call, count), listeners)
+        return self.handle_sole(name, listener, _call_as(codec, listener), subject, payload, sender, call, count)
+
+    def handle_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: SenderT,
+        call: CallT | None,
+        count: HandlerCount,
+    ) -> bool:
+        """Call the only handler of an event, which stays; otherwise as :meth:`handle`.
+
+        Args:
+            listener: the handler.
+            call_handler: one of the functions of ``listener`` that call it.
+        """
         copy_context = count.copy_context  # functions in slots are read first: else Python looks for a method
         context = copy_context()
         if listener.is_async or self._waiting:  # behind handlers of earlier events that have not begun
-            job = self._finish_one(listener, name, subject, codec, payload, sender, call, count)
+            job = self._finish_sole(name, listener, call_handler, subject, payload, sender, call, count)
             return self._start(job, name, sender, call, count, context)
         watch = self._watch
         began = 0.0 if watch is None else environment.monotonic()
         try:  # one plain function, the usual case and the fastest
             try:
-                value = context.run(_invoke, listener, subject, codec, payload)
+                value = context.run(call_handler, subject, payload)
             finally:
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(name, began)
@@ -203,7 +238,7 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(name, sender, call, error)
             return False
         if type(value) is CoroutineType:
-            job = self._finish_one(value, name, subject, codec, payload, sender, call, count)
+            job = self._finish_begun(name, value, sender, call, count)
             if self._start(job, name, sender, call, count, context):
                 return True
             value.close()
@@ -264,28 +299,25 @@ class Answerer(Generic[SenderT, CallT]):
         self._workers.start(job, context, count, name)
         return True
 
-    async def _finish_one(
+    async def _finish_sole(
         self,
-        handler: Listener | CoroutineType[Any, Any, Any],
         name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
         subject: object,
-        codec: Codec,
         payload: RawPayload,
         sender: SenderT,
         call: CallT | None,
         count: HandlerCount,
     ) -> None:
-        """Call the only handler of an event, or await the coroutine that it has returned, and answer."""
+        """Call the only handler of an event, await what it returns if that can be, and answer."""
         try:
-            if isinstance(handler, Listener):
-                value = _invoke(handler, subject, codec, payload)
-                del payload  # the message, which may be large; the handler has its data
-                if hasattr(value, "__await__"):
-                    value = await value
-                if (returns := handler.returns) is not None and not isinstance(value, returns.sure):
-                    returns.require(value)
-            else:
-                value = await handler
+            value = call_handler(subject, payload)
+            del payload  # the message, which may be large; the handler has its data
+            if hasattr(value, "__await__"):
+                value = await value
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                returns.require(value)
         except asyncio.CancelledError as error:
             self._fail(name, sender, call, error)
             if is_being_cancelled():
@@ -294,11 +326,29 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(name, sender, call, error)
         else:
             if call is not None:
-                answer = self._answer  # read first, as in `handle`
+                answer = self._answer  # read first, as in `handle_sole`
                 try:
                     answer(sender, call, value)
                 except InvalidPayload as error:
                     self._fail(name, sender, call, _unsendable("return value", error))
+        finally:
+            count.handler_ended()
+
+    async def _finish_begun(
+        self, name: str, begun: CoroutineType[Any, Any, Any], sender: SenderT, call: CallT | None, count: HandlerCount
+    ) -> None:
+        """Await the coroutine that the only handler of an event has returned, and answer."""
+        try:
+            value = await begun
+        except asyncio.CancelledError as error:
+            self._fail(name, sender, call, error)
+            if is_being_cancelled():
+                raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(name, sender, call, error)
+        else:
+            if call is not None:
+                self._reply(name, sender, call, value)
         finally:
             count.handler_ended()
 
@@ -328,20 +378,11 @@ class Answerer(Generic[SenderT, CallT]):
         self._callers.report(sender, name, error, awaited=awaited, is_answer=is_answer and awaited)
 
 
-def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:
-    """Call a handler with as many of ``(subject, data)`` as it takes; its data is decoded first."""
-    if listener.arity == 2:
-        if codec is not JSON or payload is ABSENT:
-            return listener.handler(subject, codec.payload(listener.payload, payload))
-        handler, decode = listener.handler, listener.payload.decode_json
-        try:  # the usual data, as the codec would decode it; one call less for each event
-            data = decode(payload)
-        except UNDECODABLE as error:
-            raise InvalidPayload(str(error)) from error
-        return handler(subject, data)
-    if listener.takes_data:  # handlers of this kind get no subject
-        return listener.handler(codec.payload(listener.payload, payload))
-    return listener.handler(*(subject,)[: listener.arity])
+def _call_as(codec: Codec, listener: Listener) -> DecodedCall:
+    """Return the function that calls a handler with data that the codec decodes."""
+    if codec is JSON:
+        return listener.call_json
+    return listener.call_msgpack if codec is NODE_MSGPACK else listener.call_as(codec)
 
 
 def _reached(listeners: tuple[Listener, ...], codec: Codec, payload: RawPayload, *, busy: bool) -> list[Listener]:
