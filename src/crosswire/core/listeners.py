@@ -78,11 +78,16 @@ class Listener:
         self.is_async = is_async(handler)
         self.once = once
         self.tag = tag
-        self.call_json = self.call_as(JSON)
-        self.call_msgpack = self.call_as(NODE_MSGPACK)
+        self.call_json = self._decoded_call(JSON)
+        self.call_msgpack = self._decoded_call(NODE_MSGPACK)
 
     def call_as(self, codec: Codec) -> DecodedCall:
         """Return the function that calls a handler of an event with data that the codec decodes."""
+        if codec is JSON:
+            return self.call_json
+        return self.call_msgpack if codec is NODE_MSGPACK else self._decoded_call(codec)
+
+    def _decoded_call(self, codec: Codec) -> DecodedCall:
         return decoded_call(self.handler, codec, self.payload, arity=self.arity, takes_data=self.takes_data)
 
     def matches(self, handler_or_tag: Handler | Tag | None) -> bool:
@@ -114,7 +119,7 @@ class EventListeners:
     def __init__(self, **kinds: type) -> None:
         self._arguments = Arguments(data=True, **kinds)
         self._by_event: dict[str, tuple[Listener, ...]] = {}
-        self._sole: dict[str, Listener] = {}
+        self._sole: dict[str | None, Listener] = {}
         self.find: Callable[[str], tuple[Listener, ...] | None] = self._by_event.get
         self.find_sole: Callable[[str | None], Listener | None] = self._sole.get
 

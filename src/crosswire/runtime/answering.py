@@ -11,9 +11,7 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
 
-import msgspec
-
-from crosswire.core.codecs import JSON, NODE_MSGPACK, Codec
+from crosswire.core.codecs import Codec
 from crosswire.core.decoded_calls import DecodedCall
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.payload_types import RawPayload
@@ -23,6 +21,7 @@ from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync
 from crosswire.runtime.handler_counts import HandlerCount
 from crosswire.runtime.jobs import Job
+from crosswire.runtime.shared_events import AnswerOutcome, SharedEvent, reached_listeners
 from crosswire.runtime.workers import Workers
 
 HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
@@ -113,35 +112,6 @@ class AnsweringObserver(Protocol):
         ...
 
 
-class _Event(msgspec.Struct, Generic[SenderT, CallT]):
-    """Arguments of :meth:`Answerer.handle`, for an event with several handlers."""
-
-    name: str
-    subject: object
-    codec: Codec
-    payload: RawPayload
-    sender: SenderT
-    call: CallT | None
-    count: HandlerCount
-
-    def invoke(self, listener: Listener) -> Any:
-        """Call a handler; raises InvalidPayload if it takes data that does not fit."""
-        call = _call_as(self.codec, listener)
-        return call(self.subject, self.payload)
-
-
-class _AnswerOutcome(Outcome):
-    """Outcome that reports with each exception whether it is the answer."""
-
-    __slots__ = ()
-
-    def raised(self, error: BaseException) -> None:
-        is_answer = self.value is None and self.error is None
-        if is_answer:
-            self.error = error
-        self._report(error, is_answer=is_answer)
-
-
 class Answerer(Generic[SenderT, CallT]):
     """Calls handlers of events, and answers calls with what they return or raise.
 
@@ -199,8 +169,8 @@ class Answerer(Generic[SenderT, CallT]):
         """
         listener = listeners[0]
         if len(listeners) > 1 or listener.once:
-            return self._handle_any(_Event(name, subject, codec, payload, sender, call, count), listeners)
-        return self.handle_sole(name, listener, _call_as(codec, listener), subject, payload, sender, call, count)
+            return self._handle_any(SharedEvent(name, subject, codec, payload, sender, call, count), listeners)
+        return self.handle_sole(name, listener, listener.call_as(codec), subject, payload, sender, call, count)
 
     def handle_sole(
         self,
@@ -250,15 +220,15 @@ class Answerer(Generic[SenderT, CallT]):
                 self._fail(name, sender, call, _unsendable("return value", error))
         return False
 
-    def _handle_any(self, event: _Event[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
+    def _handle_any(self, event: SharedEvent[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
         """Call several handlers, or one that was added with ``once``; return whether a handler may still be running."""
         name, count = event.name, event.count
         for listener in listeners:
             if listener.once:
-                reached = _reached(listeners, event.codec, event.payload, busy=count.running >= self._limit)
+                reached = reached_listeners(listeners, event.codec, event.payload, busy=count.running >= self._limit)
                 self._handlers.remove_once(name, reached)
                 break
-        outcome = _AnswerOutcome(partial(self._report, name, event.sender, event.call))
+        outcome = AnswerOutcome(partial(self._report, name, event.sender, event.call))
         if self._waiting:
             rest: Continuation | None = Continuation(None, listeners, count.copy_context)
         else:
@@ -272,14 +242,14 @@ class Answerer(Generic[SenderT, CallT]):
         rest.close()
         return False
 
-    async def _finish_several(self, event: _Event[SenderT, CallT], rest: Continuation, outcome: Outcome) -> None:
+    async def _finish_several(self, event: SharedEvent[SenderT, CallT], rest: Continuation, outcome: Outcome) -> None:
         try:
             await rest.run(event.invoke, outcome)
         finally:
             event.count.handler_ended()
             self._settle(event, outcome)
 
-    def _settle(self, event: _Event[SenderT, CallT], outcome: Outcome) -> None:
+    def _settle(self, event: SharedEvent[SenderT, CallT], outcome: Outcome) -> None:
         if event.call is None:
             return
         if outcome.error is None:
@@ -376,32 +346,6 @@ class Answerer(Generic[SenderT, CallT]):
     ) -> None:
         awaited = call is not None
         self._callers.report(sender, name, error, awaited=awaited, is_answer=is_answer and awaited)
-
-
-def _call_as(codec: Codec, listener: Listener) -> DecodedCall:
-    """Return the function that calls a handler with data that the codec decodes."""
-    if codec is JSON:
-        return listener.call_json
-    return listener.call_msgpack if codec is NODE_MSGPACK else listener.call_as(codec)
-
-
-def _reached(listeners: tuple[Listener, ...], codec: Codec, payload: RawPayload, *, busy: bool) -> list[Listener]:
-    """Return the handlers that an event will really reach, so that no others lose their ``once``.
-
-    Left out are handlers whose data does not fit. If ``busy``, the first asynchronous handler and all after it are left
-    out too.
-    """
-    reached: list[Listener] = []
-    for listener in listeners:
-        if busy and listener.is_async:
-            break
-        try:
-            if listener.once and listener.takes_data:
-                codec.payload(listener.payload, payload)
-        except InvalidPayload:
-            continue
-        reached.append(listener)
-    return reached
 
 
 def _unsendable(what: str, reason: InvalidPayload) -> TypeError:

@@ -53,7 +53,7 @@ class ClientParts(Generic[SocketT]):
 
 
 class Asked(Protocol[SocketT]):
-    """Who has a client that has called: its session.
+    """Session of a client that has called, as far as the answer needs it.
 
     Attributes:
         client: the client.
@@ -163,7 +163,7 @@ class ConnectedClient(Generic[SocketT]):
 
     @staticmethod
     def answer(asked: Asked[SocketT], callback_id: str, value: Any) -> None:
-        """Queue the answer to a call of a client; it takes who has the client, as the code that answers has that.
+        """Queue the answer to a call of a session's client. Taking the session spares a function around this one.
 
         Raises:
             InvalidPayload: the value can't be sent.

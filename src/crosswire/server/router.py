@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from crosswire.core import messages
 from crosswire.core.codecs import JSON, UNDECODABLE, Codec, no_json_message
@@ -39,6 +40,10 @@ class MessageRouter(Protocol):
 
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle one message of a client, whatever it is; return False if it was postponed instead."""
+        ...
+
+    def receive_text(self, session: SessionView, text: str) -> bool:
+        """Do the same with a text message, which is JSON."""
         ...
 
     def refused(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
@@ -94,10 +99,10 @@ class Router:
         self._hooks = hooks
         self._failures = failures
         self._clients: Callers[SessionView, str] = _Clients(failures)
-        answerer = Answerer(self._clients, events, workers, limits.handlers)
+        answerer: Answerer[SessionView, str] = Answerer(self._clients, events, workers, limits.handlers)
         self._base_answerer = answerer
         self._answerer: EventHandling[SessionView, str] = answerer
-        self._handle_sole = answerer.handle_sole  # bound once
+        self._handle_sole: Callable[..., bool] = answerer.handle_sole  # bound once
         self._all_handlers = all_handlers
         self._held = HeldLimits(limits)
         self._max_name = limits.name
@@ -134,6 +139,7 @@ class Router:
         listener = find_sole(event)
         if (
             listener is None
+            or event is None
             or len(text) > SMALL_MESSAGE
             or handlers.running >= FEW_HANDLERS
             or (callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID)
