@@ -13,6 +13,7 @@ from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.buffered_protocol import feed_buffered_protocol
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
+from crosswire.transport.unread_bytes import has_unread
 
 logger = get_logger("crosswire.http")
 
@@ -107,6 +108,9 @@ class ProxyHeaderProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+    def is_unread(self) -> bool:
+        return has_unread(self._transport)
 
     # What follows the header
 

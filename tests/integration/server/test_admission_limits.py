@@ -6,6 +6,7 @@ import asyncio
 import resource
 import socket
 import sys
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, cast
@@ -172,6 +173,20 @@ async def test_a_storm_of_clients_waits_and_is_let_in() -> None:
         peers = [await stack.enter_async_context(raw_stream(server)) for _ in range(100)]
         answers = await asyncio.gather(*(peer.request(upgrade_request(f"/?id={id(peer)}")) for peer in peers))
         assert [status for status, _ in answers] == [101] * 100
+
+
+async def test_clients_that_have_sent_their_request_in_time_are_let_in_by_a_server_that_is_late() -> None:
+    server = Server(port=0, limits=Limits(handshake_timeout=0.2))
+
+    @server.authenticate
+    def who(handshake: Handshake) -> str:
+        time.sleep(0.03)  # which holds up everybody, as hashing a password does
+        return handshake.query["id"]
+
+    async with server, AsyncExitStack() as stack:
+        peers = [await stack.enter_async_context(raw_stream(server)) for _ in range(30)]
+        answers = await asyncio.gather(*(peer.request(upgrade_request(f"/?id={id(peer)}")) for peer in peers))
+        assert [status for status, _ in answers] == [101] * 30
 
 
 async def test_authentications_at_work_are_bounded() -> None:
