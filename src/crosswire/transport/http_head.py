@@ -172,7 +172,7 @@ class RequestHead:
     def on_header(self, name: bytes, value: bytes) -> None:
         """Add a header field of the request."""
         if not self._complete:  # if not, it is a trailer behind a chunked body
-            self._fields += (name.lower(), b"\0", value.strip(), b"\n")
+            self._fields += (name.lower(), b": ", value.strip(), b"\r\n")
 
     def on_headers_complete(self) -> None:
         """Note the end of the head, with what the parser says of it: it may go on to a next request at once."""
@@ -228,7 +228,7 @@ class RequestHead:
         self._parser = None if self._ended else parser
         if len(self._fields) > 4 * self._limits.headers:
             raise BadRequestHead(431, f"there are more than {self._limits.headers} header fields")
-        text = "\n" + b"".join(self._fields).decode("latin-1")
+        text = "\r\n" + b"".join(self._fields).decode("latin-1")
         self.headers = headers = Headers.of_text(text)
         if self._version != "1.1" or not are_usual(text):
             check_head(self._version, self.method, headers)

@@ -10,11 +10,11 @@ from crosswire.transport.http_rules import are_usual
 
 _HEAD = re.compile(
     rb"""GET\x20 (/[!-"$-~]*+) \x20HTTP/1\.1  # a path and no origin in front, and no fragment
-    ((?: \r\n [A-Za-z0-9-]++ :\x20 [!-~][\x20-~]*+ )++) \r\n\r\n""",
+    ((?: \r\n [A-Za-z0-9-]++ :\x20 [!-~][\x20-~]*+ )++ \r\n) \r\n""",
     re.VERBOSE,
 )
 """Pattern of a head of which nothing has to be decoded, joined or left out, but for spaces behind a value."""
-_ASKS_FOR_UPGRADE = re.compile(r"\nconnection\0(?:keep-alive, )?[Uu]pgrade\n").search
+_ASK_FOR_UPGRADE = ("\r\nconnection: upgrade\r\n", "\r\nconnection: keep-alive, upgrade\r\n")
 
 
 def read_usual_head(data: bytes, limits: Limits) -> tuple[str, Headers] | None:
@@ -30,16 +30,10 @@ def read_usual_head(data: bytes, limits: Limits) -> tuple[str, Headers] | None:
     head = _HEAD.fullmatch(data)
     if head is None or len(data) > limits.header_size:
         return None
-    target, block = head.groups()
-    lines = block.decode("ascii").split("\r\n")
-    del lines[0]  # it is empty
-    if len(lines) > limits.headers:
+    fields = head[2].decode("ascii")
+    if " \r\n" in fields or fields.count("\r\n") - 1 > limits.headers:
         return None
-    parts = ["\n"]
-    for line in lines:
-        name, _, value = line.partition(": ")
-        parts += (name.lower(), "\0", value.rstrip(), "\n")
-    fields = "".join(parts)
-    if "\nupgrade\0" in fields and _ASKS_FOR_UPGRADE(fields) is not None and are_usual(fields):
-        return target.decode("ascii"), Headers.of_text(fields)
-    return None
+    text = fields.lower()
+    if "\r\nupgrade: " not in text or (_ASK_FOR_UPGRADE[0] not in text and _ASK_FOR_UPGRADE[1] not in text):
+        return None
+    return (head[1].decode("ascii"), Headers.of_text(fields)) if are_usual(text) else None

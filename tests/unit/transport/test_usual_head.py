@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.core.headers import Headers
 from crosswire.core.limits import Limits
 from crosswire.transport.http_head import RequestHead
 from crosswire.transport.http_rules import BadRequestHead
@@ -21,6 +22,7 @@ FIELDS = (
 OTHERS = (
     "Connection: keep-alive, Upgrade",
     "connection: upgrade",
+    "CONNECTION: KEEP-ALIVE, UPGRADE",
     "Connection: close",
     "Connection: keep-alive,Upgrade",
     "UPGRADE: WebSocket",
@@ -67,6 +69,10 @@ def head_of(line: str = LINES[0], fields: tuple[str, ...] = FIELDS, end: str = E
     return ("\r\n".join((line, *fields)) + end).encode("latin-1")
 
 
+def fields_of(headers: Headers) -> dict[str, list[str]]:
+    return {name: headers.get_all(name) for name in headers}
+
+
 def parsed(data: bytes) -> RequestHead | None:
     head = RequestHead(Limits())
     try:
@@ -91,7 +97,7 @@ def test_what_is_read_the_parser_reads_in_the_same_way(
     if usual is not None:
         assert head is not None
         target, headers = usual
-        assert (target, headers._text) == (head.target, head.headers._text)
+        assert (target, fields_of(headers)) == (head.target, fields_of(head.headers))
         assert (head.method, head.upgrade, head.whole, head.rest) == ("GET", True, True, b"")
         assert not head.announces_body
 
@@ -103,11 +109,11 @@ def test_any_bytes_among_it_are_read_as_the_parser_reads_them_or_not_at_all(nois
     usual, head = read_usual_head(data, Limits()), parsed(data)
     if usual is not None:
         assert head is not None
-        assert (usual[0], usual[1]._text) == (head.target, head.headers._text)
+        assert (usual[0], fields_of(usual[1])) == (head.target, fields_of(head.headers))
         assert head.upgrade
 
 
-@pytest.mark.parametrize("added", [(), OTHERS[14:16], ("X: 3  ",)])
+@pytest.mark.parametrize("added", [(), ("Cookie: a=1; b: 2", "Origin: https://example.com")])
 @pytest.mark.parametrize("line", LINES[:2])
 @pytest.mark.parametrize("connection", ["Upgrade", "upgrade", "keep-alive, Upgrade"])
 def test_what_browsers_and_clients_send_is_usual(line: str, connection: str, added: tuple[str, ...]) -> None:
@@ -123,7 +129,9 @@ def test_another_request_line_is_left_to_the_parser(line: str) -> None:
     assert read_usual_head(head_of(line), Limits()) is None
 
 
-@pytest.mark.parametrize("field", ["Content-Length: 0", "Transfer-Encoding: chunked", "Host: b", "Upgrade: a", "X:  2"])
+@pytest.mark.parametrize(
+    "field", ["Content-Length: 0", "Transfer-Encoding: chunked", "Host: b", "Upgrade: a", "X:  2", "X: 3 "]
+)
 def test_a_field_that_may_change_what_is_meant_is_left_to_the_parser(field: str) -> None:
     assert read_usual_head(head_of(fields=(*FIELDS, field)), Limits()) is None
 
