@@ -128,7 +128,8 @@ class PicowsReader(SocketReader):
         try:
             connection.receiver.text(text)
         except Exception:
-            self._receiving_failed()
+            logger.exception("a connection is closed, as receiving a message failed")
+            connection.failed()
         return True
 
     def ready_alone(self, events: int) -> bool:
@@ -182,7 +183,8 @@ class PicowsReader(SocketReader):
             try:
                 connection.receiver.text(text)
             except Exception:
-                self._receiving_failed()
+                logger.exception("a connection is closed, as receiving a message failed")
+                connection.failed()
         finally:
             if is_alone:
                 flusher.end_read(connection.outbox)
@@ -292,10 +294,6 @@ class PicowsReader(SocketReader):
         self._take_pieces().keep_shared()
         if refusal is not None:
             self._connection.refuse(refusal)
-
-    def _receiving_failed(self) -> None:
-        logger.exception("a connection is closed, as receiving a message failed")
-        self._connection.failed()
 
     def _take_pieces(self, rate: ReadRate | None = None) -> PieceReader:
         if self._pieces is None:
