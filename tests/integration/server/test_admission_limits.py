@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import resource
 import socket
+import sys
 import time
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -16,6 +17,7 @@ from crosswire import Client, Handshake, Limits, Response, Server
 from crosswire.testing import asgi_client
 from crosswire.transport import read_turns
 from crosswire.transport.connection_servers import ACCEPTED_IN_TURN
+from crosswire.transport.descriptor_table import ROOM
 from tests.integration.server.support import (
     WAIT_TIMEOUT,
     RawPeer,
@@ -32,6 +34,12 @@ from tests.support.certificates import tls_contexts
 
 DRIBBLERS = 300
 """Connections that send a byte now and then, and never a whole request."""
+
+
+def room_for_descriptors(pid: int) -> int:
+    """Return how many descriptors the kernel's table of a process has room for."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("FDSize:")))
 
 
 async def status_of(peer: RawPeer, **fields: str) -> tuple[int, str | None]:
@@ -223,6 +231,14 @@ async def test_many_dribblers_hold_up_nobody() -> None:
 
 
 # File descriptors
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux waits while the table of descriptors grows")
+async def test_there_is_room_for_the_descriptors_of_thousands_before_they_connect() -> None:
+    async with attacked_server() as server:
+        room = room_for_descriptors(server.pid)
+        soft, _ = resource.prlimit(server.pid, resource.RLIMIT_NOFILE)
+        assert room >= min(soft, ROOM)
 
 
 @pytest.mark.parametrize("asyncio_loop", [False, True], ids=["uvloop", "asyncio"])
