@@ -30,9 +30,11 @@ from crosswire.core.envelopes import (
     NameTaken,
     NodeRequest,
     PublishedMessage,
+    TextBatch,
 )
+from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import RawPayload
-from crosswire.core.targets import Everyone, Target, ToRoom, ToUsers
+from crosswire.core.targets import Everyone, Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import EventError, InvalidMessage
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
@@ -89,11 +91,32 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         self._way_to = lru_cache(MAX_NODE_CHANNELS)(self._find_way_to)
         self._node_channel = lru_cache(MAX_NODE_CHANNELS)(channels.node)
         self._warnings = ThrottledWarnings(logger)
+        self._publish_joined = port.publish_joined
+        self._user, self._user_channel = "", b""  # for whom the last message was, and the channel
         self.unreadable = 0
 
     # Sending
 
     pack = staticmethod(envelopes.pack)
+
+    def to_user(self, user: str, text: bytes) -> None:
+        """Publish a message for all connections of a user of which there is nothing but JSON."""
+        if user != self._user:  # messages for one user often follow one another
+            self._user, self._user_channel = user, self._channels.user(user)
+        publish = self._publish_joined  # read first: else Python looks for a method
+        publish(self._user_channel, text, TextBatch)
+
+    def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
+        """Publish a message for clients: on the channel of each user, of the room, or of all clients."""
+        is_text = exclude is None and message.msgpack is None and message.policy is None
+        if not is_text or (type(target) is ToUsers and len(target.users) != 1):
+            super().to_clients(target, message, exclude)
+        elif type(target) is ToUsers:
+            self.to_user(target.users[0], message.json)
+        elif type(target) is ToRoom:
+            self._publish_joined(self._channels.room(target.namespace, target.id), message.json, TextBatch)
+        else:
+            self._publish_joined(self._channels.everyone, message.json, TextBatch)
 
     def send_event(
         self, to: Collection[str] | None, event: str, payload: RawPayload, traceparent: str | None = None

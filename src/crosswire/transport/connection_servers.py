@@ -164,6 +164,8 @@ class SocketServer:
         self._gate.check()
         return False
 
+    ready_alone = ready
+
     def fail(self, error: BaseException) -> None:
         """Report that a connection could not begin; the next ones may."""
         text = "a connection could not be accepted"

@@ -24,6 +24,10 @@ class PendingHandshake(Protocol):
     def close(self) -> None:
         """Close the connection: the listener has stopped."""
 
+    def is_unread(self) -> bool:
+        """Return whether bytes have come that this server has not handled yet."""
+        ...
+
 
 class AddressGuard:
     """Limits on the connections of one address that have not sent their request.
@@ -67,6 +71,10 @@ class _Started(msgspec.Struct, frozen=True, gc=False):  # made for each connecti
 
 class PendingHandshakes:
     """Pending handshakes of one listener; one timer of the event loop serves all.
+
+    A handshake is dropped for what its client has not sent. When its time is over while bytes of it wait to be handled,
+    this server is late: it has stood still, or many came before. Then its time begins anew. A client can't make use
+    of that for long: its bytes are handled before, unless they are many, and they have a limit.
 
     Args:
         timeout: seconds that each handshake has.
@@ -157,18 +165,25 @@ class PendingHandshakes:
             if now - started.time <= GRACE:
                 self._full()
                 return
-            self._drop(handshake, "gave way")
+            self._end(handshake, started, "gave way", now)
 
-    def _drop(self, handshake: PendingHandshake, reason: str) -> None:
+    def _end(self, handshake: PendingHandshake, started: _Started, reason: str, now: float) -> None:
+        """Drop a handshake whose time is over, or begin its time anew if it is this server that is late."""
+        if handshake.is_unread():
+            del self._started[handshake]
+            self._started[handshake] = _Started(now, started.key)
+            return
         self.discard(handshake)
         handshake.abort()
         self._dropped(reason)
 
     def _abort_overdue(self) -> None:
         self._timer = None
+        now = self._loop.time()
         for handshake, started in list(self._started.items()):
-            left = started.time + self._timeout - self._loop.time()
-            if left > 0:
-                self._timer = self._loop.call_later(left, self._abort_overdue)
-                return
-            self._drop(handshake, "timeout")
+            if started.time + self._timeout > now:
+                break
+            self._end(handshake, started, "timeout", now)
+        if self._started:
+            first = next(iter(self._started.values()))
+            self._timer = self._loop.call_later(first.time + self._timeout - now, self._abort_overdue)

@@ -26,6 +26,7 @@ from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
 from crosswire.transport.read_rate import ReadRate
+from crosswire.transport.unread_bytes import has_unread
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -144,6 +145,10 @@ class HandshakeProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()  # a response that has been written still leaves
+
+    def is_unread(self) -> bool:
+        """Return whether a part of the request waits to be parsed; what comes behind it does not count."""
+        return self._head is not None and (bool(self._held) or has_unread(self._transport))
 
     # The response or the upgrade
 
