@@ -80,8 +80,8 @@ class ListeningSocket(socket.socket):
     """Socket that listens, and accepts connections with as few calls as possible.
 
     A plain one looks its family and its type up in enums for each connection, and makes an object of Python's class
-    ``socket.socket``. Ours has them at hand, and makes one of the base of that class, which is written in C, and which the
-    garbage collector need not know: that is eleven Python functions less in the life of a connection.
+    ``socket.socket``. Ours has them at hand, and makes one of the base of that class, which is written in C and which
+    the garbage collector need not know: that is eleven Python functions less in the life of a connection.
 
     Args:
         place: socket that listens, or is about to; it can't be used any more.
@@ -174,6 +174,8 @@ class SocketServer:
                 return False
         self._gate.check()
         return False
+
+    ready_alone = ready
 
     def fail(self, error: BaseException) -> None:
         """Report that a connection could not begin; the next ones may."""
