@@ -56,6 +56,7 @@ class LocalDelivery:
     Attributes:
         connected: the users that are connected, now and later.
         deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
+        formats: the formats that they use.
     """
 
     __slots__ = (
@@ -73,6 +74,7 @@ class LocalDelivery:
         "_users_here",
         "connected",
         "deliver",
+        "formats",
     )
 
     def __init__(
@@ -90,7 +92,7 @@ class LocalDelivery:
         self._authorities = authorities
         self._name = name
         self._registry = registry
-        self._fanout = fanout
+        self._fanout = self.formats = fanout
         self._joins = joins
         self._duplicates = duplicates
         self._call_ids = call_ids
