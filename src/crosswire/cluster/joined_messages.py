@@ -136,9 +136,7 @@ class JoinedMessages:
                 self._taken += taken
                 budget.free -= taken
                 return
-        self._publish_other(channel_of(name), text, TextBatch)
-        if self._kind is TextBatch and self._bodies:
-            self._name = name
+        self._publish_other(channel_of(name), text, TextBatch, name)
 
     def _join(self, body: bytes) -> bool:
         """Let a message wait with others for its channel; return False if they would be too many or too large."""
@@ -152,7 +150,7 @@ class JoinedMessages:
         budget.free -= taken
         return True
 
-    def _publish_other(self, channel: bytes, body: bytes, kind: BatchKind) -> None:
+    def _publish_other(self, channel: bytes, body: bytes, kind: BatchKind, name: str = "") -> None:
         """Publish a message that can't be joined with what waits, or does not fit in."""
         if kind is TextBatch and not self._joins_texts:
             self.publish(channel, encode(ClientMessage(body)), ClientBatch)
@@ -168,7 +166,8 @@ class JoinedMessages:
         if not self._is_scheduled:
             self._flusher.schedule(self)  # before anything is changed: it may raise
             self._is_scheduled = True
-        self._channel, self._kind, self._beside, self._room = channel, kind, beside, MAX_JOINED - len(body)
+        self._channel, self._name, self._kind = channel, name, kind
+        self._beside, self._room = beside, MAX_JOINED - len(body)
         self._bodies.append(body)
         self._taken = taken
         self._budget.free -= taken

@@ -192,7 +192,7 @@ class Audience(msgspec.Struct, frozen=True, eq=False):
 
 
 class UserAudience(Audience, frozen=True, eq=False):
-    """One user, on all connections: an audience whose messages take a shorter way, as long as they need no options."""
+    """Audience of one user, on all connections. Its messages take a shorter way, as long as they need no options."""
 
     target: ToUsers
     _dispatcher: RoomDispatcher

@@ -105,6 +105,14 @@ async def test_a_text_for_a_user_that_does_not_fit_in_is_not_published() -> None
     assert tested.asked == [(b"a", len(b"a") + 60 + OVERHEAD)]
 
 
+async def test_a_text_behind_one_that_was_not_admitted_goes_to_its_own_user() -> None:
+    tested = JoinedUnderTest(limit=300)
+    for channel, text in ((b"a", b"x" * 60), (b"b", b"x" * 100), (b"b", b"y")):
+        tested.add_for_user(channel, text)
+    tested.joined.flush()
+    assert tested.published == [(b"a", [b"x" * 60]), (b"b", [b"y"])]
+
+
 async def test_texts_wait_with_encoded_messages_as_long_as_a_member_knows_no_batch_of_texts() -> None:
     tested = JoinedUnderTest()
     tested.add(b"a", b"1", TextBatch)
