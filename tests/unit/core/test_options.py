@@ -6,14 +6,33 @@ from typing import Any
 import pytest
 
 from crosswire.core.options import (
+    MAX_SECONDS,
     require_bool,
     require_call,
     require_count,
     require_drain,
+    require_rate,
     require_seconds,
     require_timeout,
 )
 from crosswire.errors import ConfigError, UsageError
+
+HUGE = [1e308, 10**400, MAX_SECONDS + 1]
+
+
+@pytest.mark.parametrize("value", HUGE)
+def test_more_seconds_than_a_century_are_refused_as_an_option_and_endless_for_a_call(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"probe=.*: give a number of seconds greater than 0"):
+        require_seconds("probe", value)
+    assert require_seconds("probe", MAX_SECONDS) == MAX_SECONDS
+    assert (require_timeout(value), require_drain(value)) == (inf, inf)
+
+
+def test_a_rate_may_be_as_high_as_a_float() -> None:
+    assert (require_rate("rate", 0.1), require_rate("rate", 1e308)) == (0.1, 1e308)
+    for value in (0, -1, nan, inf, 10**400, True, "5", None):
+        with pytest.raises(ConfigError, match=r"rate=.*: give a number above 0: how many a second$"):
+            require_rate("rate", value)
 
 
 @pytest.mark.parametrize("value", [0.001, 5, 86400])
