@@ -9,7 +9,7 @@ from math import inf
 from sys import float_info
 from typing import TypeGuard
 
-from crosswire.core.names import RESERVED, require_event, require_name
+from crosswire.core.names import require_event, require_name
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError, UsageError
 
@@ -19,6 +19,10 @@ MAX_SECONDS = 3_155_760_000.0
 """Seconds of a century: the longest time that an option takes. Clocks and Redis can't count some of those beyond."""
 MAX_LISTED = 10_000
 """Entries of a list that nodes send each other in an answer."""
+MAX_CHECKED = 1024
+"""Names of nodes that are called, and as many names of events, that are remembered as checked."""
+_CHECKED_NODES = set[str]()
+_CHECKED_EVENTS = set[str]()
 
 
 def suggestion(value: object, known: Sequence[str]) -> str:
@@ -90,20 +94,29 @@ def require_call(node: str, event: str, timeout: float) -> None:
     Raises:
         UsageError: one of them can't be used: see the functions for each of them.
     """
-    if (
-        type(node) is type(event) is str
-        and node
-        and event
-        and event[0] != RESERVED
-        and node.isascii()
-        and event.isascii()
-        and (type(timeout) is float or type(timeout) is int)
-        and timeout > 0
-    ):  # nearly always, and fast
-        return
+    try:  # nearly always all three are as before
+        if (
+            node in _CHECKED_NODES
+            and event in _CHECKED_EVENTS
+            and (type(timeout) is float or type(timeout) is int)
+            and timeout > 0
+        ):
+            return
+    except TypeError:
+        pass  # not hashable, and so no name
     require_name(node, "a node's name")
     require_event(event)
     require_timeout(timeout)
+    _remember(node, _CHECKED_NODES)
+    _remember(event, _CHECKED_EVENTS)
+
+
+def _remember(name: str, checked: set[str]) -> None:
+    """Remember a name that was checked; not a long one, so that little memory is taken."""
+    if len(name) <= MAX_NODE_NAME:
+        if len(checked) >= MAX_CHECKED:
+            checked.clear()
+        checked.add(name)
 
 
 def require_limit(value: object) -> int:

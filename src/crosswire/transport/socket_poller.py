@@ -32,6 +32,10 @@ class PolledSocket(Protocol):
         """
         ...
 
+    def ready_alone(self, events: int) -> bool:
+        """Do the same as the only socket that is served in a turn of the event loop."""
+        ...
+
     def fail(self, error: BaseException) -> None:
         """Drop the connection: what was called has raised."""
 
@@ -90,6 +94,10 @@ class SocketPoller:
         self._epoll.register(descriptor, READABLE)
         self._sockets[descriptor] = polled
 
+    def replace(self, descriptor: int, polled: PolledSocket) -> None:
+        """Let another object be told when there is something to read."""
+        self._sockets[descriptor] = polled
+
     def watch(self, descriptor: int, events: int, before: int) -> None:
         """Watch a socket for other events than before; 0 for none, as epoll reports its end even then."""
         if not before:
@@ -121,26 +129,42 @@ class SocketPoller:
             self._epoll.close()
 
     def _serve(self) -> None:
-        sockets, is_asked, has_read = self._sockets, not self._lone_turns, False
-        found = self._epoll.poll(0, MAX_EVENTS) if is_asked else [(self._lone, READABLE)]
+        if self._lone_turns:
+            self._lone_turns -= 1
+            self._serve_alone(self._lone, READABLE)
+            return
+        found, sockets = self._epoll.poll(0, MAX_EVENTS), self._sockets
+        if len(found) == 1:
+            ((descriptor, events),) = found
+            was_alone = descriptor == self._lone
+            self._lone = descriptor
+            if self._serve_alone(descriptor, events) and was_alone:
+                self._lone_turns = LONE_TURNS
+            return
+        self._lone = -1
         for descriptor, events in found:
             polled = sockets.get(descriptor)
-            if polled is None:
-                continue
-            try:
-                has_read = polled.ready(events)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as error:  # noqa: BLE001 - the others must be served all the same
-                polled.fail(error)
-        if len(found) > 1 or not has_read:
-            self._lone, self._lone_turns = -1, 0
-        elif not is_asked:
-            self._lone_turns -= 1
-        elif found[0][0] == self._lone:
-            self._lone_turns = LONE_TURNS
-        else:
-            self._lone = found[0][0]
+            if polled is not None:
+                try:
+                    polled.ready(events)
+                except (SystemExit, KeyboardInterrupt):
+                    raise
+                except BaseException as error:  # noqa: BLE001 - the others must be served all the same
+                    polled.fail(error)
+
+    def _serve_alone(self, descriptor: int, events: int) -> bool:
+        """Serve the only socket of a turn; return whether it was read."""
+        polled = self._sockets.get(descriptor)
+        try:
+            if polled is not None and polled.ready_alone(events):
+                return True
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is reported
+            assert polled is not None
+            polled.fail(error)
+        self._lone, self._lone_turns = -1, 0
+        return False
 
     def _lose(self) -> None:
         lost, self._lost = self._lost, []

@@ -60,15 +60,15 @@ class Bench:
     def come(self, count: int) -> None:
         self.peers += [socket.create_connection(self.place.getsockname()) for _ in range(count)]
 
-    def replace_socket(self, accept: Callable[[], tuple[socket.socket, object]]) -> None:
+    def replace_socket(self, accept: Callable[[], tuple[socket.SocketType, object]]) -> None:
         """Let the server accept from a function."""
         real = self.server._place
         self.server._place = cast(ListeningSocket, _FakeSocket(real, accept))
 
 
 class _FakeSocket:
-    def __init__(self, real: socket.socket, accept: Callable[[], tuple[socket.socket, object]]) -> None:
-        self.accept = accept
+    def __init__(self, real: socket.socket, accept: Callable[[], tuple[socket.SocketType, object]]) -> None:
+        self.take = accept
         self.fileno, self.close = real.fileno, real.close
 
 
@@ -123,7 +123,7 @@ async def test_a_gate_that_closes_leaves_the_others_in_the_queue() -> None:
 async def test_while_nothing_can_be_accepted_it_is_not_tried_again_and_again(code: int) -> None:
     async with bench() as it:
 
-        def accept() -> tuple[socket.socket, object]:
+        def accept() -> tuple[socket.SocketType, object]:
             raise OSError(code, "no")
 
         it.replace_socket(accept)
@@ -137,10 +137,10 @@ async def test_a_connection_that_has_failed_before_it_was_accepted_is_skipped() 
         real = it.server._place
         failures: list[OSError] = [OSError(errno.ECONNABORTED, "aborted"), OSError(errno.EPROTO, "protocol error")]
 
-        def accept() -> tuple[socket.socket, object]:
+        def accept() -> tuple[socket.SocketType, object]:
             if failures:
                 raise failures.pop()
-            return real.accept()
+            return real.take()
 
         it.replace_socket(accept)
         await wait_until(lambda: len(it.guests) == 1)

@@ -267,7 +267,7 @@ async def test_a_pause_in_which_nothing_comes_needs_no_system_call() -> None:
 
 class _Counted:
     def __init__(self, ready: Any) -> None:
-        self.ready = ready
+        self.ready = self.ready_alone = ready
 
     def fail(self, error: BaseException) -> None:
         raise error
