@@ -132,31 +132,12 @@ class NodeRequest(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q
     traceparent: str | None = None
 
 
-class _RequestOf(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="q"):
-    """A :class:`NodeRequest` whose payload is not encoded yet."""
-
-    sender: str
-    asker: str
-    call_id: str
-    event: str
-    data: Any
-    traceparent: str | None = None
-
-
 class Answer(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
     """The answer to a request."""
 
     sender: str
     call_id: str
     payload: msgspec.Raw
-
-
-class AnswerWith(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="r"):
-    """An :class:`Answer` with a value that is not encoded yet; both look alike once they are."""
-
-    sender: str
-    call_id: str
-    value: Any
 
 
 class RequestRefusal(msgspec.Struct, frozen=True, gc=False, array_like=True, tag="x"):
@@ -315,8 +296,12 @@ UNENCODABLE = (TypeError, ValueError, RecursionError, OverflowError, AttributeEr
 """Exceptions of :data:`encode`, for data that has no MessagePack form."""
 
 
-encode: Callable[[Envelope | AnswerWith], bytes] = _encoder.encode
-"""Encode an envelope as MessagePack. It is the encoder's own method: each message is encoded by itself."""
+encode: Callable[[Envelope | tuple[object, ...]], bytes] = _encoder.encode
+"""Encode an envelope as MessagePack. It is the encoder's own method: each message is encoded by itself.
+
+A tuple of a tag and the fields behind it looks like the struct of that tag then. Requests and answers with data that is
+not encoded yet are encoded so: it takes half of the time that a struct takes.
+"""
 
 
 _BATCH_STARTS: dict[BatchKind, bytes] = {Batch: b"\x92\xa1m", ClientBatch: b"\x92\xa1s", TextBatch: b"\x92\xa1j"}
@@ -366,16 +351,6 @@ def decode(body: bytes) -> Envelope:
         return decode_unwrapped(body)
     except UNDECODABLE as error:
         raise InvalidMessage(str(error)) from error
-
-
-def encode_request(
-    sender: str, asker: str, call_id: str, event: str, data: Any, traceparent: str | None = None
-) -> bytes:
-    """Encode a :class:`NodeRequest` and its payload, in one step; raises as :func:`pack`."""
-    try:
-        return _encoder.encode(_RequestOf(sender, asker, call_id, event, data, traceparent))
-    except UNENCODABLE as error:
-        raise no_form(error) from error
 
 
 def pack(data: Any) -> RawPayload:

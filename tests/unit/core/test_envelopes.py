@@ -13,7 +13,6 @@ from crosswire.core.envelopes import (
     HEADER_SIZE,
     MAX_MESSAGES,
     Answer,
-    AnswerWith,
     Batch,
     Beat,
     Claim,
@@ -122,21 +121,15 @@ def test_data_is_packed_as_messagepack(data: Any) -> None:
 def test_data_without_a_messagepack_form_raises(data: Any) -> None:
     with pytest.raises(InvalidPayload, match="MessagePack"):
         envelopes.pack(data)
-    with pytest.raises(InvalidPayload, match="MessagePack"):
-        envelopes.encode_request("b", "0" * 16, "1", "x", data)
 
 
-def test_an_answer_with_a_value_looks_like_one_with_its_payload() -> None:
-    value = {"a": [1, None, b"bytes"]}
-    answer = Answer("b", "1", envelopes.pack(value))
-    assert envelopes.encode(AnswerWith("b", "1", value)) == envelopes.encode(answer)
-
-
-@pytest.mark.parametrize("traceparent", [None, "00-1-2-01"])
-def test_a_request_is_encoded_with_its_payload(traceparent: str | None) -> None:
-    payload = {"a": [1, None, b"bytes"]}
-    request = NodeRequest("b", "0" * 16, "1", "x", envelopes.pack(payload), traceparent)
-    assert envelopes.encode_request("b", "0" * 16, "1", "x", payload, traceparent) == envelopes.encode(request)
+def test_a_tuple_looks_like_the_struct_of_its_tag() -> None:
+    data = {"a": [1, None, b"bytes"]}
+    answer = Answer("b", "1", envelopes.pack(data))
+    assert envelopes.encode(("r", "b", "1", data)) == envelopes.encode(answer)
+    for traceparent in (None, "00-1-2-01"):
+        request = NodeRequest("b", "0" * 16, "1", "x", envelopes.pack(data), traceparent)
+        assert envelopes.encode(("q", "b", "0" * 16, "1", "x", data, traceparent)) == envelopes.encode(request)
 
 
 def test_endless_data_raises() -> None:
