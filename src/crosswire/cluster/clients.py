@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from crosswire.cluster.dialect import ClientInbox
 from crosswire.cluster.member_events import ClientLoad
 from crosswire.core.audience import Dispatcher
-from crosswire.core.envelopes import Claim, ClientMessage
+from crosswire.core.envelopes import Claim
 from crosswire.core.event_policies import SendPolicy
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
@@ -107,7 +107,7 @@ class NoClients:
     def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         return 0
 
-    def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
+    def deliver_texts(self, target: Target, texts: Sequence[bytes]) -> None:
         pass
 
     def revoke(self, revocations: Collection[Revocation], *, late: bool) -> int:

@@ -124,6 +124,15 @@ class OrderedPort:
             self._receivers.clear()
             self._gap_reports.stop()
 
+    @property
+    def joins_texts(self) -> bool:
+        """Whether all members can read a :class:`~crosswire.core.envelopes.TextBatch`."""
+        return self._joined.joins_texts
+
+    @joins_texts.setter
+    def joins_texts(self, value: bool) -> None:
+        self._joined.joins_texts = value
+
     # Publishing
 
     @property
@@ -253,6 +262,7 @@ class OrderedPort:
         self._buffer.paused = True
         self._publish = self._buffer.publish
         self._publish_plain = self._buffer.publish_plain
+        self._joined.publish_waiting()
 
     def resume_publishing(self) -> None:
         """Publish the messages that were kept, and from now on new ones at once."""

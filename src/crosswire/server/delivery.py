@@ -9,7 +9,7 @@ from typing import Any
 from crosswire.cluster.clients import ClientCounts
 from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
-from crosswire.core.envelopes import Claim, ClientMessage
+from crosswire.core.envelopes import Claim
 from crosswire.core.event_policies import MessagePolicy, SendPolicy
 from crosswire.core.formats import AnyOutbox, EncodedMessage, encode
 from crosswire.core.messages import EventMessage
@@ -168,15 +168,15 @@ class LocalDelivery:
             return 1
         return fanout.push(fanout.frames(message), recipients, exclude) if recipients else 0
 
-    def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
+    def deliver_texts(self, target: Target, texts: Sequence[bytes]) -> None:
         if type(target) is ToUsers and self._sent is None and not self._fanout.wants_msgpack:
             recipients = self._users_here.of(target.users[0]) if len(target.users) == 1 else ()
             if len(recipients) == 1:
-                recipients[0].send_joined(messages)
+                recipients[0].send_texts(texts)
                 return
-        for each in messages:
+        for text in texts:
             try:
-                self.deliver(target, EncodedMessage(each.json, each.msgpack), None)
+                self.deliver(target, EncodedMessage(text), None)
             except Exception:
                 logger.exception("delivering a message of another node failed")  # and on to the next
 

@@ -73,7 +73,7 @@ class SocketTransport(asyncio.Transport):
     )
 
     def __init__(
-        self, own: socket.socket, address: object, poller: SocketPoller, protocol: asyncio.BaseProtocol
+        self, own: socket.SocketType, address: object, poller: SocketPoller, protocol: asyncio.BaseProtocol
     ) -> None:
         self._protocol: asyncio.BaseProtocol
         self.own = own

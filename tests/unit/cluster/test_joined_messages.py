@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from crosswire.cluster.joined_messages import MAX_JOINED, JoinedMessages
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core import envelopes
-from crosswire.core.envelopes import MAX_MESSAGES, Batch, BatchKind, ClientBatch, ClientMessage, Event
+from crosswire.core.envelopes import MAX_MESSAGES, Batch, BatchKind, ClientBatch, ClientMessage, Event, TextBatch
 from crosswire.runtime.flusher import Flusher
 
 
@@ -24,9 +24,11 @@ class JoinedUnderTest:
         self.joined = JoinedMessages(self.budget, self.buffer, self.flusher, self._admits, self._publish)
 
     def add(self, channel: bytes, text: bytes, kind: BatchKind = ClientBatch) -> None:
+        if kind is TextBatch:
+            self.joined.publish(channel, text, kind)
+            return
         message = ClientMessage(text) if kind is ClientBatch else Event("a", text.decode(), envelopes.pack(None))
-        body = envelopes.encode(message)
-        self.joined.publish(channel, body, kind)
+        self.joined.publish(channel, envelopes.encode(message), kind)
 
     def _admits(self, channel: bytes, size: int) -> bool:
         self.asked.append((channel, size))
@@ -35,6 +37,9 @@ class JoinedUnderTest:
     def _publish(self, channel: bytes, body: bytes) -> None:
         self.bodies.append(body)
         envelope = envelopes.decode(body)
+        if isinstance(envelope, TextBatch):
+            self.published.append((channel, envelope.texts))
+            return
         messages = envelope.messages if isinstance(envelope, Batch | ClientBatch) else [envelope]
         texts = [each.json if isinstance(each, ClientMessage) else each.event.encode() for each in messages]  # type: ignore[union-attr]
         self.published.append((channel, texts))
@@ -58,6 +63,36 @@ async def test_a_single_message_is_no_batch() -> None:
     assert (tested.bodies, tested.joined.uncounted) == ([body], 0)
 
 
+async def test_texts_that_follow_one_another_are_a_batch_of_texts_and_one_alone_is_a_message() -> None:
+    tested = JoinedUnderTest()
+    for channel, text in ((b"a", b"1"), (b"a", b"2"), (b"b", b"3")):
+        tested.add(channel, text, TextBatch)
+    tested.joined.flush()
+    assert tested.bodies == [envelopes.encode(TextBatch([b"1", b"2"])), envelopes.encode(ClientMessage(b"3"))]
+    assert tested.joined.uncounted == 1
+    assert tested.budget.free == tested.budget.limit
+
+
+async def test_texts_wait_with_encoded_messages_as_long_as_a_member_knows_no_batch_of_texts() -> None:
+    tested = JoinedUnderTest()
+    tested.add(b"a", b"1", TextBatch)
+    tested.add(b"a", b"2", TextBatch)
+    tested.joined.joins_texts = False  # that one must not get what waits as it is joined now
+    for text in (b"3", b"4"):
+        tested.add(b"a", text, TextBatch)
+    tested.add(b"a", b"5")
+    tested.joined.flush()
+    later = envelopes.join(ClientBatch, [envelopes.encode(ClientMessage(b"%d" % each)) for each in (3, 4, 5)])
+    assert tested.bodies == [envelopes.encode(TextBatch([b"1", b"2"])), later]
+
+
+async def test_a_text_that_may_not_be_joined_is_published_as_a_message_at_once() -> None:
+    tested = JoinedUnderTest()
+    tested.joined.joins = False
+    tested.add(b"a", b"1", TextBatch)
+    assert tested.bodies == [envelopes.encode(ClientMessage(b"1"))]
+
+
 async def test_a_message_that_does_not_fit_in_and_is_not_admitted_is_not_published() -> None:
     tested = JoinedUnderTest(limit=100)
     body = envelopes.encode(ClientMessage(b"x" * 100))
@@ -75,6 +110,7 @@ async def test_where_nothing_may_be_joined_a_message_is_published_at_once_behind
     tested.joined.joins = True
     tested.add(b"a", b"3")
     tested.buffer.paused = True
+    tested.joined.publish_waiting()  # as the port does
     tested.add(b"a", b"4")
     assert tested.published == [(b"a", [text]) for text in (b"1", b"2", b"3", b"4")]
 
@@ -98,7 +134,9 @@ async def test_a_large_message_is_not_joined_with_those_before_it() -> None:
     assert [texts for _, texts in tested.published] == [[b"1"], [large], [b"2", b"3"]]
 
 
-_sends = st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.sampled_from([Batch, ClientBatch]), st.booleans()))
+_sends = st.lists(
+    st.tuples(st.sampled_from([b"a", b"b"]), st.sampled_from([Batch, ClientBatch, TextBatch]), st.booleans())
+)
 
 
 @settings(deadline=None)
