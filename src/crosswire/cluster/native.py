@@ -7,7 +7,7 @@ from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
 from crosswire.cluster.asking_nodes import AnswersTo, AskingNode
-from crosswire.cluster.batches import Batches
+from crosswire.cluster.batches import MAX_APPENDED, Batches
 from crosswire.cluster.bus_delay import PING
 from crosswire.cluster.dialect import ClientInbox, MemberInbox, ReceivePublished, ReplyInbox, RequestInbox, RoomInbox
 from crosswire.cluster.native_messages import NativeClientMessages
@@ -149,7 +149,12 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         except envelopes.UNENCODABLE as error:
             raise envelopes.no_form(error) from error
         channel_of = self._node_channel  # read first: else Python looks for a method
-        self._batches.add(channel_of(name), body)
+        channel, batches = channel_of(name), self._batches
+        waiting = batches.held.get(channel)
+        if waiting and len(waiting) <= MAX_APPENDED:
+            waiting.append(body)
+        else:
+            batches.add(channel, body)
 
     def ask(self, channel: bytes, event: str, call_id: str) -> None:
         """Send a request without data to the nodes that listen on a channel."""

@@ -511,7 +511,8 @@ class Server:
 
         Args:
             drain: seconds over which the closing is spread, so that clients do not all reconnect at once.
-                Handlers still at work then are cancelled; with 0 they get a second.
+                Handlers still at work then are cancelled; with 0 they get a second. With infinite time the closing
+                takes a minute, and handlers may take as long as they want.
         """
         await self._lifecycle.stop(drain)
 
