@@ -153,7 +153,7 @@ class SocketServer:
         self._place.setblocking(False)
         if self._place.family != socket.AF_UNIX:  # a connection inherits it
             self._place.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        poller.add(self._place.fileno(), self)
+        poller.add_listening(self._place.fileno(), self)
 
     def close(self) -> None:
         if not self._is_closed:
