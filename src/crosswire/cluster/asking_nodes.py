@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from crosswire.cluster.batches import Batches
+from crosswire.cluster.batches import MAX_APPENDED, Batches
 from crosswire.core.envelopes import UNENCODABLE, NodeRequest, RequestRefusal, encode, no_form
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidPayload
@@ -46,7 +46,12 @@ class AskingNode(msgspec.Struct, gc=False):
             body = encode(("r", way.name, self.request.call_id, value))  # an Answer, see `encode`
         except UNENCODABLE as error:
             raise no_form(error) from error
-        way.batches.add(way.channel, body)
+        channel, batches = way.channel, way.batches
+        waiting = batches.held.get(channel)
+        if waiting and len(waiting) <= MAX_APPENDED:
+            waiting.append(body)
+        else:
+            batches.add(channel, body)
 
     def refuse(self, error: EventError) -> None:
         """Send a refusal in place of an answer."""

@@ -171,7 +171,7 @@ class NodeLifecycle:
 
     async def stop(self, drain: float) -> None:
         """Leave the cluster; see ``Node.stop``."""
-        require_drain(drain)
+        drain = require_drain(drain)
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
     async def _begin(self) -> None:

@@ -89,6 +89,13 @@ class AcceptGate:
         if not self._is_descriptor_left():
             self._pause_for_descriptors()
 
+    def accept_failed(self, error: OSError) -> None:
+        """Pause, as nothing can be accepted: each try would fail as the last."""
+        self.check()
+        if self._servers:  # so it is not for want of a descriptor
+            self._warnings.warn("accept", "connections wait, as none can be accepted: %s", error)
+            self.pause()
+
     def pause(self) -> None:
         """Let connections wait until ``has_room`` says that there is room."""
         if self._is_serving and self._servers:

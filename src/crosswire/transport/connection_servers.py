@@ -18,8 +18,21 @@ ACCEPTED_WHEN_BEHIND = 2
 one that has waited and one that has just come."""
 LOOP_ACCEPTED_AT_ONCE = 4
 """Connections that asyncio's own loop accepts in one turn: it takes the length of the queue for that number."""
-_EXHAUSTED = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-"""Errors of ``accept`` that stay until something is given back."""
+_OF_ONE_CONNECTION = (
+    "ECONNABORTED",
+    "EHOSTDOWN",
+    "EHOSTUNREACH",
+    "ENETDOWN",
+    "ENETUNREACH",
+    "ENONET",
+    "ENOPROTOOPT",
+    "EOPNOTSUPP",
+    "EPERM",
+    "EPROTO",
+    "ETIMEDOUT",
+)
+_FAILED_BEFORE = frozenset(getattr(errno, name, 0) for name in _OF_ONE_CONNECTION)
+"""Errors of ``accept`` that tell of a connection which has failed already, see accept(2); others may stay."""
 
 MakeProtocol = Callable[[], asyncio.Protocol]
 """Function that makes the protocol of a new connection."""
@@ -47,8 +60,8 @@ class Gate(Protocol):
     def check(self) -> None:
         """Note that connections were accepted: close the servers if there is no room for more."""
 
-    def pause(self) -> None:
-        """Close the servers until there is room."""
+    def accept_failed(self, error: OSError) -> None:
+        """Close the servers for a while: nothing can be accepted."""
 
 
 class LoopServer:
@@ -140,7 +153,7 @@ class SocketServer:
         self._place.setblocking(False)
         if self._place.family != socket.AF_UNIX:  # a connection inherits it
             self._place.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        poller.add(self._place.fileno(), self)
+        poller.add_listening(self._place.fileno(), self)
 
     def close(self) -> None:
         if not self._is_closed:
@@ -163,13 +176,15 @@ class SocketServer:
             except (BlockingIOError, InterruptedError):
                 break
             except OSError as error:
-                if error.errno not in _EXHAUSTED:
-                    continue  # of a connection that has failed already, see accept(2)
-                self._gate.check()
-                if not self._is_closed:
-                    self._gate.pause()
+                if error.errno in _FAILED_BEFORE:
+                    continue
+                self._gate.accept_failed(error)
                 return False
-            SocketTransport(own, address, self._poller, self._make_protocol()).begin()
+            try:
+                SocketTransport(own, address, self._poller, self._make_protocol()).begin()
+            except BaseException:  # nobody has it yet who would close it
+                own.close()
+                raise
             if self._is_closed:  # by the gate
                 return False
         self._gate.check()

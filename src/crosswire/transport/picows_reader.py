@@ -103,9 +103,13 @@ class PicowsReader(SocketReader):
 
     def ready(self, events: int) -> bool:
         """Read from the socket, and hand over a whole text message: one function from the event to the receiver."""
-        connection, pieces = self._connection, self._pieces
-        is_usual = pieces is None or (pieces.parser is None and pieces.is_direct and not pieces.is_paused)
-        if not (is_usual and events == READABLE and connection.takes_texts):
+        connection = self._connection
+        pieces = self._pieces
+        if (
+            events != READABLE
+            or not connection.takes_texts
+            or (pieces is not None and (pieces.parser is not None or not pieces.is_direct or pieces.is_paused))
+        ):
             return self._polled.ready(events)
         parser = self._parsers.shared or self._parsers.prepare()
         try:
@@ -118,6 +122,8 @@ class PicowsReader(SocketReader):
                 self._polled.end_of_reading()
                 return False
             self._read_shared(parser, size)
+            if size == INITIAL_ROOM:
+                self._polled.read_again()
             return True
         parse = parser.buffer_updated  # a function in a slot: called at once, Python would look for a method
         parse(size)

@@ -17,8 +17,10 @@ LONE_TURNS = 8
 
 if sys.platform == "linux":
     READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
+    PEER_ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+    _NEWS = select.EPOLLET | select.EPOLLRDHUP
 else:
-    READABLE, WRITABLE = 1, 4
+    READABLE, WRITABLE, PEER_ENDED, _NEWS = 1, 4, 0, 0
 
 
 class PolledSocket(Protocol):
@@ -28,7 +30,8 @@ class PolledSocket(Protocol):
         """Read or write, and return whether bytes were read.
 
         Args:
-            events: has :data:`READABLE`, :data:`WRITABLE`, or says that the socket has failed.
+            events: has :data:`READABLE`, :data:`WRITABLE`, or of :data:`PEER_ENDED` what says that the peer sends
+                nothing more, or the socket has failed.
         """
         ...
 
@@ -66,6 +69,10 @@ class SocketPoller:
     epoll, by itself. So where the same socket was alone twice, it is taken for the one that the event loop has found.
     If it was not, the next turn looks.
 
+    A connection is reported when something comes, and not for as long as it is there: epoll would look at each
+    connection again in the next turn, to find out that all has been read. So what reads less than there is, or might
+    be, asks to be told again, see :meth:`watch`.
+
     The callback runs in the context in which the poller was made: one for all connections.
 
     Attributes:
@@ -90,7 +97,12 @@ class SocketPoller:
         return len(self._sockets)
 
     def add(self, descriptor: int, polled: PolledSocket) -> None:
-        """Watch a socket until there is something to read."""
+        """Tell of what there is to read from a connection, as it comes."""
+        self._epoll.register(descriptor, READABLE | _NEWS)
+        self._sockets[descriptor] = polled
+
+    def add_listening(self, descriptor: int, polled: PolledSocket) -> None:
+        """Tell in each turn that connections wait in a socket, for as long as they do."""
         self._epoll.register(descriptor, READABLE)
         self._sockets[descriptor] = polled
 
@@ -99,11 +111,14 @@ class SocketPoller:
         self._sockets[descriptor] = polled
 
     def watch(self, descriptor: int, events: int, before: int) -> None:
-        """Watch a socket for other events than before; 0 for none, as epoll reports its end even then."""
+        """Watch a connection for other events than before; 0 for none, as epoll reports its end even then.
+
+        With the same events as before, what is left is told again.
+        """
         if not before:
-            self._epoll.register(descriptor, events)
+            self._epoll.register(descriptor, events | _NEWS)
         elif events:
-            self._epoll.modify(descriptor, events)
+            self._epoll.modify(descriptor, events | _NEWS)
         else:
             self._epoll.unregister(descriptor)
 
@@ -143,14 +158,16 @@ class SocketPoller:
             return
         self._lone = -1
         for descriptor, events in found:
-            polled = sockets.get(descriptor)
-            if polled is not None:
-                try:
-                    polled.ready(events)
-                except (SystemExit, KeyboardInterrupt):
-                    raise
-                except BaseException as error:  # noqa: BLE001 - the others must be served all the same
-                    polled.fail(error)
+            try:
+                polled = sockets[descriptor]
+            except KeyError:  # it was removed by one of the others
+                continue
+            try:
+                polled.ready(events)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as error:  # noqa: BLE001 - the others must be served all the same
+                polled.fail(error)
 
     def _serve_alone(self, descriptor: int, events: int) -> bool:
         """Serve the only socket of a turn; return whether it was read."""

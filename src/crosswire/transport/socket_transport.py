@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import Any
 
-from crosswire.transport.socket_poller import READABLE, WRITABLE, SocketPoller
+from crosswire.transport.socket_poller import PEER_ENDED, READABLE, WRITABLE, SocketPoller
 from crosswire.transport.watermarks import HIGH_WATER_MARK
 
 
@@ -124,6 +124,8 @@ class SocketTransport(asyncio.Transport):
             protocol.buffer_updated(size)
         else:
             protocol.data_received(bytes(view[:size]))
+        if size == len(view) or events & PEER_ENDED:
+            self.read_again()
         return True
 
     ready_alone = ready
@@ -145,6 +147,11 @@ class SocketTransport(asyncio.Transport):
         """Drop the connection, unless there was only nothing to read yet."""
         if not isinstance(error, BlockingIOError | InterruptedError):
             self._drop(error)
+
+    def read_again(self) -> None:
+        """Go on in the next turn, as there may be more to read than there was room for, or the end."""
+        if not self._is_closing:
+            self._poller.watch(self._descriptor, self._events, self._events)
 
     def end_of_reading(self) -> None:
         """Tell the protocol that the peer sends nothing more, and close the connection if it wants that."""

@@ -281,3 +281,28 @@ def test_frames_mean_the_same_however_they_are_cut_into_reads(frames: list[bytes
     expected = asyncio.run(outcome(by_bytes))
     assert asyncio.run(outcome([*reads, rest])) == expected
     assert asyncio.run(outcome([*reads, rest], is_polled=True)) == expected
+
+
+async def test_the_end_of_a_connection_that_comes_with_a_message_is_noticed_behind_it() -> None:
+    own, peer = socket.socketpair()
+    own.setblocking(False)
+    with own:
+        under_test = PolledConnection(own, peer, ListenerContext(Limits(), Flusher()))
+        with peer:
+            peer.sendall(text("last"))
+        await wait_until(lambda: len(under_test.receiver.events) == 2)
+        assert under_test.receiver.events[0] == "last"
+        assert isinstance(under_test.receiver.events[1], Close)
+        under_test.end()
+
+
+async def test_messages_that_do_not_fit_into_one_read_are_all_received() -> None:
+    own, peer = socket.socketpair()
+    own.setblocking(False)
+    with own, peer:
+        under_test = PolledConnection(own, peer, ListenerContext(Limits(), Flusher()))
+        payloads = [f"{number:03}" * 20 for number in range(200)]
+        await under_test.read(b"".join(text(payload) for payload in payloads))
+        await wait_until(lambda: under_test.receiver.events == payloads)
+        under_test.end()
+        await wait_until(lambda: under_test.transport.get_protocol() is not under_test.reader)
