@@ -34,7 +34,7 @@ enum {
 static struct {
     const char *host, *path, *dialect, *event, *payload, *extensions, *ports, *server_pids;
     double clients, each, senders, inflight, batch, seconds, warmup, hold, half_open, warm, missed, deadline, size,
-        members, tls, compressed;
+        members, tls, compressed, gate;
 } opt = {
     .host = "127.0.0.1", .path = "", .dialect = "json", .payload = "{\"msg\":\"hello\"}", .extensions = "", .ports = "", .server_pids = "",
     .clients = 100, .inflight = 8, .batch = 1, .seconds = 5, .warmup = 1, .half_open = 256, .warm = 200, .missed = 100, .deadline = 60,

@@ -43,10 +43,19 @@ typedef struct {
     double p50_ms, p99_ms;
 } Measured;
 
+/* With --gate 1: tells that everything is under way, and waits for those that are to be measured at the same time. */
+static void wait_at_gate(void) {
+    char line[8];
+    puts("READY");
+    fflush(stdout);
+    if (!fgets(line, sizeof line, stdin)) fail("the gate was not opened");
+}
+
 /* Measures for --seconds after the warmup, and until something has arrived: on a machine that stands still nothing may
  * have. What is under way at the end is not counted. */
 static Measured measure(void) {
     Measured m;
+    if (opt.gate) wait_at_gate();
     run_for(opt.warmup);
     memset(latencies, 0, sizeof latencies);
     m.a = take_reading();

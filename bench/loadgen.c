@@ -73,6 +73,7 @@ static const struct {
     {"--size", .number = &opt.size},             /* fanout, room, rooms, tell: bytes of {"text":"..."} */
     {"--tls", .number = &opt.tls},               /* 1 to connect by TLS */
     {"--compressed", .number = &opt.compressed}, /* fanout, room: 1 to fail if a message comes uncompressed */
+    {"--gate", .number = &opt.gate},             /* 1 to print READY before, and to wait for a line: others begin then, too */
     {"--seconds", .number = &opt.seconds},       /* that are measured, */
     {"--warmup", .number = &opt.warmup},         /* after these, which are not */
     {"--hold", .number = &opt.hold},             /* connect: seconds to stay open */

@@ -97,18 +97,61 @@ def raise_file_limit() -> None:
 
 def run_loadgen(mode: str, serving: Serving, **options: object) -> dict[str, float]:
     """Run the load generator and return its figures; `half_open=7` stands for `--half-open 7`."""
+    (figures,) = run_together(serving, [(mode, options)])
+    return figures
+
+
+def run_together(serving: Serving, loads: Sequence[tuple[str, Mapping[str, object]]]) -> list[dict[str, float]]:
+    """Run a load generator for each mode with its options, and return their figures.
+
+    Of several each waits for the others when its clients are there, so that all measure the same time.
+    """
+    gate = {"gate": 1} if len(loads) > 1 else {}
+    with ExitStack() as running:
+        with on_core(GENERATOR_CORE):
+            processes = [
+                running.enter_context(_generator(_loadgen_command(mode, serving, {**options, **gate})))
+                for mode, options in loads
+            ]
+        if gate:
+            _open_gate(processes)
+        outputs = [process.communicate() for process in processes]  # they end by themselves, at the deadline at last
+    failed = [
+        errors.strip() or f"loadgen ended with {process.returncode}"
+        for process, (_, errors) in zip(processes, outputs, strict=True)
+        if process.returncode
+    ]
+    if failed:
+        raise BenchError("; ".join(failed))
+    return [json.loads(output) for output, _ in outputs]
+
+
+def _loadgen_command(mode: str, serving: Serving, options: Mapping[str, object]) -> list[str]:
     settings = {"port": _listed(serving.ports), "server_pid": _listed(serving.pids), "deadline": 60, **options}
     command = [str(build("loadgen")), mode]
     for name, value in settings.items():
         command += [f"--{name.replace('_', '-')}", str(value)]
-    with on_core(GENERATOR_CORE):
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    with process:
-        output, errors = process.communicate()  # it ends by itself, at its deadline at the latest
-    if process.returncode:
-        raise BenchError(errors.strip() or f"loadgen ended with {process.returncode}")
-    figures: dict[str, float] = json.loads(output)
-    return figures
+    return command
+
+
+def _generator(command: Sequence[str]) -> subprocess.Popen[str]:
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+
+def _open_gate(processes: Sequence[subprocess.Popen[str]]) -> None:
+    """Let load generators begin once all of them are ready; if one has failed the others end, as nobody lets them."""
+    ready = [_next_line(process) for process in processes]
+    if all(ready):
+        for process in processes:
+            assert process.stdin is not None
+            process.stdin.write("\n")
+            process.stdin.flush()
+
+
+def _next_line(process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return process.stdout.readline()
 
 
 def _listed(numbers: Sequence[int]) -> str:

@@ -11,7 +11,9 @@ import json
 import shutil
 import sys
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -20,15 +22,15 @@ from bench.__main__ import machine
 from bench.native import BenchError
 from bench.scaling import page
 from bench.scaling.beats import measure_beats
-from bench.scaling.bus_bytes import measure_bytes, measure_member_bytes
-from bench.scaling.calibration import costs_of, measure_idle, measure_redis
+from bench.scaling.bus_bytes import measure_bytes, measure_member_bytes, meeting_in
+from bench.scaling.calibration import costs_of, measure_idle, measure_redis, with_meetings
 from bench.scaling.comparison import compare
 from bench.scaling.figures import Figures
 from bench.scaling.memory import measure_memory
 from bench.scaling.model import Shares
 from bench.scaling.redis_loop import version_of
 from bench.scaling.report import parts
-from bench.scaling.runs import calibrations, clusters, comparisons, run_in_turns, under_load
+from bench.scaling.runs import Observed, calibrations, clusters, comparisons, meetings, run_in_turns, under_load
 from bench.scaling.under_load import under_load_of
 from crosswire.cluster.redis.embedded.database import find_server
 from crosswire.errors import ConfigError
@@ -84,16 +86,18 @@ def measure(effort: Effort) -> Figures:
     first, *_ = effort.beating
     beats = [measure_beats(first, 4, often=True), *(measure_beats(count, 4) for count in effort.beating)]
     memory = measure_memory(min(effort.runs, 3))
-    calibrating, many = calibrations(), under_load()
+    calibrating, two_loads, many = calibrations(), meetings(), under_load()
     comparing = [each for nodes in SIZES for each in comparisons(nodes)]
     with clusters((1, *SIZES)) as running:
         time.sleep(SETTLING)
         idle = middle_of([measure_idle(running, IDLE_TIME) for _ in range(IDLE_TIMES)])
         member_bytes = measure_member_bytes(running[2])
         wires = [measure_bytes(running[each.nodes], each, BYTES_TIME) for each in comparing]
-        observed = run_in_turns(running, [*calibrating, *comparing, *many], effort.runs, effort.seconds, _tell)
-    compared = observed[len(calibrating) : -len(many)]
-    costs = costs_of(observed[: len(calibrating)], idle, member_bytes)
+        meeting = meeting_in([measure_bytes(running[2], each, BYTES_TIME) for each in two_loads])
+        kinds = [calibrating, two_loads, comparing, many]
+        observed = run_in_turns(running, [each for kind in kinds for each in kind], effort.runs, effort.seconds, _tell)
+    calibrated, met, compared, loaded = _divided(observed, [len(kind) for kind in kinds])
+    costs = with_meetings(costs_of(calibrated, idle, member_bytes), met, meeting)
     return Figures(
         date=datetime.now(UTC).strftime("%Y-%m-%d"),
         machine={name: value for name, value in machine().items() if name != "host"},
@@ -101,10 +105,16 @@ def measure(effort: Effort) -> Figures:
         costs=costs,
         compared=[compare(costs, each, wire) for each, wire in zip(compared, wires, strict=True)],
         idle={nodes: each for nodes, each in idle.items() if nodes in SIZES},
-        under_load=[under_load_of(each) for each in observed[-len(many) :]],
+        under_load=[under_load_of(each) for each in loaded],
         beats=beats,
         memory=memory,
     )
+
+
+def _divided(observed: Sequence[Observed], sizes: Sequence[int]) -> list[list[Observed]]:
+    """Divide a list into parts of these sizes."""
+    parts = iter(observed)
+    return [list(islice(parts, size)) for size in sizes]
 
 
 def middle_of(watched: list[dict[int, Shares]]) -> dict[int, Shares]:

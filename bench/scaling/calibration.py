@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from bench.scaling.model import Costs, Message, Shares, fit, member_traffic
+from bench.scaling.model import Costs, Message, Shares, fit, member_traffic, met_a_second, shares
 from bench.scaling.processes import cpu_of
 from bench.scaling.redis_loop import JOINED, publish_costs
-from bench.scaling.runs import Cluster, Measured, Observed
+from bench.scaling.runs import Cluster, Measured, Observed, Trial, rates_of, used_in
 
 
 class RedisCosts(NamedTuple):
@@ -56,6 +57,27 @@ class Point(NamedTuple):
     message: Message
     nodes: float
     redis: float
+
+
+def with_meetings(costs: Costs, observed: Sequence[Observed], meeting: float) -> Costs:
+    """Find what is spared where messages of two loads meet.
+
+    Args:
+        costs: what messages cost that travel alone.
+        observed: runs with two loads at the same time.
+        meeting: part of the messages of the rarer load that meet one of the other.
+    """
+    costs = replace(costs, meeting=meeting)
+    runs = [(each.trial, run) for each in observed for run in each.runs]
+    costs = replace(costs, met_nodes=median(_spared(costs, *each).nodes for each in runs))
+    return replace(costs, met_redis=median(_spared(costs, *each).redis for each in runs))
+
+
+def _spared(costs: Costs, trial: Trial, run: Sequence[Measured]) -> Shares:
+    """Return the microseconds that were spared for each message that met another."""
+    rates = rates_of(trial, run)
+    predicted, measured, met = shares(costs, trial.nodes, rates), used_in(run), met_a_second(costs, rates)
+    return Shares((predicted.nodes - measured.nodes) * 1e6 / met, (predicted.redis - measured.redis) * 1e6 / met)
 
 
 def costs_of(observed: Sequence[Observed], idle: Mapping[int, Shares], member_bytes: float) -> Costs:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import mean, median
+from statistics import median
 from typing import NamedTuple
 
-from bench.scaling.bus_bytes import Counted
-from bench.scaling.model import Costs, Rate, bus_bytes, error, member_traffic, shares
-from bench.scaling.runs import Measured, Observed, Trial
+from bench.scaling.bus_bytes import BytesOfRun
+from bench.scaling.model import Costs, bus_bytes, error, member_traffic, shares
+from bench.scaling.runs import Measured, Observed, Trial, rates_of, used_in
 
 GOOD = 0.15
 """Part of a measured value by which a prediction may be off."""
@@ -50,13 +50,13 @@ class Compared(NamedTuple):
     redis_runs: list[float]
 
 
-def compare(costs: Costs, observed: Observed, wire: Counted) -> Compared:
+def compare(costs: Costs, observed: Observed, wire: BytesOfRun) -> Compared:
     """Return what was measured beside what the model says of it.
 
     Args:
         costs: the parameters of the model.
         observed: the runs.
-        wire: what went over the bus in a run of the same kind.
+        wire: what went over the bus in another run of the same kind.
     """
     trial = observed.trial
     pairs = [_cpu(costs, trial, run) for run in observed.runs]
@@ -65,7 +65,7 @@ def compare(costs: Costs, observed: Observed, wire: Counted) -> Compared:
         trial.nodes,
         _middle([nodes for nodes, _ in pairs]),
         _middle([redis for _, redis in pairs]),
-        Pair(_wire(costs, trial, observed.runs[0], wire.per_second), wire.size),
+        Pair(_wire(costs, trial, wire), wire.counted.size),
         median(max(each.others for each in run) for run in observed.runs),
         [nodes.measured / nodes.predicted for nodes, _ in pairs],
         [redis.measured / redis.predicted for _, redis in pairs],
@@ -73,27 +73,21 @@ def compare(costs: Costs, observed: Observed, wire: Counted) -> Compared:
 
 
 def _cpu(costs: Costs, trial: Trial, run: Sequence[Measured]) -> tuple[Pair, Pair]:
-    predicted = shares(costs, trial.nodes, _rates(trial, run))
-    return (
-        Pair(predicted.nodes, mean(each.per_second * each.nodes / 1e6 for each in run)),
-        Pair(predicted.redis, mean(each.per_second * each.redis / 1e6 for each in run)),
-    )
+    predicted, measured = shares(costs, trial.nodes, rates_of(trial, run)), used_in(run)
+    return Pair(predicted.nodes, measured.nodes), Pair(predicted.redis, measured.redis)
 
 
-def _wire(costs: Costs, trial: Trial, run: Sequence[Measured], published: float) -> float:
-    """Return the bytes for each of so many PUBLISH a second: of messages, in the proportions of a run, and of beats."""
-    membership = member_traffic(trial.nodes)
+def _wire(costs: Costs, trial: Trial, wire: BytesOfRun) -> float:
+    """Return the bytes for each PUBLISH of a run: of messages, in the proportions of that run, and of beats."""
+    membership, published = member_traffic(trial.nodes), wire.counted.per_second
     sizes = [
-        sum(bus_bytes(message, load.channel, each.size)) for each, (load, message) in zip(run, trial.loads, strict=True)
+        sum(bus_bytes(message, load.channel, each.size))
+        for each, (load, message) in zip(wire.said, trial.loads, strict=True)
     ]
-    said = sum(each.per_second * size for each, size in zip(run, sizes, strict=True))
-    of_message = said / sum(each.per_second for each in run)
+    said = sum(each.per_second * size for each, size in zip(wire.said, sizes, strict=True))
+    of_message = said / sum(each.per_second for each in wire.said)
     of_members = costs.member_bytes * (membership.published + membership.forwarded)
     return ((published - membership.published) * of_message + of_members) / published
-
-
-def _rates(trial: Trial, run: Sequence[Measured]) -> list[Rate]:
-    return [Rate(each.per_second, message) for each, (_, message) in zip(run, trial.loads, strict=True)]
 
 
 def _middle(pairs: Sequence[Pair]) -> Pair:

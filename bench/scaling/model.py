@@ -32,6 +32,10 @@ class Costs:
         apart: the same costs so much more where the answer and the message wake more than one process.
         cold: seconds that Redis works longer for each second in which nodes have used its core: they take its place in
             the caches. It is 0 where Redis has a core for itself.
+        meeting: where two loads run at the same time, the part of the messages of the rarer one that come to Redis
+            together with a message of the other.
+        met_nodes: what nodes spare for each that does.
+        met_redis: what Redis spares for each that does.
         beat: a node takes a beat or another message about membership.
         idle: share of a core that a node uses that knows no other, while nothing is said.
         redis_idle: share of a core that Redis uses then for itself.
@@ -46,6 +50,9 @@ class Costs:
     forward: float
     apart: float = 0.0
     cold: float = 0.0
+    meeting: float = 0.0
+    met_nodes: float = 0.0
+    met_redis: float = 0.0
     beat: float = 0.0
     idle: float = 0.0
     redis_idle: float = 0.0
@@ -109,9 +116,15 @@ class Shares(NamedTuple):
 def shares(costs: Costs, nodes: int, said: Iterable[Rate]) -> Shares:
     """Return what a cluster uses in which this is said, all its processes being on one core."""
     said, idle = list(said), idle_shares(costs, nodes)
-    of_nodes = idle.nodes + sum(each.per_second * nodes_cost(costs, each.message) for each in said) / 1e6
-    of_redis = idle.redis + sum(each.per_second * redis_cost(costs, each.message) for each in said) / 1e6
-    return Shares(of_nodes, of_redis + costs.cold * (of_nodes - idle.nodes))
+    met = met_a_second(costs, said)
+    of_nodes = sum(each.per_second * nodes_cost(costs, each.message) for each in said) - met * costs.met_nodes
+    of_redis = sum(each.per_second * redis_cost(costs, each.message) for each in said) - met * costs.met_redis
+    return Shares(idle.nodes + of_nodes / 1e6, idle.redis + (of_redis + costs.cold * of_nodes) / 1e6)
+
+
+def met_a_second(costs: Costs, said: Sequence[Rate]) -> float:
+    """Return how many messages come to Redis together with one of another load, each load having one under way."""
+    return costs.meeting * min(each.per_second for each in said) if len(said) > 1 else 0.0
 
 
 def idle_shares(costs: Costs, nodes: int) -> Shares:

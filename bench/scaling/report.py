@@ -80,6 +80,8 @@ def _steps(costs: Costs) -> list[tuple[str, str]]:
         ("Redis writes a message to a node", f"{costs.forward:.1f}"),
         ("Redis, where that wakes more nodes than the sender's: more, once", f"{costs.apart:.1f}"),
         ("Redis, for each ms that nodes have worked on its core in between", f"{costs.cold * 1000:.1f}"),
+        ("nodes, where messages of two loads come to Redis together: less, once", f"{costs.met_nodes:.0f}"),
+        ("Redis, where they do: less, once", f"{costs.met_redis:.1f}"),
         ("a node takes a message about membership", f"{costs.beat:.0f}"),
     ]
 

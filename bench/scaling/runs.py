@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
+from statistics import mean
 from typing import NamedTuple
 
-from bench.native import SERVER_CORE, Serving, nodes_with_redis, on_core, run_loadgen
-from bench.scaling.model import Message, room_message, user_message
+from bench.native import SERVER_CORE, Serving, nodes_with_redis, on_core, run_together
+from bench.scaling.model import Message, Rate, Shares, room_message, user_message
 from crosswire.testing.redis_process import RedisProcess
 
 ROOM_SIZES = (20, 80, 320)
@@ -18,6 +18,8 @@ SMALL_ROOM_SIZES = (6, 20)
 """Clients of a room, in the calibrations with many."""
 TEXT_SIZES = (150, 300)
 """Bytes of what a user tells another in calibrations; in the runs that the model is compared with it is a line."""
+MEETING_ROOM_SIZES = (20, 80)
+"""Clients on each node, in the calibrations with a room and a user who tells another something."""
 WARMUP = 0.15
 """Seconds that a run lasts before it is measured."""
 
@@ -113,6 +115,19 @@ class Trial:
     loads: tuple[tuple[Load, Message], ...]
 
 
+def rates_of(trial: Trial, run: Sequence[Measured]) -> list[Rate]:
+    """Return what was said in a run of a trial."""
+    return [Rate(each.per_second, message) for each, (_, message) in zip(run, trial.loads, strict=True)]
+
+
+def used_in(run: Sequence[Measured]) -> Shares:
+    """Return what all nodes used in a run, and Redis; each of the loads that ran at the same time says it of all."""
+    return Shares(
+        mean(each.per_second * each.nodes / 1e6 for each in run),
+        mean(each.per_second * each.redis / 1e6 for each in run),
+    )
+
+
 class Observed(NamedTuple):
     """All runs of a trial: what was measured of each of its loads."""
 
@@ -134,13 +149,15 @@ def run_in_turns(
 
 def run_once(running: Serving, trial: Trial, seconds: float) -> list[Measured]:
     """Run all loads of a trial at the same time; each of the results has the CPU of all of them."""
-    with ThreadPoolExecutor(len(trial.loads)) as threads:
-        return list(threads.map(lambda load: _measure(running, load[0], seconds), trial.loads))
+    loads = [load for load, _ in trial.loads]
+    options = [{"seconds": seconds, "warmup": WARMUP, **load.options} for load in loads]
+    modes = [load.mode for load in loads]
+    found = run_together(running, list(zip(modes, options, strict=True)))
+    return [_measured(load, figures, len(running.pids)) for load, figures in zip(loads, found, strict=True)]
 
 
-def _measure(running: Serving, load: Load, seconds: float) -> Measured:
-    figures = run_loadgen(load.mode, running, seconds=seconds, warmup=WARMUP, **load.options)
-    costs = [figures[f"cpu_us_{number + 1}"] * load.deliveries for number in range(len(running.pids))]
+def _measured(load: Load, figures: Mapping[str, float], processes: int) -> Measured:
+    costs = [figures[f"cpu_us_{number + 1}"] * load.deliveries for number in range(processes)]
     size = int(figures.get("bytes", load.size))
     return Measured(figures["per_second"] / load.deliveries, costs[0], sum(costs[1:]), figures["server_others"], size)
 
@@ -163,6 +180,14 @@ def _rooms(nodes: int) -> list[tuple[Load, Message]]:
 
 def _calibration(nodes: int, load: Load, message: Message) -> Trial:
     return Trial("calibration", nodes, ((load, message),))
+
+
+def meetings() -> list[Trial]:
+    """Return runs of two nodes with two loads at the same time, each with one message under way."""
+    pair = user_load(1)
+    told = replace(pair, options={**pair.options, "size": TEXT_SIZES[0]}), user_message()
+    rooms = [(room_load(2, each), room_message(2, 2 * each)) for each in MEETING_ROOM_SIZES]
+    return [Trial("meetings", 2, (told, room)) for room in rooms]
 
 
 def comparisons(nodes: int) -> list[Trial]:

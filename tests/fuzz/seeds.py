@@ -29,6 +29,7 @@ from crosswire.core.envelopes import (
     NodeRequest,
     PublishedMessage,
     RequestRefusal,
+    TextBatch,
     pack_header,
 )
 from crosswire.testing.socket_peer import upgrade_request
@@ -165,6 +166,8 @@ def bus_messages() -> Seeds:
         "client messagepack": ClientMessage(b"{}", (), b"\x80"),
         "clients' batch": ClientBatch([ClientMessage(b'{"event":"a"}'), ClientMessage(b'{"event":"b"}', ("2",))]),
         "clients' batch with a bad message": ClientBatch([ClientMessage(b'{"event":"a"}'), ClientMessage(b"{")]),
+        "clients' texts": TextBatch([b'{"event":"a"}', b'{"event":"b"}']),
+        "clients' texts with a bad one": TextBatch([b'{"event":"a"}', b"{"]),
         "no json": ClientMessage(b"{", ("1",), b"\xc1"),
         "claim": Claim("0" * 16, 1, True),
         "event": Event("b", "echo", payload, "00-" + "1" * 32 + "-" + "2" * 16 + "-01"),

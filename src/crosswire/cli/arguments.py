@@ -17,7 +17,7 @@ from crosswire.cli.failures import USAGE
 from crosswire.cli.serve import serve
 from crosswire.cli.tls_options import add_tls_options
 from crosswire.cli.top import MIN_INTERVAL, top
-from crosswire.core.options import MAX_LISTED
+from crosswire.core.options import MAX_LISTED, MAX_SECONDS
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import SENDABLE, may_be_sent
 
@@ -376,7 +376,7 @@ def _seconds(text: str) -> float:
         seconds = float(text)
     except ValueError:
         seconds = inf
-    if 0 <= seconds < inf:
+    if 0 <= seconds <= MAX_SECONDS:
         return seconds
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
 

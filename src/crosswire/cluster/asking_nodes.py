@@ -6,10 +6,24 @@ from typing import Any
 
 import msgspec
 
-from crosswire.cluster.batches import Batches
-from crosswire.core.envelopes import UNENCODABLE, AnswerWith, NodeRequest, RequestRefusal, encode, no_form
+from crosswire.cluster.batches import MAX_APPENDED, Batches
+from crosswire.core.envelopes import UNENCODABLE, NodeRequest, RequestRefusal, encode, no_form
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import EventError, InvalidPayload
+
+
+class AnswersTo(msgspec.Struct, frozen=True):
+    """The way of this node's answers to another node, or to an emitter.
+
+    Attributes:
+        channel: on which the other one listens for answers.
+        name: of this node.
+        batches: take the answers.
+    """
+
+    channel: bytes
+    name: str
+    batches: Batches
 
 
 class AskingNode(msgspec.Struct, gc=False):
@@ -17,29 +31,32 @@ class AskingNode(msgspec.Struct, gc=False):
 
     Attributes:
         request: its own.
-        name: of this node.
-        channel: on which the asking node listens for answers.
-        batches: take the answer.
+        way: of the answer.
         awaits_node: as of an asker; a node waits for the answer of each member that it asks.
     """
 
     request: NodeRequest
-    name: str
-    channel: bytes
-    batches: Batches
+    way: AnswersTo
     awaits_node: bool = True
 
     def answer(self, value: Any) -> None:
         """Send an answer, with others of the turn to that node."""
+        way = self.way
         try:
-            body = encode(AnswerWith(self.name, self.request.call_id, value))
+            body = encode(("r", way.name, self.request.call_id, value))  # an Answer, see `encode`
         except UNENCODABLE as error:
             raise no_form(error) from error
-        self.batches.add(self.channel, body)
+        channel, batches = way.channel, way.batches
+        waiting = batches.held.get(channel)
+        if waiting and len(waiting) <= MAX_APPENDED:
+            waiting.append(body)
+        else:
+            batches.add(channel, body)
 
     def refuse(self, error: EventError) -> None:
         """Send a refusal in place of an answer."""
         code, message = str(error.code), str(error.message)
         if not (has_utf8(code) and has_utf8(message)):
             raise InvalidPayload(f"the refusal {code!r} has no UTF-8 form")
-        self.batches.add(self.channel, encode(RequestRefusal(self.name, self.request.call_id, code, message)))
+        way = self.way
+        way.batches.add(way.channel, encode(RequestRefusal(way.name, self.request.call_id, code, message)))

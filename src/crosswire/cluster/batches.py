@@ -11,6 +11,8 @@ from crosswire.runtime.throttled_warnings import ThrottledWarnings
 
 MAX_SIZE = 256 * 1024
 """Bytes of a batch; the messages of a larger one are published one by one."""
+MAX_APPENDED = MAX_MESSAGES - 2
+"""Messages of one channel behind which another may be appended: then they are no full batch yet."""
 
 logger = get_logger("crosswire.cluster")
 
@@ -25,20 +27,22 @@ class Batches:
         port: publishes the batches.
 
     Attributes:
+        held: the messages that wait, by channel. Behind one that waits, the next may be appended without :meth:`add`
+            if there are no more than :data:`MAX_APPENDED`: requests and answers of a busy node are, one call less each.
         dropped: messages that were lost because the send buffer was full.
     """
 
-    __slots__ = ("_held", "_port", "_warnings", "dropped")
+    __slots__ = ("_port", "_warnings", "dropped", "held")
 
     def __init__(self, port: OrderedPort) -> None:
         self._port = port
-        self._held: dict[bytes, list[bytes]] = {}
+        self.held: dict[bytes, list[bytes]] = {}
         self._warnings = ThrottledWarnings(logger)
         self.dropped = 0
 
     def add(self, channel: bytes, body: bytes) -> None:
         """Publish an encoded message at the end of the turn."""
-        held = self._held
+        held = self.held
         bodies = held.get(channel)
         if bodies is None:
             if not held:
@@ -56,14 +60,14 @@ class Batches:
         Raises:
             BusUnavailable: the send buffer is full, and the policy is to raise.
         """
-        if waiting := self._held.get(channel):
+        if waiting := self.held.get(channel):
             self._publish(channel, waiting)
-            self._held[channel] = []
+            self.held[channel] = []
         self._port.publish_joined(channel, envelopes.encode(message), Batch)
 
     def flush(self) -> None:
         """Publish all messages that wait."""
-        held, self._held = self._held, {}
+        held, self.held = self.held, {}
         for channel, bodies in held.items():
             try:
                 if bodies:

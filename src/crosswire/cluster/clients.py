@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from crosswire.cluster.dialect import ClientInbox
 from crosswire.cluster.member_events import ClientLoad
 from crosswire.core.audience import Dispatcher
-from crosswire.core.envelopes import Claim, ClientMessage
+from crosswire.core.envelopes import Claim
 from crosswire.core.event_policies import SendPolicy
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.payload_types import PayloadType
@@ -39,8 +39,28 @@ class ClientCounts(NamedTuple):
     skipped: Mapping[str, int] = MappingProxyType({})
 
 
+class FormatsInUse(Protocol):
+    """The formats of messages that the clients of one node use."""
+
+    @property
+    def wants_msgpack(self) -> bool:
+        """Whether MessagePack is one of them."""
+        ...
+
+
+class FixedFormats(NamedTuple):
+    """Formats that do not change."""
+
+    wants_msgpack: bool
+
+
 class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
     """Carries out the methods of audiences on the clients of one node."""
+
+    @property
+    def formats(self) -> FormatsInUse:
+        """The formats that they use, for what asks at every message."""
+        ...
 
     @property
     def connected(self) -> Collection[str]:
@@ -99,6 +119,7 @@ class NoClients:
     connected: Collection[str] = ()
     serves = False
     wants_msgpack = False
+    formats = FixedFormats(wants_msgpack=False)
     users_may_be_elsewhere = False
 
     def users(self, target: Target) -> Collection[str]:
@@ -107,7 +128,7 @@ class NoClients:
     def deliver(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> int:
         return 0
 
-    def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
+    def deliver_texts(self, target: Target, texts: Sequence[bytes]) -> None:
         pass
 
     def revoke(self, revocations: Collection[Revocation], *, late: bool) -> int:

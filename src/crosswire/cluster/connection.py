@@ -69,6 +69,8 @@ class ClusterConnection:
         client_channels: the channels of the node's clients.
         histories: of the rooms that keep one.
         alone: whether there can be no other nodes.
+        to_user: publishes the JSON of a message for a user, where that is all that is to be done; None where there can
+            be no other nodes, or original servers.
         owns_name: whether no other node is known to have this node's name.
     """
 
@@ -112,6 +114,7 @@ class ClusterConnection:
         self.compat: OriginalDialect | None = None
         if compat is not None:
             self.dialect = self.compat = OriginalDialect(self.port, compat, name)
+        self.to_user = None if alone or compat is not None else self.native.to_user
         clock = HybridClock(_real_microseconds, _steady_microseconds)
         own = NodeInfo(name, self.incarnation, environment.wall_time())
         checks = LifeChecks(self.native, self.port, self._requests)

@@ -10,7 +10,6 @@ from crosswire.core.envelopes import (
     Answer,
     Beat,
     Claim,
-    ClientMessage,
     Doubt,
     Goodbye,
     LogPlace,
@@ -136,12 +135,12 @@ class ClientInbox(Protocol):
         """
         ...
 
-    def deliver_all(self, target: Target, messages: Sequence[ClientMessage], /) -> None:
-        """Deliver messages that are for everybody, in their order, as ``deliver`` does with each.
+    def deliver_texts(self, target: Target, texts: Sequence[bytes], /) -> None:
+        """Deliver messages of which there is nothing but JSON, in their order, as ``deliver`` does with each.
 
         Args:
             target: whom they are for.
-            messages: as they came from another node, but checked. None has a policy or leaves anybody out.
+            texts: as they came from another node, but checked.
         """
 
     def claimed(self, user: str, claim: Claim) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
-from crosswire.core.envelopes import MAX_MESSAGES, BatchKind, join
+from crosswire.core.envelopes import MAX_MESSAGES, BatchKind, ClientBatch, ClientMessage, TextBatch, encode, join
 from crosswire.runtime.flusher import Flusher
 
 MAX_JOINED = 64 * 1024
@@ -20,29 +20,30 @@ class JoinedMessages:
 
     Args:
         budget: has the bytes of the messages that wait, until they are published.
-        buffer: keeps messages while the bus can't take them; then none waits here.
+        buffer: keeps messages while the bus can't take them; then none waits here: when it pauses, what waits has to be
+            published.
         flusher: flushes them at the end of the turn.
         admits: decides about a message that does not fit in: returns whether to take it, or raises.
         publish: numbers and publishes the body of a message.
-
-    Attributes:
-        joins: whether messages may share one publication: whether all members can read that.
     """
 
     __slots__ = (
         "_admits",
+        "_beside",
         "_bodies",
         "_budget",
         "_buffer",
         "_channel",
         "_flusher",
         "_is_scheduled",
+        "_joins",
+        "_joins_texts",
         "_kind",
         "_more",
+        "_name",
         "_publish",
-        "_size",
+        "_room",
         "_taken",
-        "joins",
     )
 
     def __init__(
@@ -58,12 +59,37 @@ class JoinedMessages:
         self._flusher = flusher
         self._admits = admits
         self._publish = publish
-        self.joins = True
+        self._joins = self._joins_texts = True
+        # Of the messages that wait: if none does, there is no room, not even for an empty one.
         self._channel = b""
         self._kind: BatchKind | None = None
         self._bodies: list[bytes] = []
+        self._name = ""  # of the user whose channel it is, if that is known
+        self._beside, self._room = 0, -1
         self._is_scheduled = False
-        self._size = self._taken = self._more = 0
+        self._taken = self._more = 0
+
+    @property
+    def joins(self) -> bool:
+        """Whether messages may share one publication: whether all members can read that."""
+        return self._joins
+
+    @joins.setter
+    def joins(self, value: bool) -> None:
+        if not value:
+            self.publish_waiting()
+        self._joins = value
+
+    @property
+    def joins_texts(self) -> bool:
+        """Whether all members can read a :class:`TextBatch`; if not, a :class:`ClientBatch` takes its place."""
+        return self._joins_texts
+
+    @joins_texts.setter
+    def joins_texts(self, value: bool) -> None:
+        if not value:
+            self.publish_waiting()
+        self._joins_texts = value
 
     @property
     def uncounted(self) -> int:
@@ -78,37 +104,72 @@ class JoinedMessages:
 
         Args:
             channel: its name.
-            body: of the message.
+            body: of the message; its JSON, if the batch is a :class:`TextBatch`.
             kind: the batch that the message may be a part of.
 
         Raises:
             BusUnavailable: too much waits already, and that is the policy.
         """
-        size = len(body)
-        taken = len(channel) + size + OVERHEAD
+        if channel == self._channel and kind is self._kind and self._join(body):
+            return
+        self._publish_other(channel, body, kind)
+
+    def publish_text(self, channel_of: Callable[[str], bytes], name: str, text: bytes) -> None:
+        """Do the same as :meth:`publish` with the JSON of a message, on the channel of a user.
+
+        The messages for one user often follow one another, and then the name of the channel is not needed again.
+
+        Args:
+            channel_of: returns the channel of a user.
+            name: of the user.
+            text: the JSON.
+
+        Raises:
+            BusUnavailable: as :meth:`publish`.
+        """
+        size = len(text)
+        if name == self._name and size <= self._room:  # the rest is as _join, without a call
+            taken, budget, bodies = size + self._beside, self._budget, self._bodies
+            if taken <= budget.free and len(bodies) < MAX_MESSAGES:
+                bodies.append(text)
+                self._room -= size
+                self._taken += taken
+                budget.free -= taken
+                return
+        self._publish_other(channel_of(name), text, TextBatch, name)
+
+    def _join(self, body: bytes) -> bool:
+        """Let a message wait with others for its channel; return False if they would be too many or too large."""
+        size, bodies, budget = len(body), self._bodies, self._budget
+        taken = size + self._beside
+        if size > self._room or taken > budget.free or len(bodies) >= MAX_MESSAGES:
+            return False
+        bodies.append(body)
+        self._room -= size
+        self._taken += taken
+        budget.free -= taken
+        return True
+
+    def _publish_other(self, channel: bytes, body: bytes, kind: BatchKind, name: str = "") -> None:
+        """Publish a message that can't be joined with what waits, or does not fit in."""
+        if kind is TextBatch and not self._joins_texts:
+            self.publish(channel, encode(ClientMessage(body)), ClientBatch)
+            return
+        beside = len(channel) + OVERHEAD
+        taken = beside + len(body)
         if taken > self._budget.free and not self._admits(channel, taken):
             return
-        if not self.joins or self._flusher.ending or self._buffer.paused:
-            self.publish_waiting()
-            self._publish(channel, body)
+        self.publish_waiting()
+        if not self._joins or self._flusher.ending or self._buffer.paused:
+            self._publish(channel, body if kind is not TextBatch else encode(ClientMessage(body)))
             return
-        bodies = self._bodies
-        if bodies and (
-            channel != self._channel
-            or kind is not self._kind
-            or self._size + size > MAX_JOINED
-            or len(bodies) >= MAX_MESSAGES
-        ):
-            self.publish_waiting()
-            bodies = self._bodies
-        if not bodies:
-            if not self._is_scheduled:
-                self._flusher.schedule(self)  # before anything is changed: it may raise
-                self._is_scheduled = True
-            self._channel, self._kind, self._size = channel, kind, 0
-        bodies.append(body)
-        self._size += size
-        self._taken += taken
+        if not self._is_scheduled:
+            self._flusher.schedule(self)  # before anything is changed: it may raise
+            self._is_scheduled = True
+        self._channel, self._name, self._kind = channel, name, kind
+        self._beside, self._room = beside, MAX_JOINED - len(body)
+        self._bodies.append(body)
+        self._taken = taken
         self._budget.free -= taken
 
     def flush(self) -> None:
@@ -123,9 +184,12 @@ class JoinedMessages:
             return
         self._bodies = []
         self._budget.free += self._taken
-        self._taken = 0
-        if len(bodies) == 1:
-            self._publish(self._channel, bodies[0])
-            return
-        self._more += len(bodies) - 1
-        self._publish(self._channel, join(kind, bodies))
+        self._taken, self._room, self._name = 0, -1, ""
+        count = len(bodies)
+        self._more += count - 1
+        if kind is TextBatch:
+            body = encode(TextBatch(bodies) if count > 1 else ClientMessage(bodies[0]))
+        else:
+            body = join(kind, bodies) if count > 1 else bodies[0]
+        publish = self._publish  # read first: else Python looks for a method
+        publish(self._channel, body)

@@ -9,6 +9,7 @@ from typing import Any
 
 from crosswire.cluster.client_channels import ClientChannels
 from crosswire.cluster.connection import ClusterConnection
+from crosswire.cluster.current_connection import CurrentConnection
 from crosswire.cluster.hooks import NodeHooks
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.pubsub import CustomChannels
@@ -44,6 +45,7 @@ class NodeLifecycle:
     Attributes:
         name: of the node.
         bus: carries the node's messages.
+        current: the connection, once the node has started.
     """
 
     def __init__(
@@ -69,9 +71,8 @@ class NodeLifecycle:
         self._thread_calls = thread_calls
         self._life = StartStop("node")
         self._starting: ClusterConnection | None = None
-        self._connection: ClusterConnection | None = None
+        self.current = CurrentConnection()
         self._replaced: asyncio.Event | None = None
-        self._thread = 0  # the event loop's
 
     @property
     def running(self) -> bool:
@@ -108,7 +109,7 @@ class NodeLifecycle:
         Raises:
             ConfigError: the node runs.
         """
-        if self.running or self._connection is not None or self._starting is not None:
+        if self.running or self.current.connection is not None or self._starting is not None:
             raise ConfigError(f"the node runs already: configure {what} before")
 
     def connection(self) -> ClusterConnection:
@@ -118,10 +119,11 @@ class NodeLifecycle:
             NotConnected: the node has not been started, or was stopped.
             WrongThread: this is not the thread of the node's event loop.
         """
-        connection = self._connection
-        if connection is None or get_ident() != self._thread:
+        current = self.current
+        connection = current.connection
+        if connection is None or get_ident() != current.thread:
             connection = self.connection_for_any_thread()
-            if get_ident() != self._thread:
+            if get_ident() != current.thread:
                 raise wrong_thread(f"node {self.name!r}")
         return connection
 
@@ -161,7 +163,7 @@ class NodeLifecycle:
     def _joined_connection(self) -> ClusterConnection | None:
         """Return the connection, from the moment when the node has its name; None before and after."""
         starting = self._starting
-        return starting if starting is not None and starting.owns_name else self._connection
+        return starting if starting is not None and starting.owns_name else self.current.connection
 
     async def start(self) -> None:
         """Join the cluster; see ``Node.start``."""
@@ -169,12 +171,12 @@ class NodeLifecycle:
 
     async def stop(self, drain: float) -> None:
         """Leave the cluster; see ``Node.stop``."""
-        require_drain(drain)
+        drain = require_drain(drain)
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))
 
     async def _begin(self) -> None:
         self._replaced = asyncio.Event()
-        self._thread = get_ident()
+        self.current.thread = get_ident()
         node_name.set(self.name)  # of the task of the start, and so of all that it begins
         self._thread_calls.open()
         self._starting = connection = self._connect(self.name, self.bus)
@@ -186,7 +188,7 @@ class NodeLifecycle:
             raise
         finally:
             self._starting = None
-        self._connection = connection
+        self.current.connection = connection
         try:
             await self._channels.attach(connection)
             await run_hook(self._hooks.on_start, self._handlers)
@@ -196,7 +198,7 @@ class NodeLifecycle:
         connection.release_events()
 
     async def _end(self, drain: float, caller: asyncio.Task[Any] | None) -> None:
-        connection = self._connection
+        connection = self.current.connection
         assert connection is not None, "it runs"
         await carry_through(
             partial(self._end_handlers, max(drain, MIN_DRAIN), caller),
@@ -224,7 +226,7 @@ class NodeLifecycle:
             await connection.leave()
             await self._background.cancel()  # what a gap has begun meanwhile
         finally:
-            self._connection = None
+            self.current.connection = None
 
     async def wait_until_replaced(self) -> None:
         """Wait until another node has taken over this node's name."""

@@ -379,3 +379,4 @@ class Members:
         self.want_msgpack = any(each.beat.msgpack for each in self._members)
         self.lack_history = any(each.beat.serves and each.beat.history is None for each in self._members)
         self._port.joins = all(each.beat.batches for each in self._members)
+        self._port.joins_texts = all(each.beat.texts for each in self._members)

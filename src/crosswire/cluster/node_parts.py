@@ -103,7 +103,10 @@ class NodeParts:
         self.instruments = NodeInstruments(self.lifecycle, self._responders.application)
         self.thread_sends = ThreadSends(self.thread_calls, self.lifecycle.connection_for_any_thread)
         self.policies = EventPolicies()
-        self.dispatcher = ClusterDispatcher(clients, self.lifecycle.connection, self.thread_sends, self.policies)
+        lifecycle = self.lifecycle
+        self.dispatcher = ClusterDispatcher(
+            clients, lifecycle.connection, lifecycle.current, self.thread_sends, self.policies
+        )
         self.audiences = Audiences(self.dispatcher)
         offer_services(services, clients)
         offer_lists(services, clients)

@@ -82,6 +82,7 @@ class OwnBeats:
             self._owns,
             self._history.announced,
             batches=True,
+            texts=True,
             every=beat_interval(len(self._members) + 1),
         )
 

@@ -9,12 +9,12 @@ from typing import Protocol
 
 from crosswire.cluster.dialect import ClientInbox, RoomInbox
 from crosswire.core import envelopes
-from crosswire.core.envelopes import Beat, Claim, ClientBatch, ClientMessage, Envelope, Goodbye
-from crosswire.core.formats import EncodedMessage, require_events
+from crosswire.core.envelopes import Beat, Claim, ClientBatch, ClientMessage, Envelope, Goodbye, TextBatch
+from crosswire.core.formats import EncodedMessage, require_event_texts, require_events
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.options import MAX_NODE_NAME
 from crosswire.core.targets import Target, ToRoom, ToUsers
-from crosswire.errors import InvalidPayload
+from crosswire.errors import InvalidMessage, InvalidPayload
 from crosswire.runtime.log_records import get_logger
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
@@ -24,6 +24,8 @@ _MAX_EVERY = 60.0
 """Seconds between two beats of a node; no cluster is so large."""
 _MAX_STAMP = 2**62
 """Microseconds since 1970, more than a stamp has for thousands of years."""
+
+_decode = envelopes.decode_unwrapped
 
 logger = get_logger("crosswire.cluster")
 
@@ -64,8 +66,25 @@ class ReceivedClientMessages:
 
     def take(self, target: Target, body: bytes, *, only_check: bool = False) -> bool:
         """Take what came on the channel of a target."""
-        envelope = self._events.read(body)
+        try:
+            envelope = _decode(body)
+        except envelopes.UNDECODABLE as error:
+            self._events.note_unreadable(InvalidMessage(str(error)))
+            return False
         clients = None if only_check else self.clients
+        if type(envelope) is TextBatch:
+            try:
+                require_event_texts(envelope.texts)
+            except InvalidPayload as error:
+                self._events.note_unreadable(error)
+                return False
+            if clients is not None:
+                clients.deliver_texts(target, envelope.texts)
+            return True
+        return self._take_messages(target, envelope, clients)
+
+    def _take_messages(self, target: Target, envelope: Envelope, clients: ClientInbox | None) -> bool:
+        """Take what is no batch of texts."""
         if type(envelope) is ClientMessage:
             received: Sequence[ClientMessage] = (envelope,)
         elif type(envelope) is ClientBatch:
@@ -83,10 +102,7 @@ class ReceivedClientMessages:
             return False
         if clients is None:
             return True
-        if len(received) > 1 and _are_for_all(received):
-            clients.deliver_all(target, received)
-        else:
-            _deliver(clients, target, received)
+        _deliver(clients, target, received)
         return True
 
     def take_for_kept_room(self, room: ToRoom, inbox: RoomInbox, body: bytes, *, only_check: bool = False) -> bool:
@@ -96,6 +112,8 @@ class ReceivedClientMessages:
             received: Sequence[ClientMessage] = (envelope,)
         elif type(envelope) is ClientBatch:
             received = envelope.messages
+        elif type(envelope) is TextBatch:
+            received = [ClientMessage(text) for text in envelope.texts]
         else:
             return self._events.misplaced(envelope, "for a room")
         try:
@@ -123,14 +141,6 @@ def _deliver(clients: ClientInbox, target: Target, received: Iterable[ClientMess
 def _encoded(message: ClientMessage) -> EncodedMessage:
     """Return what clients get of a message."""
     return EncodedMessage(message.json, message.msgpack, message.policy)
-
-
-def _are_for_all(received: Iterable[ClientMessage]) -> bool:
-    """Return whether nobody is left out of messages, and none may be dropped."""
-    for each in received:  # noqa: SIM110 - a generator would cost several times as much
-        if each.exclude or each.exclude_sockets or each.policy is not None:
-            return False
-    return True
 
 
 def is_valid(message: Beat | Goodbye | Claim) -> bool:

@@ -94,7 +94,7 @@ class Requester:
         responder: handles what this node sends to itself.
     """
 
-    __slots__ = ("_alive", "_bus", "_dialect", "_loop", "_members", "_name", "_native", "_requests", "_responder")
+    __slots__ = ("_alive", "_bus", "_dialect", "_members", "_name", "_native", "_requests", "_responder")
 
     def __init__(
         self,
@@ -114,7 +114,6 @@ class Requester:
         self._alive = members.others  # without two steps more for each request
         self._requests = requests
         self._responder = responder
-        self._loop: asyncio.AbstractEventLoop | None = None
 
     def send(self, to: Collection[str] | None, event: str, data: Any, *, include_self: bool) -> None:
         """Send an event to some nodes, or to all if ``to`` is None."""
@@ -129,26 +128,34 @@ class Requester:
 
     async def call(self, name: str, event: str, data: Any, timeout: float, kind: PayloadType) -> Any:
         """Send a request to one node and return its answer."""
-        dialect, requests = self._dialect, self._requests
-        loop = self._loop
-        if loop is None:  # looking it up each time would be a system call on Python 3.11
-            loop = self._loop = asyncio.get_running_loop()
-        is_own = name == self._name
-        if not is_own:
-            if not self._bus.available:
-                raise BusUnavailable("other nodes can't be reached now: try again when the bus is back")
-            if dialect.knows_members and name not in self._alive:
-                raise NodeGone(name)
-        call = requests.begin_call(name, event, timeout, loop, kind)
+        requests, is_own = self._requests, False
+        if not self._bus.available or name not in self._alive:  # else it can be asked, as nearly always
+            is_own = self._require_callable(name)
+        call = requests.begin_call(name, event, timeout, kind)
         try:
             if is_own:
-                self._request_self((name,), event, dialect.pack(data), call.id)
+                self._request_self((name,), event, self._dialect.pack(data), call.id)
             else:
-                dialect.send_call(name, event, data, call.id)
+                self._dialect.send_call(name, event, data, call.id)
             return await call
         except BaseException:  # else the answer has ended the request
             requests.forget(call.id)
             raise
+
+    def _require_callable(self, name: str) -> bool:
+        """Check that a node can be asked; return whether it is this one.
+
+        Raises:
+            BusUnavailable: other nodes can't be reached.
+            NodeGone: it is not alive.
+        """
+        if name == self._name:
+            return True
+        if not self._bus.available:
+            raise BusUnavailable("other nodes can't be reached now: try again when the bus is back")
+        if self._dialect.knows_members and name not in self._alive:
+            raise NodeGone(name)
+        return False
 
     async def gather(self, request: GatherRequest) -> Replies:
         """Send a request to several nodes and return their answers."""

@@ -13,7 +13,7 @@ from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
 from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
 from crosswire.runtime import environment
-from crosswire.runtime.lanes import AnswerFuture
+from crosswire.runtime.answer_futures import AnswerFuture
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.timer_wheel import Slot, TimerWheel
 from crosswire.types import Replies
@@ -99,7 +99,7 @@ class PendingRequests:
     def begin(self, request: PendingRequest, timeout: float) -> str:
         """Add a request, for ``timeout`` seconds and a tick of the wheel; return the id that its answers will carry."""
         self._count += 1
-        call_id = f"{self._prefix}{self._count}"
+        call_id = self._prefix + str(self._count)
         if timeout != self._timeout or environment.monotonic() >= self._shared_until:
             self._begin_deadline(timeout)
         request.deadline = deadline = self._deadline
@@ -107,23 +107,25 @@ class PendingRequests:
         self._pending[call_id] = request
         return call_id
 
-    def begin_call(
-        self, name: str, event: str, timeout: float, loop: asyncio.AbstractEventLoop, kind: PayloadType = ANY
-    ) -> PendingCall:
+    def begin_call(self, name: str, event: str, timeout: float, kind: PayloadType = ANY) -> PendingCall:
         """Make a request to one node, and add it; see :class:`PendingCall`, and :meth:`begin`."""
-        call = PendingCall(loop=loop)  # a constructor in Python around that of futures would cost twice that
-        call.go_on = None
+        self._count = count = self._count + 1  # as in `begin`, which would be one call more
+        call_id = self._prefix + str(count)
+        if timeout != self._timeout or environment.monotonic() >= self._shared_until:
+            self._begin_deadline(timeout)
+        deadline = self._deadline
+        call = PendingCall()
+        call.is_done = False
+        call.error = call.go_on = None
+        call._asyncio_future_blocking = True  # until a task waits for it
+        call.id = call_id
         call.name = name
         call.event = event
         call.timeout = timeout
         call.kind = kind
-        self._count += 1  # the rest is as in `begin`, which would be one call more
-        call.id = call_id = f"{self._prefix}{self._count}"
-        if timeout != self._timeout or environment.monotonic() >= self._shared_until:
-            self._begin_deadline(timeout)
-        call.deadline = deadline = self._deadline
-        deadline.ids[call_id] = None
+        call.deadline = deadline
         self._pending[call_id] = call
+        deadline.ids[call_id] = None
         return call
 
     def _begin_deadline(self, timeout: float) -> None:
@@ -201,10 +203,10 @@ class PendingRequests:
             del deadline.ids[call_id]
             if not deadline.ids:
                 self._is_met(deadline)
-            try:
-                call.set_result(data)
-            except asyncio.InvalidStateError:  # it was cancelled
+            if call.is_done:  # it was cancelled
                 continue
+            call.answer = data  # the rest is as in `set_result`
+            call.is_done = True
             go_on = call.go_on
             if go_on is not None:
                 call.go_on = None
@@ -255,12 +257,12 @@ class PendingCall(AnswerFuture[Any]):
         """Take the reply of the node that was asked; ignore replies of other nodes."""
         if sender != self.name:
             return False
-        if not self.done():
-            if error is None:
-                self.set_result(data)
-            else:
-                self.set_exception(error)
-            self.settled()
+        if self.is_done:
+            return True
+        if error is None:
+            self.set_result(data)
+        else:
+            self.set_exception(error)
         return True
 
     def lost(self, name: str) -> bool:
@@ -275,9 +277,8 @@ class PendingCall(AnswerFuture[Any]):
         self._fail(CallTimeout(f"node {self.name!r} did not answer {self.event!r} within {self.timeout} s"))
 
     def _fail(self, error: Exception) -> None:
-        if not self.done():
+        if not self.is_done:
             self.set_exception(error)
-            self.settled()
 
 
 class PendingGather:

@@ -11,8 +11,11 @@ from crosswire.errors import BusUnavailable
 
 Overflow = Literal["drop", "raise"]
 
-OVERHEAD = 72
-"""Maximum of the bytes that a message takes besides its channel and body: its header, and bytes that a bus adds."""
+OVERHEAD = 80
+"""Maximum of the bytes that a message takes besides its channel and body, or besides the JSON that its body is made of.
+
+These are its header, if it is not signed, what a body has around JSON, and what a bus adds.
+"""
 
 
 class Budget:

@@ -12,7 +12,8 @@ import msgspec
 from crosswire.core.codecs import JSON, MSGPACK, UNENCODABLE, Codec, no_json_form
 from crosswire.core.deflate import MIN_SIZE, compress
 from crosswire.core.event_policies import MessagePolicy
-from crosswire.core.frames import SHORT_TEXT, Opcode, encode_frame, encode_frames
+from crosswire.core.frames import SHORT_TEXT, Opcode, encode_frame
+from crosswire.core.names import RESERVED
 from crosswire.core.skipped_messages import Droppable
 from crosswire.errors import InvalidPayload
 
@@ -107,6 +108,24 @@ def require_events(messages: Iterable[Forms]) -> None:
         raise InvalidPayload(f"a message for clients is no event: {error}") from error
 
 
+def require_event_texts(texts: Iterable[bytes]) -> None:
+    """Check messages for clients that came from another node, of which there is nothing but JSON.
+
+    Raises:
+        InvalidPayload: as :func:`require_events`.
+    """
+    check = _check_json
+    try:
+        for text in texts:
+            if not text.isascii():
+                text.decode()
+            event = check(text).event
+            if not event or event[0] == RESERVED:
+                raise InvalidPayload("a message for clients has no event of an application")
+    except (msgspec.MsgspecError, RecursionError, ValueError) as error:
+        raise InvalidPayload(f"a message for clients is no event: {error}") from error
+
+
 def require_event_text(text: bytes) -> EncodedMessage:
     """Return a message for clients that came from an original server, checked; its event may have any name.
 
@@ -120,7 +139,7 @@ def require_event_text(text: bytes) -> EncodedMessage:
     return EncodedMessage(text)
 
 
-_NO_EVENT = ("", "$")
+_NO_EVENT = ("", RESERVED)
 """The first characters of what is no event of an application: nothing, and the beginning of the protocol's own."""
 
 
@@ -185,8 +204,8 @@ class Format(Protocol):
         """
         ...
 
-    def wrap_all(self, messages: Sequence[Forms]) -> Encoded:
-        """Do the same as :meth:`wrap` with several messages, to push them together."""
+    def wrap_texts(self, texts: Sequence[bytes]) -> Encoded:
+        """Do the same as :meth:`wrap` with several messages of which there is only JSON, to push them together."""
         ...
 
     def raw(self, opcode: Opcode, payload: bytes) -> Encoded:
@@ -230,10 +249,8 @@ class FrameFormat:
         # The first client that wants MessagePack might just have connected, and the sender did not know.
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
-    def wrap_all(self, messages: Sequence[Forms]) -> bytes:
-        if self._window_bits or self.codec.binary:
-            return b"".join([self.wrap(message) for message in messages])
-        return encode_frames(self._opcode, [message.json for message in messages])
+    def wrap_texts(self, texts: Sequence[bytes]) -> bytes:
+        return b"".join([self.wrap(EncodedMessage(text)) for text in texts])
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:
         if self._window_bits and len(payload) >= MIN_SIZE:
@@ -262,8 +279,11 @@ class TextFormat(FrameFormat):
         size = len(payload)
         return SHORT_TEXT[size] + payload if size < _SHORT else encode_frame(Opcode.TEXT, payload)
 
-    def wrap_all(self, messages: Sequence[Forms]) -> bytes:
-        return encode_frames(Opcode.TEXT, [message.json for message in messages])
+    def wrap_texts(self, texts: Sequence[bytes]) -> bytes:
+        try:
+            return b"".join([SHORT_TEXT[len(text)] + text for text in texts])
+        except IndexError:  # one is longer: to find that out by itself would take as long as the rest
+            return b"".join([encode_frame(Opcode.TEXT, text) for text in texts])
 
 
 _SHORT = len(SHORT_TEXT)
@@ -290,8 +310,8 @@ class MessageFormat:
             return self.raw(self._opcode, message.json)
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
-    def wrap_all(self, messages: Sequence[Forms]) -> tuple[str | bytes, ...]:
-        return self.join([self.wrap(message) for message in messages])
+    def wrap_texts(self, texts: Sequence[bytes]) -> tuple[str | bytes, ...]:
+        return self.join([self.wrap(EncodedMessage(text)) for text in texts])
 
     def raw(self, opcode: Opcode, payload: bytes) -> tuple[str | bytes, ...]:
         return (payload.decode() if opcode is Opcode.TEXT else payload,)

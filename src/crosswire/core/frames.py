@@ -5,7 +5,6 @@ See RFC 6455, section 5.2.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from enum import IntEnum
 from struct import Struct
 
@@ -56,19 +55,6 @@ def encode_frame(opcode: Opcode, payload: bytes, *, rsv1: bool = False) -> bytes
     if length < 1 << 16:
         return _LENGTH_16.pack(first, 126, length) + payload
     return _LENGTH_64.pack(first, 127, length) + payload
-
-
-def encode_frames(opcode: Opcode, payloads: Iterable[bytes]) -> bytes:
-    """Return a complete, final frame for each payload, one behind the other."""
-    parts, headers = list[bytes](), _PLAIN[opcode]
-    for payload in payloads:
-        length = len(payload)
-        if length < 126:
-            parts.append(headers[length])
-            parts.append(payload)
-        else:
-            parts.append(encode_frame(opcode, payload))
-    return b"".join(parts)
 
 
 def close_payload(code: int | None, reason: str = "") -> bytes:

@@ -16,18 +16,24 @@ FIELD_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
 class Headers(Mapping[str, str]):
     """Header fields by case-insensitive name; fields of one name are joined with ``", "`` (RFC 9110, section 5.3).
 
-    They are held as one string, which needs a quarter of the memory of a dict, and is searched: only one or two fields
-    of a connection are ever read. Neither names nor values can contain NUL or a line break (RFC 9110, section 5.5).
+    They are held as one string, as they come over the network, which needs a quarter of the memory of a dict, and is
+    searched: only one or two fields of a connection are ever read. Neither names nor values can contain a line break,
+    and no name a colon (RFC 9110, section 5). In the string names may be in any case if all of it is ASCII, so that its
+    characters keep their places in lower case; else they are in lower case.
     """
 
     __slots__ = ("_text",)
 
     def __init__(self, fields: Iterable[tuple[str, str]] = ()) -> None:
-        self._text = "\n" + "".join([f"{name.lower()}\0{value}\n" for name, value in fields])
+        self._text = "\r\n" + "".join([f"{name.lower()}: {value}\r\n" for name, value in fields])
 
     @classmethod
     def of_text(cls, text: str) -> Headers:
-        """Create headers from a line break and, for each field: name in lower case, NUL, value, line break."""
+        """Create headers from a line break and, for each field: name, colon, space, value, line break.
+
+        Args:
+            text: in ASCII, or with names in lower case.
+        """
         headers = cls.__new__(cls)
         headers._text = text
         return headers
@@ -39,37 +45,42 @@ class Headers(Mapping[str, str]):
 
     def get_all(self, name: str) -> list[str]:
         """Return the values of all fields of that name, in order."""
-        text, key, values = self._text, f"\n{name.lower()}\0", []
-        start = text.find(key)
+        text, key, values = self._text, f"\r\n{name.lower()}: ", []
+        names = text.lower() if text.isascii() else text
+        start = names.find(key)
         while start >= 0:
             start += len(key)
-            end = text.index("\n", start)
+            end = text.index("\r\n", start)
             values.append(text[start:end])
-            start = text.find(key, end)
+            start = names.find(key, end)
         return values
 
     def has_token(self, name: str, token: str) -> bool:
         """Return whether a field that is a list of tokens contains ``token``, in any case (RFC 9110, section 5.6.1)."""
         wanted = token.lower()
-        if f"\n{name.lower()}\0{wanted}\n" in self._text:  # nearly always, where it is one
+        if f"\r\n{name.lower()}: {wanted}\r\n" in self._text.lower():  # nearly always, where it is one
             return True
         listed: str = self.get(name, "").lower()
         return listed == wanted or wanted in [part.strip() for part in listed.split(",")]
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return the value of a field, or ``default``."""
-        text, key = self._text, f"\n{name.lower()}\0"
-        start = text.find(key)
+        text, key = self._text, f"\r\n{name.lower()}: "
+        names = text.lower() if text.isascii() else text
+        start = names.find(key)
         if start < 0:
             return default
         start += len(key)
-        end = text.index("\n", start)
-        if text.find(key, end) < 0:  # usually there is no second one
+        end = text.index("\r\n", start)
+        if names.find(key, end) < 0:  # usually there is no second one
             return text[start:end]
         return ", ".join(self.get_all(name))
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and f"\n{name.lower()}\0" in self._text
+        if not isinstance(name, str):
+            return False
+        text = self._text
+        return f"\r\n{name.lower()}: " in (text.lower() if text.isascii() else text)
 
     def __getitem__(self, name: str) -> str:
         value: str | None = self.get(name)
@@ -78,7 +89,7 @@ class Headers(Mapping[str, str]):
         return value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(dict.fromkeys(line.partition("\0")[0] for line in self._text.split("\n") if line))
+        return iter(dict.fromkeys(line.partition(": ")[0].lower() for line in self._text.split("\r\n") if line))
 
     def __len__(self) -> int:
         return len(list(iter(self)))

@@ -6,16 +6,23 @@ import ipaddress
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from math import inf
+from sys import float_info
 from typing import TypeGuard
 
-from crosswire.core.names import RESERVED, require_event, require_name
+from crosswire.core.names import require_event, require_name
 from crosswire.core.utf8 import has_utf8
 from crosswire.errors import ConfigError, UsageError
 
 MAX_NODE_NAME = 200
 """Characters of a node's name."""
+MAX_SECONDS = 3_155_760_000.0
+"""Seconds of a century: the longest time that an option takes. Clocks and Redis can't count some of those beyond."""
 MAX_LISTED = 10_000
 """Entries of a list that nodes send each other in an answer."""
+MAX_CHECKED = 1024
+"""Names of nodes that are called, and as many names of events, that are remembered as checked."""
+_CHECKED_NODES = set[str]()
+_CHECKED_EVENTS = set[str]()
 
 
 def suggestion(value: object, known: Sequence[str]) -> str:
@@ -25,21 +32,27 @@ def suggestion(value: object, known: Sequence[str]) -> str:
 
 
 def is_seconds(value: object, *, zero: bool = False) -> TypeGuard[float]:
-    """Return whether ``value`` is a finite number above 0, or 0 as well if ``zero``."""
+    """Return whether ``value`` is a number above 0 up to :data:`MAX_SECONDS`, or 0 as well if ``zero``."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return 0 < value < inf or (zero and value == 0)
+    return 0 < value <= MAX_SECONDS or (zero and value == 0)
 
 
 def require_seconds(option: str, value: object, *, zero: bool = False) -> float:
-    """Return ``value`` if it is a finite number of seconds above 0, or 0 as well if ``zero``.
+    """Return ``value`` if it is a number of seconds above 0, or 0 as well if ``zero``, and at most a century.
 
     Raises:
         ConfigError: it is not.
     """
     if is_seconds(value, zero=zero):
         return value
-    raise ConfigError(f"{_given(option, value)}: give a number of seconds{_bound(zero)}")
+    most = f", at most {MAX_SECONDS:.0f}" if is_finite(value) else ""
+    raise ConfigError(f"{_given(option, value)}: give a number of seconds{_bound(zero)}{most}")
+
+
+def is_finite(value: object) -> TypeGuard[float]:
+    """Return whether ``value`` is a number above 0 that a float can hold and is not infinite."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= float_info.max
 
 
 def require_rate(option: str, value: object) -> float:
@@ -48,7 +61,7 @@ def require_rate(option: str, value: object) -> float:
     Raises:
         ConfigError: it is not.
     """
-    if is_seconds(value):
+    if is_finite(value):
         return value
     raise ConfigError(f"{_given(option, value)}: give a number above 0: how many a second")
 
@@ -65,15 +78,13 @@ def require_count(option: str, value: object, *, zero: bool = False) -> int:
 
 
 def require_timeout(value: object) -> float:
-    """Return the timeout of a call if it is a number of seconds above 0, which may be infinite.
+    """Return the timeout of a call if it is a number of seconds above 0; more than a century is infinite.
 
     Raises:
         UsageError: it is not.
     """
-    if (type(value) is int or type(value) is float) and value > 0:  # infinite ones too, and without another call
-        return value
-    if is_seconds(value):
-        return value
+    if isinstance(value, int | float) and not isinstance(value, bool) and value > 0:
+        return value if value <= MAX_SECONDS else inf
     raise UsageError(f"a timeout is a number of seconds greater than 0, not {value!r}")
 
 
@@ -83,20 +94,29 @@ def require_call(node: str, event: str, timeout: float) -> None:
     Raises:
         UsageError: one of them can't be used: see the functions for each of them.
     """
-    if (
-        type(node) is type(event) is str
-        and node
-        and event
-        and event[0] != RESERVED
-        and node.isascii()
-        and event.isascii()
-        and (type(timeout) is float or type(timeout) is int)
-        and timeout > 0
-    ):  # nearly always, and fast
-        return
+    try:  # nearly always all three are as before
+        if (
+            node in _CHECKED_NODES
+            and event in _CHECKED_EVENTS
+            and (type(timeout) is float or type(timeout) is int)
+            and timeout > 0
+        ):
+            return
+    except TypeError:
+        pass  # not hashable, and so no name
     require_name(node, "a node's name")
     require_event(event)
     require_timeout(timeout)
+    _remember(node, _CHECKED_NODES)
+    _remember(event, _CHECKED_EVENTS)
+
+
+def _remember(name: str, checked: set[str]) -> None:
+    """Remember a name that was checked; not a long one, so that little memory is taken."""
+    if len(name) <= MAX_NODE_NAME:
+        if len(checked) >= MAX_CHECKED:
+            checked.clear()
+        checked.add(name)
 
 
 def require_limit(value: object) -> int:
@@ -111,15 +131,13 @@ def require_limit(value: object) -> int:
 
 
 def require_drain(value: object) -> float:
-    """Return the time to stop in if it is a number of seconds, 0 or more, which may be infinite.
+    """Return the time to stop in if it is a number of seconds, 0 or more; more than a century is infinite.
 
     Raises:
         UsageError: it is not.
     """
-    if is_seconds(value, zero=True):
-        return value
-    if value == inf:
-        return inf
+    if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0:
+        return value if value <= MAX_SECONDS else inf
     raise UsageError(f"drain is a number of seconds, 0 or more, not {value!r}")
 
 

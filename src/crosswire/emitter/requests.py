@@ -11,6 +11,7 @@ from crosswire.cluster.known_servers import SERVERS_REQUEST
 from crosswire.core import envelopes
 from crosswire.core.codecs import NODE_MSGPACK
 from crosswire.core.envelopes import SERVICE
+from crosswire.core.options import MAX_SECONDS
 from crosswire.core.payload_types import ANY, PayloadType, RawPayload, payload_type
 from crosswire.core.replies import GatheredReplies
 from crosswire.emitter.connection import EmitterConnection
@@ -30,7 +31,7 @@ def call(
     connection: EmitterConnection, name: str, event: str, payload: RawPayload, timeout: float, kind: PayloadType
 ) -> Any:
     """Send a request to one node and return its answer."""
-    dialect, deadline = connection.dialect, time.monotonic() + timeout
+    dialect, deadline = connection.dialect, time.monotonic() + min(timeout, MAX_SECONDS)
     with connection.question(dialect) as question:
         listens = connection.ask_node(question, name, event, payload)
         if dialect.knows_members and not listens:

@@ -31,20 +31,25 @@ class Flusher:
     Attributes:
         ending: whether the turn is at its end, and nothing has to wait for it any more.
         filled: the buffers that are flushed when this turn ends. While there are any, others may be added directly.
+            Empty at the end of the turn.
         lone_reads: number of reads that are taken for the only ones of their turns; they call :meth:`begin_read` and
             :meth:`end_read`.
     """
 
-    __slots__ = ("_in_read", "ending", "filled", "lone_reads")
+    __slots__ = ("_flushed", "_in_read", "ending", "filled", "lone_reads")
 
     def __init__(self) -> None:
         self.filled: list[Flushable] = []
+        self._flushed: list[Flushable] = []  # at the end of a turn
         self._in_read = False  # whether a lone read has to see to what is scheduled first
         self.ending = False
         self.lone_reads = 0
 
     def schedule(self, filled: Flushable) -> None:
         """Flush ``filled`` when this turn ends. A buffer that a flush fills is flushed right after it."""
+        if self.ending:
+            self._flushed.append(filled)
+            return
         if not (self.filled or self._in_read):
             running_loop().call_soon(self._end_turn)
         self.filled.append(filled)
@@ -73,12 +78,13 @@ class Flusher:
 
     def _flush(self) -> None:
         self.ending = True
+        self._flushed, self.filled = self.filled, []
         try:
-            for filled in self.filled:
+            for filled in self._flushed:
                 try:
                     filled.flush()
                 except Exception:
                     logger.exception("flushing %r failed", filled)
         finally:
-            self.filled = []
+            self._flushed = []
             self.ending = False

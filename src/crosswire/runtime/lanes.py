@@ -14,38 +14,16 @@ from asyncio.tasks import _enter_task, _leave_task  # see "Extending" in Python'
 from collections.abc import Callable, Generator
 from contextvars import Context
 from types import coroutine
-from typing import Any, TypeVar
+from typing import Any
 
 from crosswire.runtime import environment
+from crosswire.runtime.answer_futures import AnswerFuture
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
 from crosswire.runtime.jobs import Entry, Job, JobEvents
 
-T = TypeVar("T")
-
 MAX_IDLE = 512
 """Lanes of one owner that are kept while no handler uses them; each takes less than 2 KiB."""
-
-
-class AnswerFuture(asyncio.Future[T]):
-    """A future that is set from a callback of the event loop, and lets a handler in a lane go on at once.
-
-    Whoever makes it sets ``go_on`` to None. Whoever sets its result calls :meth:`settled` afterwards, as the last step.
-
-    Attributes:
-        go_on: lets the handler that waits for it go on; None if it is awaited by somebody else.
-    """
-
-    __slots__ = ("go_on",)
-
-    go_on: Callable[[], object] | None
-
-    def settled(self) -> None:
-        """Let the handler go on that waits in a lane, if there is one."""
-        go_on = self.go_on
-        if go_on is not None:
-            self.go_on = None
-            go_on()
 
 
 class Lane:

@@ -62,7 +62,7 @@ def run(what: str, service: Service, drain: float) -> None:
         Exception: an error of the application's own code.
     """
     _require_place(what)
-    require_drain(drain)
+    drain = require_drain(drain)
     # The whole process belongs to the server: log what happens, unless the application has configured logging.
     logging.basicConfig(level=logging.INFO, format=LOG_FORMAT)
     try:

@@ -8,6 +8,7 @@ from contextvars import Context, copy_context
 from math import inf
 from typing import Protocol
 
+from crosswire.core.options import MAX_SECONDS
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 
@@ -81,12 +82,12 @@ class TimerWheel:
 
         Args:
             target: as for :meth:`add`.
-            delay: seconds; infinite ones never end.
+            delay: seconds; more than a century never ends.
 
         Returns:
             Its slot, and the time of the monotonic clock until which another such delay may begin, to end at that tick.
         """
-        if delay == inf:
+        if delay > MAX_SECONDS:
             return {}, inf
         now = environment.monotonic()
         slot = self.add(target, delay)

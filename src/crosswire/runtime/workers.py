@@ -10,11 +10,12 @@ from types import coroutine
 from typing import Any, cast
 
 from crosswire.runtime import environment
+from crosswire.runtime.answer_futures import AnswerFuture
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
 from crosswire.runtime.flusher import Flushable
 from crosswire.runtime.jobs import Entry, Job, JobEvents
-from crosswire.runtime.lanes import AnswerFuture, Lane, may_be_kept
+from crosswire.runtime.lanes import Lane, may_be_kept
 
 _TASK_NAME = "crosswire worker"
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-from crosswire.core.formats import AnyOutbox, Encode, Encoded, Format, Forms, Offer
+from crosswire.core.formats import AnyOutbox, Encode, Encoded, Format, Offer
 from crosswire.core.limits import Heartbeat
 from crosswire.core.messages import CallbackAnswer
 from crosswire.core.pending_calls import PendingCalls
@@ -176,13 +176,13 @@ class ConnectedClient(Generic[SocketT]):
         fanout.sent += 1
         client.outbox.push(encoded)
 
-    def send_joined(self, messages: Sequence[Forms]) -> None:
-        """Queue several messages at once, behind earlier messages to many clients."""
+    def send_texts(self, texts: Sequence[bytes]) -> None:
+        """Queue several messages at once, of which there is JSON alone, behind earlier messages to many clients."""
         fanout = self._fanout
-        encoded = self.format.wrap_all(messages)
+        encoded = self.format.wrap_texts(texts)
         if fanout.held_for is not None:
             fanout.flush_for(self)
-        fanout.sent += len(messages)
+        fanout.sent += len(texts)
         self.outbox.push(encoded)
 
     def offer_encoded(self, encoded: Encoded, droppable: Droppable) -> None:

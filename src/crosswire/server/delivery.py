@@ -9,7 +9,7 @@ from typing import Any
 from crosswire.cluster.clients import ClientCounts
 from crosswire.cluster.dialect import Deliver
 from crosswire.core import messages
-from crosswire.core.envelopes import Claim, ClientMessage
+from crosswire.core.envelopes import Claim
 from crosswire.core.event_policies import MessagePolicy, SendPolicy
 from crosswire.core.formats import AnyOutbox, EncodedMessage, encode
 from crosswire.core.messages import EventMessage
@@ -56,6 +56,7 @@ class LocalDelivery:
     Attributes:
         connected: the users that are connected, now and later.
         deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
+        formats: the formats that they use.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class LocalDelivery:
         "_call_ids",
         "_duplicates",
         "_fanout",
+        "_find_room",
         "_joins",
         "_name",
         "_registry",
@@ -73,6 +75,7 @@ class LocalDelivery:
         "_users_here",
         "connected",
         "deliver",
+        "formats",
     )
 
     def __init__(
@@ -90,7 +93,7 @@ class LocalDelivery:
         self._authorities = authorities
         self._name = name
         self._registry = registry
-        self._fanout = fanout
+        self._fanout = self.formats = fanout
         self._joins = joins
         self._duplicates = duplicates
         self._call_ids = call_ids
@@ -98,6 +101,7 @@ class LocalDelivery:
         self._users_here = registry.users
         self.connected = registry.users.users
         self._rooms = registry.rooms
+        self._find_room = registry.rooms.find
         self._sent: SentMessages | None = None
         self._skipped = skipped
         self.deliver: Deliver = self._deliver
@@ -156,11 +160,19 @@ class LocalDelivery:
         if message.policy is not None:
             return self._deliver_droppable(target, message, message.policy, exclude)
         # Not isinstance, which takes ten times as long for a struct of another class.
-        if exclude is None and type(target) is not ToUsers:
-            members = self._members(target)
-            if members:
-                fanout.hold(fanout.frames(message), members)
+        if exclude is None and type(target) is ToRoom:
+            find = self._find_room  # functions in slots are read first: else Python looks for a method
+            room = find(target.namespace, target.id)
+            if room is None:
+                return 0
+            members = room.members
+            fanout.hold(fanout.frames(message), members, None, not room.shared)
             return len(members)
+        if exclude is None and type(target) is Everyone:
+            everyone = self._users_here.members
+            if everyone:
+                fanout.hold(fanout.frames(message), everyone)
+            return len(everyone)
         recipients = self._recipients(target)
         if exclude is None and len(recipients) == 1:
             for client in recipients:
@@ -168,15 +180,15 @@ class LocalDelivery:
             return 1
         return fanout.push(fanout.frames(message), recipients, exclude) if recipients else 0
 
-    def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
+    def deliver_texts(self, target: Target, texts: Sequence[bytes]) -> None:
         if type(target) is ToUsers and self._sent is None and not self._fanout.wants_msgpack:
             recipients = self._users_here.of(target.users[0]) if len(target.users) == 1 else ()
             if len(recipients) == 1:
-                recipients[0].send_joined(messages)
+                recipients[0].send_texts(texts)
                 return
-        for each in messages:
+        for text in texts:
             try:
-                self.deliver(target, EncodedMessage(each.json, each.msgpack), None)
+                self.deliver(target, EncodedMessage(text), None)
             except Exception:
                 logger.exception("delivering a message of another node failed")  # and on to the next
 

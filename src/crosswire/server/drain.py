@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Any
 
 from crosswire.runtime.background_tasks import BackgroundTasks
@@ -20,6 +21,8 @@ STEP_INTERVAL = 0.05
 """Seconds between two steps of closing connections."""
 CLOSING_SHARE = 0.8
 """Share of the time in which connections are closed; the rest is for the last closing handshakes."""
+ENDLESS_CLOSING = 60.0
+"""Seconds in which connections are closed when handlers may take as long as they want."""
 MIN_TIME = 1.0
 """Seconds that closing handshakes and handlers get to end, even when no time was given."""
 
@@ -48,8 +51,8 @@ class Drain:
         Clients that are closed together reconnect together, to servers that have just taken over: so they are closed
         one after the other.
         """
-        sessions = self._sessions
-        steps, total = int(seconds * CLOSING_SHARE / STEP_INTERVAL), len(sessions)
+        sessions, closing_time = self._sessions, seconds * CLOSING_SHARE if seconds < inf else ENDLESS_CLOSING
+        steps, total = int(closing_time / STEP_INTERVAL), len(sessions)
         for steps_left in range(steps - 1, -1, -1):
             waiting = [session for session in sessions if session.client.is_open]
             if not waiting:

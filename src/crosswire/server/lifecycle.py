@@ -124,7 +124,7 @@ class Lifecycle:
 
         If the stop is cancelled, it skips the waiting.
         """
-        require_drain(drain)
+        drain = require_drain(drain)
         if self.running:
             self._upgrades.draining = True  # set in this turn of the loop, to refuse connections from now on
         await self._life.stop(partial(self._end, drain, asyncio.current_task()))

@@ -224,7 +224,7 @@ class Socket:
             InvalidPayload, UsageError: as :meth:`send`.
         """
         self._require_thread()
-        require_timeout(timeout)
+        timeout = require_timeout(timeout)
         answer: T = await self._parts.calls.call(self._client, require_event(event), data, timeout, payload_type(type))
         return answer
 

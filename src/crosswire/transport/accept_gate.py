@@ -12,6 +12,7 @@ from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.connection_servers import ConnectionServer
+from crosswire.transport.descriptor_table import enlarge_descriptor_table
 
 logger = get_logger("crosswire.transport")
 
@@ -76,6 +77,7 @@ class AcceptGate:
     async def serve(self, bound: asyncio.Server) -> None:
         """Accept connections from now on, on the sockets of a server that accepts none itself."""
         self._bound = bound
+        enlarge_descriptor_table(bound.sockets[0].fileno())
         self._sockets = [socket.socket(fileno=os.dup(each.fileno())) for each in bound.sockets]
         self._is_serving = True
         await self._start_servers()
@@ -86,6 +88,13 @@ class AcceptGate:
         """Pause if the connection that is being accepted has taken the last file descriptors."""
         if not self._is_descriptor_left():
             self._pause_for_descriptors()
+
+    def accept_failed(self, error: OSError) -> None:
+        """Pause, as nothing can be accepted: each try would fail as the last."""
+        self.check()
+        if self._servers:  # so it is not for want of a descriptor
+            self._warnings.warn("accept", "connections wait, as none can be accepted: %s", error)
+            self.pause()
 
     def pause(self) -> None:
         """Let connections wait until ``has_room`` says that there is room."""

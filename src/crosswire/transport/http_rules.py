@@ -11,7 +11,7 @@ import re
 from crosswire.core.headers import Headers
 
 _HOST = r"(?:[A-Za-z0-9._~!$&'()*+;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?"
-HOST_FIELD = re.compile(rf"\nhost\0{_HOST}\n")
+_HOST_FIELD = re.compile(rf"\r\nhost: {_HOST}\r\n")
 """Pattern of a valid Host field in the text of ``Headers``; it has no comma, as two fields in one would."""
 _ORIGIN_OF_ABSOLUTE = re.compile(r"https?://[^/?#@]*", re.IGNORECASE)
 _VERSIONS = ("1.1", "1.0")
@@ -45,7 +45,7 @@ def check_head(version: str, method: str, headers: Headers) -> None:
     hosts = headers.get_all("host")
     if len(hosts) != 1 and (hosts or version == "1.1"):
         raise BadRequestHead(400, "a request has one Host field")
-    if hosts and HOST_FIELD.fullmatch(f"\nhost\0{hosts[0]}\n") is None:
+    if hosts and _HOST_FIELD.fullmatch(f"\r\nhost: {hosts[0]}\r\n") is None:
         raise BadRequestHead(400, "the Host field is not a host")
     _check_codings(version, headers)
     if headers.has_token("upgrade", "websocket"):
@@ -54,6 +54,21 @@ def check_head(version: str, method: str, headers: Headers) -> None:
                 raise BadRequestHead(400, f"a request for a WebSocket has one field {name}")
         if method == "GET" and announces_body(headers):
             raise BadRequestHead(400, "a request for a WebSocket has no body")
+
+
+def are_usual(text: str) -> bool:
+    """Return whether the fields of a request of HTTP/1.1 pass :func:`check_head`, and it has no body.
+
+    That is found out faster than there. False where it is not certain.
+
+    Args:
+        text: the fields as ``Headers`` hold them, with names in lower case.
+    """
+    if text.count("\r\nhost: ") != 1 or _HOST_FIELD.search(text) is None:
+        return False
+    if "\r\ncontent-length: " in text or "\r\ntransfer-encoding: " in text:
+        return False
+    return text.count("\r\nupgrade: ") < 2 and text.count("\r\nsec-websocket-version: ") < 2
 
 
 def _check_codings(version: str, headers: Headers) -> None:

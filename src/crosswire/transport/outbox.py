@@ -55,6 +55,8 @@ FRAME_OVERHEAD = 64
 """Bytes that a frame which waits takes in memory besides its own: the object, and its place in the list."""
 _HOLE = b""
 """Put in the place of a frame that was dropped."""
+_ONE_FRAME = -2
+"""In place of the socket's number while one frame is queued, and may be written to the socket by itself."""
 _SEALED = float("-inf")
 """Free bytes of a sealed outbox: less than any frame needs."""
 
@@ -78,7 +80,7 @@ class Outbox:
 
     Attributes:
         fd: file descriptor of the socket while a fan-out may write to it by itself: nothing is queued, and the kernel
-            has taken all that was written; else -1.
+            has taken all that was written; else it is negative.
         flusher: as given.
     """
 
@@ -149,20 +151,33 @@ class Outbox:
     def push(self, frame: bytes) -> None:
         """Queue a frame for this turn's flush. After :meth:`seal` it is discarded."""
         frames = self._frames
-        if not frames and self._open:
-            flusher = self.flusher
-            if flusher.ending:
-                self._write(frame)
+        if self.fd >= 0:  # nothing is queued, and the kernel has taken all, as nearly always
+            filled = self.flusher.filled
+            if filled:
+                filled.append(self)
+            elif not self._waits(frame):
                 return
-            if flusher.filled:
-                flusher.filled.append(self)
-            else:
-                flusher.schedule(self)  # before anything is changed: it may raise
+            self.fd = _ONE_FRAME
+            self._free -= len(frame) + FRAME_OVERHEAD
+            frames.append(frame)
+            return
+        if frames:
             self.fd = -1
+        elif self._open and not self._waits(frame):
+            return
         self._free = room = self._free - len(frame) - FRAME_OVERHEAD
         if room < 0 and not self._make_room(len(frame) + FRAME_OVERHEAD):
             return
         frames.append(frame)
+
+    def _waits(self, frame: bytes) -> bool:
+        """Flush at the end of the turn, or write a frame at once if this is its end; return False then."""
+        flusher = self.flusher
+        if flusher.ending:
+            self._write(frame)
+            return False
+        flusher.schedule(self)  # before anything is changed: it may raise
+        return True
 
     def offer(self, frame: bytes, droppable: Droppable) -> None:
         """Queue a frame that need not be sent, as its policy says, to a peer that is behind."""
@@ -189,10 +204,11 @@ class Outbox:
 
     def flush(self) -> None:
         """Write what waits, unless the outbox is paused: all of it, or as much as the writer can send soon."""
-        frames, fd = self._frames, self._socket
-        if fd >= 0 and len(frames) == 1 and self._droppable is None:  # the usual answer; see DirectWrites
+        frames = self._frames
+        if self.fd == _ONE_FRAME:  # the usual answer; see DirectWrites
             frame = frames.pop()
-            self.fd, self._free = fd, self._limit
+            self.fd = fd = self._socket
+            self._free = self._limit
             try:
                 sent = _write(fd, frame)
             except OSError:  # the kernel is full, or the peer gone: the writer finds out

@@ -24,6 +24,10 @@ class PendingHandshake(Protocol):
     def close(self) -> None:
         """Close the connection: the listener has stopped."""
 
+    def is_unread(self) -> bool:
+        """Return whether bytes have come that this server has not handled yet."""
+        ...
+
 
 class AddressGuard:
     """Limits on the connections of one address that have not sent their request.
@@ -68,6 +72,10 @@ class _Started(msgspec.Struct, frozen=True, gc=False):  # made for each connecti
 class PendingHandshakes:
     """Pending handshakes of one listener; one timer of the event loop serves all.
 
+    A handshake is dropped for what its client has not sent. When its time is over while bytes of it wait to be handled,
+    this server is late: it has stood still, or many came before. Then its time begins anew. A client can't make use
+    of that for long: its bytes are handled before, unless they are many, and they have a limit.
+
     Args:
         timeout: seconds that each handshake has.
         limit: how many there may be; beyond, the oldest give way if they have had ``GRACE`` seconds. None for any
@@ -75,9 +83,22 @@ class PendingHandshakes:
         guard: limits for each address, or None.
         full: called when there are too many, and none may be dropped.
         dropped: told the reason for each connection that is dropped.
+
+    Attributes:
+        guards_addresses: whether :meth:`add` wants the address of the peer.
     """
 
-    __slots__ = ("_dropped", "_full", "_guard", "_limit", "_loop", "_started", "_timeout", "_timer")
+    __slots__ = (
+        "_dropped",
+        "_full",
+        "_guard",
+        "_limit",
+        "_loop",
+        "_started",
+        "_timeout",
+        "_timer",
+        "guards_addresses",
+    )
 
     def __init__(
         self,
@@ -90,6 +111,7 @@ class PendingHandshakes:
         self._timeout = timeout
         self._limit = limit
         self._guard = guard
+        self.guards_addresses = guard is not None
         self._full = full
         self._dropped = dropped
         self._started: dict[PendingHandshake, _Started] = {}  # in the order of time
@@ -98,11 +120,6 @@ class PendingHandshakes:
 
     def __len__(self) -> int:
         return len(self._started)
-
-    @property
-    def guards_addresses(self) -> bool:
-        """Whether :meth:`add` wants the address of the peer."""
-        return self._guard is not None
 
     def add(self, handshake: PendingHandshake, address: str = "") -> bool:
         """Start the time of a handshake; return False if its connection is to be dropped.
@@ -157,18 +174,25 @@ class PendingHandshakes:
             if now - started.time <= GRACE:
                 self._full()
                 return
-            self._drop(handshake, "gave way")
+            self._end(handshake, started, "gave way", now)
 
-    def _drop(self, handshake: PendingHandshake, reason: str) -> None:
+    def _end(self, handshake: PendingHandshake, started: _Started, reason: str, now: float) -> None:
+        """Drop a handshake whose time is over, or begin its time anew if it is this server that is late."""
+        if handshake.is_unread():
+            del self._started[handshake]
+            self._started[handshake] = _Started(now, started.key)
+            return
         self.discard(handshake)
         handshake.abort()
         self._dropped(reason)
 
     def _abort_overdue(self) -> None:
         self._timer = None
+        now = self._loop.time()
         for handshake, started in list(self._started.items()):
-            left = started.time + self._timeout - self._loop.time()
-            if left > 0:
-                self._timer = self._loop.call_later(left, self._abort_overdue)
-                return
-            self._drop(handshake, "timeout")
+            if started.time + self._timeout > now:
+                break
+            self._end(handshake, started, "timeout", now)
+        if self._started:
+            first = next(iter(self._started.values()))
+            self._timer = self._loop.call_later(first.time + self._timeout - now, self._abort_overdue)

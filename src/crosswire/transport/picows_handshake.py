@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import cast
+from typing import Any
 
+from crosswire.core.headers import Headers
 from crosswire.runtime import environment
 from crosswire.transport.gentle_close import close_gently
 from crosswire.transport.http_head import RequestHead
@@ -26,6 +27,9 @@ from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
 from crosswire.transport.read_rate import ReadRate
+from crosswire.transport.socket_transport import SocketTransport
+from crosswire.transport.unread_bytes import has_unread
+from crosswire.transport.usual_head import read_usual_head
 
 
 class HandshakeProtocol(asyncio.Protocol):
@@ -50,6 +54,7 @@ class HandshakeProtocol(asyncio.Protocol):
         "_handshakes",
         "_head",
         "_held",
+        "_is_over",
         "_proxy_header",
         "_received",
         "_request",
@@ -71,20 +76,20 @@ class HandshakeProtocol(asyncio.Protocol):
         self._acceptor = acceptor
         self._context = context
         self._handshakes = handshakes
-        self._head: RequestHead | None = None
+        self._head: RequestHead | None = None  # of a request that has come in parts, or is not usual
+        self._is_over = False  # whether the request has been answered, or the connection is gone
         self._request: HttpRequest | None = None  # the request whose body is read
         self._transport: asyncio.Transport
 
     # asyncio.Protocol
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Wait for the request until the timeout."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = transport
         handshakes = self._handshakes
         is_counted = self._proxy_header is not None  # by the protocol before this one
-        if handshakes.add(self, self._peer() if handshakes.guards_addresses and not is_counted else ""):
-            self._head = RequestHead(self._context.limits)
-        else:
+        if not handshakes.add(self, self._peer() if handshakes.guards_addresses and not is_counted else ""):
+            self._is_over = True
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
@@ -99,7 +104,7 @@ class HandshakeProtocol(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the handshake from the pending ones."""
-        self._forget_head()
+        self._end()
         self._handshakes.discard(self)
 
     # HeldReader
@@ -123,11 +128,16 @@ class HandshakeProtocol(asyncio.Protocol):
 
     def _take(self, data: bytes) -> None:
         """Parse a part of the request; discard what comes behind a request that has been answered."""
-        head = self._head
-        if head is None:
+        if self._is_over:
             return
+        head, limits = self._head, self._context.limits
         if self._application is not None:
             self._received += data
+        elif head is None and (usual := read_usual_head(data, limits)) is not None:
+            self._decide(self._make_request(*usual, upgrade=True), is_last=True)
+            return
+        if head is None:
+            self._head = head = RequestHead(limits)
         try:
             self._receive(head, data)
         except BadRequestHead as bad:
@@ -135,7 +145,7 @@ class HandshakeProtocol(asyncio.Protocol):
             self._context.request_warnings.warn(
                 "HTTP", "a request was refused with HTTP %d: %s", bad.status, bad.reason
             )
-            self._respond(Response(bad.status, bad.reason.encode()), last=False)
+            self._respond(Response(bad.status, bad.reason.encode()), is_last=False)
 
     # PendingHandshake
 
@@ -145,26 +155,30 @@ class HandshakeProtocol(asyncio.Protocol):
     def close(self) -> None:
         self._transport.close()  # a response that has been written still leaves
 
+    def is_unread(self) -> bool:
+        """Return whether a part of the request waits to be parsed; what comes behind it does not count."""
+        return not self._is_over and (bool(self._held) or has_unread(self._transport))
+
     # The response or the upgrade
 
     def _receive(self, head: RequestHead, data: bytes) -> None:
         if self._request is not None:
             self._receive_body(head, self._request, complete=head.feed_body(data))
         elif head.feed(data):
-            request = self._make_request(head)
+            request = self._make_request(head.target, head.headers, head.method, upgrade=head.upgrade)
             if self._application is not None and self._application.answers(request):
                 self._hand_over(self._application, request)
             elif head.upgrade or not head.announces_body or not self._acceptor.wants_body(request):
-                self._decide(head, request)
+                self._decide_by(head, request)
             else:
                 self._request = request
                 self._receive_body(head, request, complete=head.begin_body())
 
-    def _make_request(self, head: RequestHead) -> HttpRequest:
+    def _make_request(self, target: str, headers: Headers, method: str = "GET", *, upgrade: bool) -> HttpRequest:
         said = self._proxy_header
         remote = self._peer() if said is None or said.remote is None else said.remote
         secure = self._context.secure or (said is not None and said.tls)
-        request = HttpRequest(head.target, head.headers, remote, head.method, head.upgrade, secure)
+        request = HttpRequest(target, headers, remote, method, upgrade, secure)
         if self._context.secure:
             request.peer_certificate = self._transport.get_extra_info("peercert") or None
         return request
@@ -172,21 +186,30 @@ class HandshakeProtocol(asyncio.Protocol):
     def _receive_body(self, head: RequestHead, request: HttpRequest, *, complete: bool) -> None:
         if complete:
             request.body = bytes(head.body)
-            self._decide(head, request)
+            self._decide_by(head, request)
         elif head.awaits_continue:
             self._transport.write(_CONTINUE)
 
-    def _decide(self, head: RequestHead, request: HttpRequest) -> None:
+    def _decide_by(self, head: RequestHead, request: HttpRequest) -> None:
+        self._decide(request, head.rest, is_last=head.whole and not head.rest)
+
+    def _decide(self, request: HttpRequest, rest: bytes = b"", *, is_last: bool) -> None:
+        """Answer a request.
+
+        Args:
+            request: as it came.
+            rest: what came behind it.
+            is_last: whether nothing more can come from the peer before the answer.
+        """
         decision = self._acceptor.accept(request)
         if isinstance(decision, Response):
-            self._respond(decision, with_body=head.method != "HEAD", last=head.whole and not head.rest)
+            self._respond(decision, with_body=request.method != "HEAD", is_last=is_last)
         else:
-            self._head = None
-            self._upgrade(decision, head)
+            self._upgrade(decision, request, rest)
 
     def _hand_over(self, application: HttpApplication, request: HttpRequest) -> None:
         """Let the application serve the connection, until a later request is for a WebSocket of the server."""
-        self._forget_head()
+        self._end()
         self._handshakes.discard(self)
         said = self._proxy_header
         # Without the application: what it gives back it does not answer.
@@ -199,7 +222,7 @@ class HandshakeProtocol(asyncio.Protocol):
         peer = self._transport.get_extra_info("peername")
         return str(peer[0]) if isinstance(peer, tuple) else ""
 
-    def _respond(self, response: Response, *, with_body: bool = True, last: bool) -> None:
+    def _respond(self, response: Response, *, with_body: bool = True, is_last: bool) -> None:
         """Send a response and close the connection.
 
         If the peer might still send, the connection is closed when the peer closes it, or at the timeout.
@@ -207,29 +230,33 @@ class HandshakeProtocol(asyncio.Protocol):
         Args:
             response: to send.
             with_body: False for the response to HEAD.
-            last: whether nothing more can come from the peer.
+            is_last: whether nothing more can come from the peer.
         """
-        self._forget_head()
+        self._end()
         self._transport.write(encode_response(response, with_body=with_body))
-        if last:
+        if is_last:
             self._transport.close()
         else:
             close_gently(self._transport)
 
-    def _upgrade(self, accepted: Accepted, head: RequestHead) -> None:
-        """Answer the request, and hand the connection to picows."""
+    def _upgrade(self, accepted: Accepted, request: HttpRequest, rest: bytes) -> None:
+        """Answer the request, and hand the connection to picows, with what came behind the request."""
+        self._end()
         self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
         context, transport = self._context, self._transport
-        rate = ReadRate.of(context.limits, connection.held_back)
+        rate = ReadRate(context.limits, connection.held_back) if context.has_rates else None
         reader = PicowsReader(transport, connection, context.parsers, context.read_turns, context.grown_buffers, rate)
-        transport.set_protocol(_DETACHED)
+        if not isinstance(transport, SocketTransport):
+            transport.set_protocol(_DETACHED)
         transport.set_protocol(reader)
-        answer = encode_upgrade(accepted, head.headers["sec-websocket-key"].strip())
+        answer = encode_upgrade(accepted, request.headers.get("sec-websocket-key").strip())
         connection.open(PicowsTransport(transport, reader, connection), answer)
-        reader.start(head.rest)
+        if rest:
+            reader.start(rest)
 
-    def _forget_head(self) -> None:
+    def _end(self) -> None:
+        self._is_over = True
         if self._head is not None:
             self._head.forget()
             self._head = None

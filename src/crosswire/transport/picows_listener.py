@@ -31,6 +31,9 @@ from crosswire.transport.unix_socket import UNIX_PREFIX, UnixSocket
 MAX_BIND_ATTEMPTS = 20
 """Number of free ports that are tried until one is free on all addresses of a host."""
 
+_NO_TIMEOUT = 86400.0
+"""Seconds of a timeout of the event loop that can't be left out and is not to be reached."""
+
 
 class PicowsListener:
     """A ``NetworkListener`` on one address; see interface.py.
@@ -172,13 +175,17 @@ class PicowsListener:
         place.apply_mode()
 
     def _tls_options(self) -> dict[str, Any]:
-        """Return the context, with our timeouts: the event loop's are a minute for the handshake, half of it to end."""
+        """Return the context, with our timeouts.
+
+        The event loop's are a minute for the handshake, and half of it to end. The time of a handshake is that of the
+        pending ones, which know whether this server is late.
+        """
         if self._tls is None:
             return {}
         limits = self._context.limits
         return {
             "sslcontext": self._tls,
-            "ssl_handshake_timeout": limits.handshake_timeout,
+            "ssl_handshake_timeout": _NO_TIMEOUT,
             "ssl_shutdown_timeout": limits.close_timeout,
         }
 
@@ -246,6 +253,7 @@ class PicowsListener:
             tls,
             self._make_handshake,
             self._tasks,
+            self._context.read_turns,
         )
 
     def _make_handshake(self, header: ProxyHeader | None = None) -> HandshakeProtocol:

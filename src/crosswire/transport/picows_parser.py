@@ -93,6 +93,7 @@ class FrameParser(WSListener):
         get_buffer: of picows: returns a view of the free part of its buffer.
         buffer_updated: of picows: parses so many bytes of that view.
         view: the buffer's, while it is empty and has not grown.
+        head: the first two bytes of the view as one number, in the order of the machine.
     """
 
     __slots__ = (
@@ -102,6 +103,7 @@ class FrameParser(WSListener):
         "buffer_updated",
         "connection",
         "get_buffer",
+        "head",
         "is_invalid",
         "refusal",
         "text",
@@ -122,6 +124,7 @@ class FrameParser(WSListener):
         self.get_buffer(-1)[: len(_REQUEST)] = _REQUEST
         self.buffer_updated(len(_REQUEST))
         self.view: memoryview = self.get_buffer(-1)
+        self.head = self.view.cast("H")
 
     def parse(self, size: int, connection: FrameReceiver) -> None:
         """Parse so many bytes of the view for a connection; they begin with a frame, and let the buffer not grow."""
@@ -140,7 +143,7 @@ class FrameParser(WSListener):
     def end(self) -> None:
         """Let go of picows' parser, which has references to this object: without the cycle both are freed now."""
         self.connection = None
-        del self._parser, self.get_buffer, self.buffer_updated, self.view
+        del self._parser, self.get_buffer, self.buffer_updated, self.view, self.head
 
     # WSListener
 

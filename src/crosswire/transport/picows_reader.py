@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Protocol
 
 from crosswire.core.frames import CLOSE_BYTE, TEXT_BYTE, frame_size, whole_close
@@ -14,6 +15,8 @@ from crosswire.transport.picows_parser import INITIAL_ROOM, FrameParser, FramePa
 from crosswire.transport.piece_reader import LONGEST_HEADER, MAX_PIECE, PieceReader, PieceReceiver
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import ReadTurns
+from crosswire.transport.socket_poller import READABLE
+from crosswire.transport.socket_transport import SocketReader, SocketTransport
 
 FAST_READ = 256
 """Bytes of a read that is handed over whole: so few can't be much work."""
@@ -21,6 +24,11 @@ _MASKED_LENGTH = 0x80 - 6
 """Difference of the second byte of a short masked frame and the size of the frame, whose header has 6 bytes."""
 _LONGEST_SHORT = 6 + 125
 """Bytes of the largest such frame. The second byte of a larger one tells how its length is encoded, not its size."""
+_SHORT_TEXTS = tuple(
+    int.from_bytes(bytes((TEXT_BYTE, _MASKED_LENGTH + size)), sys.byteorder) if size >= 6 else -1
+    for size in range(_LONGEST_SHORT + 1)
+)
+"""First two bytes of a masked text message that is one short frame, as one number, by the size of the frame."""
 _MASKED_LENGTH_16 = 0x80 + 126
 """Second byte of a masked frame whose length is encoded in the two bytes behind it; its header has 8 bytes."""
 
@@ -45,7 +53,7 @@ class ReadConnection(PieceReceiver, Protocol):
         """Write again: there is room."""
 
 
-class PicowsReader(asyncio.BufferedProtocol):
+class PicowsReader(SocketReader):
     """Protocol of a WebSocket, between the event loop's transport and picows' parser.
 
     Small reads of whole frames go through the parser that all connections share, so that a connection that waits for
@@ -61,7 +69,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         rate: of the messages and bytes that are read, or None if there is no limit.
     """
 
-    __slots__ = ("_connection", "_grown_buffers", "_is_lost", "_parsers", "_pieces", "_transport", "_turns")
+    __slots__ = ("_connection", "_grown_buffers", "_is_lost", "_parsers", "_pieces", "_polled", "_transport", "_turns")
 
     def __init__(
         self,
@@ -79,6 +87,7 @@ class PicowsReader(asyncio.BufferedProtocol):
         self._grown_buffers = grown_buffers
         self._is_lost = False
         self._pieces: PieceReader | None = None
+        self._polled: SocketTransport
         if rate is not None:
             self._take_pieces(rate)
 
@@ -86,6 +95,63 @@ class PicowsReader(asyncio.BufferedProtocol):
         """Read ``rest``, which came with the request."""
         if rest:
             self._take_pieces().receive(memoryview(rest))
+
+    # SocketReader
+
+    def read_from(self, transport: SocketTransport) -> None:
+        self._polled = transport
+
+    def ready(self, events: int) -> bool:
+        """Read from the socket, and hand over a whole text message: one function from the event to the receiver."""
+        connection = self._connection
+        pieces = self._pieces
+        if (
+            events != READABLE
+            or not connection.takes_texts
+            or (pieces is not None and (pieces.parser is not None or not pieces.is_direct or pieces.is_paused))
+        ):
+            return self._polled.ready(events)
+        parser = self._parsers.shared or self._parsers.prepare()
+        try:
+            size = self._polled.own.recv_into(parser.view)
+        except OSError as error:
+            self._polled.reading_failed(error)
+            return False
+        if parser.head[0] != _SHORT_TEXTS[size] if size <= _LONGEST_SHORT else not _has_long_text(parser.view, size):
+            if not size:
+                self._polled.end_of_reading()
+                return False
+            self._read_shared(parser, size)
+            if size == INITIAL_ROOM:
+                self._polled.read_again()
+            return True
+        parse = parser.buffer_updated  # a function in a slot: called at once, Python would look for a method
+        parse(size)
+        text, parser.text = parser.text, None
+        if text is None:
+            self._settle_without_text(parser)
+            return True
+        try:
+            connection.receiver.text(text)
+        except Exception:
+            logger.exception("a connection is closed, as receiving a message failed")
+            connection.failed()
+        return True
+
+    def ready_alone(self, events: int) -> bool:
+        """Do the same, and flush what that has caused, if reads are the only ones of their turns."""
+        outbox = self._connection.outbox
+        flusher = outbox.flusher
+        if flusher.lone_reads <= 0:
+            return self.ready(events)
+        flusher.begin_read()
+        try:
+            return self.ready(events)
+        finally:
+            flusher.end_read(outbox)
+
+    def fail(self, error: BaseException) -> None:
+        self._polled.fail(error)
 
     # asyncio.BufferedProtocol
 

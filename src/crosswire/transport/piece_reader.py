@@ -57,6 +57,7 @@ class PieceReader:
 
     Attributes:
         is_direct: whether the event loop reads into picows' buffer, rather than the one that all connections share.
+        is_paused: whether nothing is read, and nothing handed over, as the connection wants it.
         parser: the connection's, while a part of a frame is in it, or its buffer has grown.
         piece: bytes of small frames that are handed over in one go.
     """
@@ -71,7 +72,6 @@ class PieceReader:
         "_is_lost",
         "_missing",
         "_parsers",
-        "_paused",
         "_rate",
         "_reserve",
         "_rest",
@@ -81,6 +81,7 @@ class PieceReader:
         "_turns",
         "_view",
         "is_direct",
+        "is_paused",
         "parser",
         "piece",
     )
@@ -112,7 +113,7 @@ class PieceReader:
         self._rate = rate
         self._admitted = 0  # bytes that the rate has let through, and that are yet to be handed over
         self._timer: asyncio.TimerHandle | None = None  # while the connection is over its rate
-        self._paused = False  # by the connection
+        self.is_paused = False
         self._is_discarding = False
         self._is_lost = False  # whether the transport has ended while something is left
 
@@ -173,7 +174,7 @@ class PieceReader:
     @property
     def is_reading(self) -> bool:
         """Whether the transport reads, and so notices the end of the connection."""
-        return not self._paused and not self._rest
+        return not self.is_paused and not self._rest
 
     @property
     def is_held_back(self) -> bool:
@@ -183,12 +184,12 @@ class PieceReader:
     def pause(self) -> None:
         """Read nothing more, and hand nothing over, until :meth:`resume`."""
         if not self._is_lost:
-            self._paused = True
+            self.is_paused = True
             self._settle()
 
     def resume(self) -> None:
         """Read again, and hand over what has been read in a later turn of the event loop."""
-        self._paused = False
+        self.is_paused = False
         if self._has_work() and not self._has_turns:
             self._has_turns = True
             self._turns.add(self)
@@ -199,13 +200,13 @@ class PieceReader:
         self._is_discarding = True
         self.is_direct = False
         self._rest = _NOTHING
-        self._paused = False
+        self.is_paused = False
         self._settle()
 
     def shrink(self) -> bool:
         """Drop a parser whose buffer has grown, if it is between two frames; return whether that is done."""
         if not self._is_discarding:
-            is_busy = self._rest and not self._paused  # what waits while reading is paused might wait for long
+            is_busy = self._rest and not self.is_paused  # what waits while reading is paused might wait for long
             if is_busy or self._begun:
                 return False
             self._drop_parser()
@@ -298,7 +299,7 @@ class PieceReader:
             return
         assert not self._rest, "nothing is read while something waits"
         turns, taken = self._turns, 0
-        if not (self._paused or turns.is_over):
+        if not (self.is_paused or turns.is_over):
             began = environment.perf_counter()
             taken = self._hand_over(data, began + QUANTUM)
             turns.count(began)
@@ -309,7 +310,7 @@ class PieceReader:
             return
         self.is_direct = False
         self._rest = memoryview(bytes(data[taken:]))
-        if self._paused:
+        if self.is_paused:
             self._settle()
         else:
             self.resume()
@@ -333,7 +334,7 @@ class PieceReader:
             began, now = now, environment.perf_counter()
             if not is_large:
                 self.adapt(now - began)
-            if start == len(data) or now >= deadline or self._paused:
+            if start == len(data) or now >= deadline or self.is_paused:
                 return start
 
     def _admit(self, rate: ReadRate, data: memoryview) -> int:
@@ -345,7 +346,7 @@ class PieceReader:
 
     def _waited(self) -> None:
         self._timer = None
-        if not self._paused:
+        if not self.is_paused:
             self.resume()
 
     def _feed(self, piece: memoryview) -> int:
@@ -374,7 +375,7 @@ class PieceReader:
 
     def _has_work(self) -> bool:
         """Return whether something waits that may be handed over."""
-        return bool(self._rest) and not self._paused and self._timer is None
+        return bool(self._rest) and not self.is_paused and self._timer is None
 
     def _may_be_direct(self) -> bool:
         is_busy = self._missing or self._rest or self._is_discarding or self._rate is not None

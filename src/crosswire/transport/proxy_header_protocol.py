@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import cast
 
 from crosswire.core.proxies import TrustedProxies
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
-from crosswire.transport.buffered_protocol import feed_buffered_protocol
 from crosswire.transport.pending_handshakes import PendingHandshakes
 from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
+from crosswire.transport.read_turns import ReadTurns
+from crosswire.transport.tls_start import TlsOptions, TlsStart
+from crosswire.transport.unread_bytes import has_unread
 
 logger = get_logger("crosswire.http")
 
-TlsOptions = dict[str, Any]
-"""Arguments for the event loop's ``start_tls``; empty where there is no TLS."""
+_NO_HEADER = ProxyHeader(0, None)
 
 
 class ProxyHeaderProtocol(asyncio.Protocol):
@@ -33,6 +34,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         tls: options for TLS, which begins after the header.
         make_next: makes the protocol that reads the request.
         tasks: run the TLS handshake.
+        turns: of all connections of the listener.
     """
 
     __slots__ = (
@@ -43,7 +45,9 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         "_proxies",
         "_tasks",
         "_tls",
+        "_tls_start",
         "_transport",
+        "_turns",
         "_warnings",
     )
 
@@ -55,6 +59,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         tls: TlsOptions,
         make_next: Callable[[ProxyHeader], asyncio.Protocol],
         tasks: BackgroundTasks,
+        turns: ReadTurns,
     ) -> None:
         self._proxies = proxies
         self._handshakes = handshakes
@@ -62,6 +67,8 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         self._tls = tls
         self._make_next = make_next
         self._tasks = tasks
+        self._turns = turns
+        self._tls_start: TlsStart | None = None
         self._data = b""
         self._header: ProxyHeader | None = None
         self._transport: asyncio.Transport
@@ -69,32 +76,31 @@ class ProxyHeaderProtocol(asyncio.Protocol):
     # asyncio.Protocol
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Wait for the header if the peer may send one, or begin with TLS."""
+        """Wait for the header, or for the first bytes of TLS."""
         self._transport = cast(asyncio.Transport, transport)
         if not self._handshakes.add(self, self._peer if self._handshakes.guards_addresses else ""):
             self._transport.abort()
-        elif self._proxies is None:
-            asyncio.get_running_loop().call_soon(self._start_without_header)  # reading begins behind this callback
-        elif not self._proxies.trusts(self._peer):
+        elif self._proxies is not None and not self._proxies.trusts(self._peer):
             self._refuse("it is none of trusted_proxies")
 
     def data_received(self, data: bytes) -> None:
-        """Parse a part of the header."""
+        """Parse a part of the header, and begin with TLS behind it; keep what comes behind that, as it is a request."""
         self._data += data
-        if self._header is not None or self._proxies is None or self._transport.is_closing():
+        if self._header is not None or self._transport.is_closing():
             return
         try:
-            self._header = parse_proxy_header(self._data)
+            header = _NO_HEADER if self._proxies is None else parse_proxy_header(self._data)
         except BadProxyHeader as error:
             self._refuse(f"it sent no PROXY protocol: {error}")
             return
-        if self._header is not None:
-            rest, self._data = self._data[self._header.size :], b""
+        if header is not None:
+            self._header = header
+            rest, self._data = self._data[header.size :], b""
             if self._tls:
-                self._start_tls(rest)
+                self._start_tls(header, rest)
             else:
                 self._data = rest
-                self._start(self._transport, self._header)
+                self._start(self._transport, header)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Remove the handshake from the pending ones."""
@@ -107,6 +113,10 @@ class ProxyHeaderProtocol(asyncio.Protocol):
 
     def close(self) -> None:
         self._transport.close()
+
+    def is_unread(self) -> bool:
+        is_held = self._tls_start is not None and self._tls_start.is_waiting
+        return is_held or has_unread(self._transport)
 
     # What follows the header
 
@@ -127,38 +137,17 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         if self._data:
             protocol.data_received(self._data)
 
-    def _start_without_header(self) -> None:
-        if not self._transport.is_closing():
-            self._header = ProxyHeader(0, None)
-            rest, self._data = self._data, b""
-            self._start_tls(rest)
-
-    def _start_tls(self, rest: bytes) -> None:
-        """Start TLS, and feed it the bytes of its handshake that came with the header: they can't be unread.
-
-        ``start_tls`` takes the connection over in its first step, and is ready in the next turn of the loop. The bytes
-        follow in that turn, before anything else is read.
-        """
-        loop = asyncio.get_running_loop()
+    def _start_tls(self, header: ProxyHeader, first: bytes) -> None:
         self._transport.pause_reading()
-        self._tasks.start(self._negotiate_tls(loop), "crosswire TLS handshake")
-        if self._transport.get_protocol() is self:  # its first step is still to come
-            loop.call_soon(loop.call_soon, self._feed_tls, rest)
-        else:
-            loop.call_soon(self._feed_tls, rest)
+        self._tls_start = TlsStart(self._transport, self, self._tls, self._turns, first)
+        self._tasks.start(self._negotiate_tls(self._tls_start, header), "crosswire TLS handshake")
 
-    def _feed_tls(self, rest: bytes) -> None:
-        protocol = self._transport.get_protocol()
-        if protocol is not self:
-            feed_buffered_protocol(self._transport, protocol, rest)
-
-    async def _negotiate_tls(self, loop: asyncio.AbstractEventLoop) -> None:
-        header = self._header
-        assert header is not None, "TLS begins after the header"
+    async def _negotiate_tls(self, start: TlsStart, header: ProxyHeader) -> None:
         try:
-            transport = await loop.start_tls(self._transport, self, server_side=True, **self._tls)
+            transport = await start.negotiate()
         except (OSError, TimeoutError) as error:  # of ssl too: the peer's fault, as with any TLS handshake
             logger.debug("a TLS handshake failed: %s", error)
+            self._handshakes.discard(self)
             return
         if transport is not None and not transport.is_closing():
             self._start(transport, header)

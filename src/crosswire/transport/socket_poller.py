@@ -17,8 +17,10 @@ LONE_TURNS = 8
 
 if sys.platform == "linux":
     READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
+    PEER_ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
+    _NEWS = select.EPOLLET | select.EPOLLRDHUP
 else:
-    READABLE, WRITABLE = 1, 4
+    READABLE, WRITABLE, PEER_ENDED, _NEWS = 1, 4, 0, 0
 
 
 class PolledSocket(Protocol):
@@ -28,8 +30,13 @@ class PolledSocket(Protocol):
         """Read or write, and return whether bytes were read.
 
         Args:
-            events: has :data:`READABLE`, :data:`WRITABLE`, or says that the socket has failed.
+            events: has :data:`READABLE`, :data:`WRITABLE`, or of :data:`PEER_ENDED` what says that the peer sends
+                nothing more, or the socket has failed.
         """
+        ...
+
+    def ready_alone(self, events: int) -> bool:
+        """Do the same as the only socket that is served in a turn of the event loop."""
         ...
 
     def fail(self, error: BaseException) -> None:
@@ -62,6 +69,10 @@ class SocketPoller:
     epoll, by itself. So where the same socket was alone twice, it is taken for the one that the event loop has found.
     If it was not, the next turn looks.
 
+    A connection is reported when something comes, and not for as long as it is there: epoll would look at each
+    connection again in the next turn, to find out that all has been read. So what reads less than there is, or might
+    be, asks to be told again, see :meth:`watch`.
+
     The callback runs in the context in which the poller was made: one for all connections.
 
     Attributes:
@@ -86,16 +97,28 @@ class SocketPoller:
         return len(self._sockets)
 
     def add(self, descriptor: int, polled: PolledSocket) -> None:
-        """Watch a socket until there is something to read."""
+        """Tell of what there is to read from a connection, as it comes."""
+        self._epoll.register(descriptor, READABLE | _NEWS)
+        self._sockets[descriptor] = polled
+
+    def add_listening(self, descriptor: int, polled: PolledSocket) -> None:
+        """Tell in each turn that connections wait in a socket, for as long as they do."""
         self._epoll.register(descriptor, READABLE)
         self._sockets[descriptor] = polled
 
+    def replace(self, descriptor: int, polled: PolledSocket) -> None:
+        """Let another object be told when there is something to read."""
+        self._sockets[descriptor] = polled
+
     def watch(self, descriptor: int, events: int, before: int) -> None:
-        """Watch a socket for other events than before; 0 for none, as epoll reports its end even then."""
+        """Watch a connection for other events than before; 0 for none, as epoll reports its end even then.
+
+        With the same events as before, what is left is told again.
+        """
         if not before:
-            self._epoll.register(descriptor, events)
+            self._epoll.register(descriptor, events | _NEWS)
         elif events:
-            self._epoll.modify(descriptor, events)
+            self._epoll.modify(descriptor, events | _NEWS)
         else:
             self._epoll.unregister(descriptor)
 
@@ -121,26 +144,44 @@ class SocketPoller:
             self._epoll.close()
 
     def _serve(self) -> None:
-        sockets, is_asked, has_read = self._sockets, not self._lone_turns, False
-        found = self._epoll.poll(0, MAX_EVENTS) if is_asked else [(self._lone, READABLE)]
+        if self._lone_turns:
+            self._lone_turns -= 1
+            self._serve_alone(self._lone, READABLE)
+            return
+        found, sockets = self._epoll.poll(0, MAX_EVENTS), self._sockets
+        if len(found) == 1:
+            ((descriptor, events),) = found
+            was_alone = descriptor == self._lone
+            self._lone = descriptor
+            if self._serve_alone(descriptor, events) and was_alone:
+                self._lone_turns = LONE_TURNS
+            return
+        self._lone = -1
         for descriptor, events in found:
-            polled = sockets.get(descriptor)
-            if polled is None:
+            try:
+                polled = sockets[descriptor]
+            except KeyError:  # it was removed by one of the others
                 continue
             try:
-                has_read = polled.ready(events)
+                polled.ready(events)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as error:  # noqa: BLE001 - the others must be served all the same
                 polled.fail(error)
-        if len(found) > 1 or not has_read:
-            self._lone, self._lone_turns = -1, 0
-        elif not is_asked:
-            self._lone_turns -= 1
-        elif found[0][0] == self._lone:
-            self._lone_turns = LONE_TURNS
-        else:
-            self._lone = found[0][0]
+
+    def _serve_alone(self, descriptor: int, events: int) -> bool:
+        """Serve the only socket of a turn; return whether it was read."""
+        polled = self._sockets.get(descriptor)
+        try:
+            if polled is not None and polled.ready_alone(events):
+                return True
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is reported
+            assert polled is not None
+            polled.fail(error)
+        self._lone, self._lone_turns = -1, 0
+        return False
 
     def _lose(self) -> None:
         lost, self._lost = self._lost, []

@@ -6,8 +6,31 @@ import asyncio
 import socket
 from typing import Any
 
-from crosswire.transport.socket_poller import READABLE, WRITABLE, SocketPoller
+from crosswire.transport.socket_poller import PEER_ENDED, READABLE, WRITABLE, SocketPoller
 from crosswire.transport.watermarks import HIGH_WATER_MARK
+
+
+class SocketReader(asyncio.BufferedProtocol):
+    """Protocol that reads from the socket of its transport by itself, where that is a :class:`SocketTransport`.
+
+    The poller calls it directly, in place of the transport. It calls the transport's ``ready`` for all that it does not
+    do by itself: anything but a read, and reads for which it needs ``get_buffer`` and ``buffer_updated``.
+    """
+
+    __slots__ = ()
+
+    def read_from(self, transport: SocketTransport) -> None:
+        """Begin to read: ``ready``, ``ready_alone`` and ``fail`` are called from now on."""
+        raise NotImplementedError
+
+    def ready(self, events: int) -> bool:
+        raise NotImplementedError
+
+    def ready_alone(self, events: int) -> bool:
+        raise NotImplementedError
+
+    def fail(self, error: BaseException) -> None:
+        raise NotImplementedError
 
 
 class SocketTransport(asyncio.Transport):
@@ -25,6 +48,9 @@ class SocketTransport(asyncio.Transport):
         address: of the peer, as ``accept`` told it.
         poller: watches the socket, from :meth:`begin` on.
         protocol: of the connection.
+
+    Attributes:
+        own: as given; read by the transport, or by a protocol that is a :class:`SocketReader`.
     """
 
     __slots__ = (
@@ -42,15 +68,14 @@ class SocketTransport(asyncio.Transport):
         "_low",
         "_poller",
         "_protocol",
-        "_socket",
         "_waiting",
+        "own",
     )
 
     def __init__(
-        self, own: socket.socket, address: object, poller: SocketPoller, protocol: asyncio.BaseProtocol
+        self, own: socket.SocketType, address: object, poller: SocketPoller, protocol: asyncio.BaseProtocol
     ) -> None:
-        self._protocol: asyncio.BaseProtocol
-        self._socket = own
+        self.own = own
         self._descriptor = own.fileno()
         self._address = address
         self._poller = poller
@@ -63,7 +88,10 @@ class SocketTransport(asyncio.Transport):
         self._is_closing = False
         self._is_lost = False  # whether nothing is read and written any more, and the protocol is told, or will be
         self._error: BaseException | None = None  # by which it was lost
-        self.set_protocol(protocol)
+        self._protocol = protocol
+        self._is_buffered = False
+        if isinstance(protocol, asyncio.BufferedProtocol):
+            self.set_protocol(protocol)
 
     def begin(self) -> None:
         """Tell the protocol of the connection, and read unless it has ended that, or paused."""
@@ -85,20 +113,22 @@ class SocketTransport(asyncio.Transport):
         protocol: Any = self._protocol
         view = protocol.get_buffer(-1) if self._is_buffered else self._poller.buffer
         try:
-            size = self._socket.recv_into(view)
-        except (BlockingIOError, InterruptedError):
-            return False
+            size = self.own.recv_into(view)
         except OSError as error:
-            self._drop(error)
+            self.reading_failed(error)
             return False
         if not size:
-            self._end_of_reading(protocol)
+            self.end_of_reading()
             return False
         if self._is_buffered:
             protocol.buffer_updated(size)
         else:
             protocol.data_received(bytes(view[:size]))
+        if size == len(view) or events & PEER_ENDED:
+            self.read_again()
         return True
+
+    ready_alone = ready
 
     def fail(self, error: BaseException) -> None:
         asyncio.get_running_loop().call_exception_handler(
@@ -111,11 +141,31 @@ class SocketTransport(asyncio.Transport):
         )
         self._drop(error)
 
+    # What a SocketReader calls
+
+    def reading_failed(self, error: OSError) -> None:
+        """Drop the connection, unless there was only nothing to read yet."""
+        if not isinstance(error, BlockingIOError | InterruptedError):
+            self._drop(error)
+
+    def read_again(self) -> None:
+        """Go on in the next turn, as there may be more to read than there was room for, or the end."""
+        if not self._is_closing:
+            self._poller.watch(self._descriptor, self._events, self._events)
+
+    def end_of_reading(self) -> None:
+        """Tell the protocol that the peer sends nothing more, and close the connection if it wants that."""
+        protocol: Any = self._protocol
+        if protocol.eof_received():
+            self.pause_reading()
+        else:
+            self.close()
+
     # EndedSocket
 
     def lose(self) -> None:
         self._poller.remove(self._descriptor)
-        self._socket.close()
+        self.own.close()
         try:
             self._protocol.connection_lost(self._error if isinstance(self._error, Exception) else None)
         finally:
@@ -128,9 +178,9 @@ class SocketTransport(asyncio.Transport):
         if name == "peername":
             return self._address
         if name == "socket":
-            return self._socket
+            return self.own
         if name == "sockname":
-            return self._socket.getsockname()
+            return self.own.getsockname()
         return default
 
     def is_closing(self) -> bool:
@@ -146,6 +196,9 @@ class SocketTransport(asyncio.Transport):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         self._protocol = protocol
         self._is_buffered = isinstance(protocol, asyncio.BufferedProtocol)
+        if isinstance(protocol, SocketReader):
+            protocol.read_from(self)
+            self._poller.replace(self._descriptor, protocol)
 
     def get_protocol(self) -> asyncio.BaseProtocol:
         return self._protocol
@@ -214,7 +267,7 @@ class SocketTransport(asyncio.Transport):
     def _send(self, data: bytes | bytearray | memoryview[Any]) -> int:
         """Return the number of bytes that the kernel has taken."""
         try:
-            return self._socket.send(data)
+            return self.own.send(data)
         except (BlockingIOError, InterruptedError):
             return 0
         except OSError as error:
@@ -244,15 +297,9 @@ class SocketTransport(asyncio.Transport):
 
     def _end_sending(self) -> None:
         try:
-            self._socket.shutdown(socket.SHUT_WR)
+            self.own.shutdown(socket.SHUT_WR)
         except OSError as error:  # the peer is gone
             self._drop(error)
-
-    def _end_of_reading(self, protocol: asyncio.Protocol) -> None:
-        if protocol.eof_received():
-            self.pause_reading()
-        else:
-            self.close()
 
     def _drop(self, error: BaseException | None) -> None:
         """Read and write nothing more; tell the protocol in the next turn."""

@@ -22,6 +22,7 @@ from crosswire.transport.http_response import encode_response
 from crosswire.transport.http_rules import BadRequestHead, announces_body, check_head, checked_target
 from crosswire.transport.interface import HandedOver, HttpRequest, Response
 from crosswire.transport.pending_handshakes import PendingHandshakes
+from crosswire.transport.unread_bytes import has_unread
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,6 +142,10 @@ class ApplicationProtocol(HttpToolsProtocol):
     def close(self) -> None:
         """Close the connection: the server has stopped."""
         self.transport.close()
+
+    def is_unread(self) -> bool:
+        """Return whether more of the head has come; a body that nobody waits for may come without end."""
+        return not self._has_body_left and has_unread(self.transport)
 
     # Callbacks of the parser
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from contextlib import AbstractContextManager
 
 import pytest
-from bench.native import BenchError, Serving, epoll_server, run_loadgen, uvicorn_server
+from bench.native import BenchError, Serving, build, epoll_server, run_loadgen, run_together, uvicorn_server
 from bench.peers.peers import PEERS
 from bench.peers.works import Setup
 
@@ -70,3 +71,31 @@ def test_http_requests_are_counted_with_their_latency() -> None:
 def test_a_server_that_does_something_else_fails_the_run() -> None:
     with epoll_server() as serving, pytest.raises(BenchError, match=r"deadline|unknown packet|lost its connection"):
         run_loadgen("calls", serving, dialect="socket.io", clients=2, inflight=1, **{**SHORT, "deadline": 1})
+
+
+def test_loads_that_run_together_are_both_measured() -> None:
+    with epoll_server() as serving:
+        few, many = run_together(
+            serving,
+            [("calls", {"clients": count, "inflight": 1, **SHORT}) for count in (3, 30)],
+        )
+    assert (few["clients"], many["clients"]) == (3, 30)
+    assert few["answers"] > 0
+    assert many["answers"] > 0
+
+
+def test_a_load_fails_with_one_that_should_run_at_the_same_time() -> None:
+    good, bad = {"clients": 3, "inflight": 1, **SHORT}, {"clients": 3, "inflight": 1, **SHORT, "juggle": 1}
+    with epoll_server() as serving, pytest.raises(BenchError, match="there is no option --juggle"):
+        run_together(serving, [("calls", good), ("calls", bad)])
+
+
+def test_a_generator_waits_at_the_gate_until_it_is_opened() -> None:
+    pipe = subprocess.PIPE
+    with epoll_server() as serving:
+        command = [str(build("loadgen")), "calls", "--port", str(serving.ports[0]), "--gate", "1", "--seconds", "0"]
+        with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) as waiting:
+            assert waiting.stdout is not None
+            assert waiting.stdout.readline() == "READY\n"
+            output, errors = waiting.communicate()  # the gate is closed for ever
+    assert (output, errors) == ("", "loadgen: the gate was not opened\n")

@@ -30,6 +30,7 @@ from crosswire.core.envelopes import (
     NameTaken,
     NodeRequest,
     PublishedMessage,
+    TextBatch,
 )
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.testing.redis_process import RedisProcess
@@ -100,15 +101,15 @@ async def test_bytes_without_our_header_are_refused_and_counted(redis_bus: Redis
 
 async def test_sound_messages_where_they_do_not_belong_are_refused_and_counted(bus: Bus) -> None:
     for_clients, claim = ClientMessage(b"{}"), Claim("0" * 16, 1)
-    batch, client_batch = Batch([]), ClientBatch([])
+    batch, client_batch, texts = Batch([]), ClientBatch([]), TextBatch([b"{}"])
     published, event = PublishedMessage("scripted", _NOTHING), Event("scripted", "none", _NOTHING)
     misplaced: list[tuple[int, Envelope]] = [
         *((place, each) for place in (0, 4, 5) for each in (published, event, batch, NameTaken("a", "0" * 16))),
         *((place, Doubt("a", "0" * 16)) for place in (0, 4, 5)),
-        *((place, each) for place in (1, 2, 3) for each in (for_clients, client_batch, claim, published)),
+        *((place, each) for place in (1, 2, 3) for each in (for_clients, client_batch, texts, claim, published)),
         (0, claim),
         (5, claim),
-        *((6, each) for each in (for_clients, client_batch, claim, event)),
+        *((6, each) for each in (for_clients, client_batch, texts, claim, event)),
     ]
 
     def disturb(scripted: ScriptedNode, channels: list[bytes]) -> None:
@@ -163,6 +164,8 @@ async def test_a_message_for_clients_that_breaks_their_protocol_is_refused_and_c
             await wait_until(lambda: a.cluster.refused == number + 1)  # noqa: B023 - it is called here
         scripted.say(channels.user("1"), ClientBatch([ClientMessage(b'{"event":"sound"}'), ClientMessage(b"no json")]))
         await wait_until(lambda: a.cluster.refused == 5)
+        scripted.say(channels.user("1"), TextBatch([b'{"event":"sound"}', b"no json"]))
+        await wait_until(lambda: a.cluster.refused == 6)
         scripted.say(channels.everyone, ClientMessage('{"event":"é"}'.encode()))
         assert [(await each.receive()).event for each in (peer, other)] == ["é", "é"]
     assert {record.levelname for record in caplog.records} == {"WARNING"}
@@ -244,6 +247,7 @@ _sound: list[st.SearchStrategy[Any]] = [
     st.builds(Claim, _ids, st.integers(-(2**63), 0)),
     st.builds(ClientMessage, st.just(b'{"event":"odd"}'), st.tuples(_ids)),  # what is in it is for the clients to check
     st.builds(ClientBatch, st.lists(st.builds(ClientMessage, st.sampled_from([b'{"event":"odd"}', b"{"])), max_size=3)),
+    st.builds(TextBatch, st.lists(st.sampled_from([b'{"event":"odd"}', b"{"]), max_size=3)),
     st.builds(NameTaken, st.just("a"), _ids, st.booleans()),
     st.builds(Doubt, st.just("a"), _ids),
     st.builds(NodeRequest, _ids, _ids, _ids, st.sampled_from(["x", "none", "$count", "$members"]), st.just(_NOTHING)),

@@ -30,6 +30,7 @@ async def test_a_single_node_gets_its_own_requests() -> None:
         assert [reply.data async for reply in node.stream("x", 3)] == [["a", 3]]
         assert await node.call("a", "x", 4, timeout=inf) == ["a", 4]
         assert await node.gather("x", 5, timeout=inf) == {"a": ["a", 5]}
+        assert await node.call("a", "x", 6, timeout=1e308) == ["a", 6]
         assert list(node.nodes) == ["a"]
         with pytest.raises(NodeGone):
             await node.call("b", "x")

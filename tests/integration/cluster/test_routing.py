@@ -10,7 +10,10 @@ import pytest
 
 from crosswire import Node, Redis, Server
 from crosswire.cluster.interface import Bus
+from crosswire.core import envelopes
+from crosswire.core.envelopes import ClientBatch, TextBatch
 from crosswire.testing.redis_process import RedisProcess
+from tests.integration.cluster.scripted_node import scripted_node
 from tests.integration.cluster.support import (
     client,
     clients,
@@ -127,6 +130,28 @@ async def test_data_arrives_as_it_was_sent(bus: Bus) -> None:
     async with running_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
         a.user("1").send("x", data)
         assert (await peer.receive("x")).data == data
+
+
+async def test_messages_are_joined_in_a_way_that_every_member_reads(bus: Bus) -> None:
+    bodies: list[bytes] = []
+    async with running_servers(bus, "a") as (a,), scripted_node(bus) as old:
+        for target, channel in ((a.user("9"), old.channels.user("9")), (a.everyone, old.channels.everyone)):
+            old.port.subscribe(channel, bodies.append)
+            await old.port.wait_listening(channel)
+            for reads_texts, kind in ((True, TextBatch), (False, ClientBatch)):
+                bodies.clear()
+                old.native.announce(old.beat_of(batches=True, texts=reads_texts, asks=True))
+                await wait_until(lambda: a.cluster.nodes.keys() == {"a", "scripted"})
+                await wait_until(lambda: joins_texts(a) == reads_texts)  # noqa: B023 - it is called here
+                for number in range(3):
+                    target.send("x", number)
+                await wait_until(lambda: len(bodies) == 1)
+                assert type(envelopes.decode(bodies[0])) is kind
+
+
+def joins_texts(server: Server) -> bool:
+    """Return whether a server sends its messages as batches of texts."""
+    return server.cluster._lifecycle.connection().port.joins_texts
 
 
 async def test_messages_of_one_node_keep_their_order(bus: Bus) -> None:

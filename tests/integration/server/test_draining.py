@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 
 import pytest
 
@@ -55,6 +56,13 @@ async def test_a_drain_ends_with_the_last_connection() -> None:
         await server.stop(drain=60)
         assert (await peer.closed()).code == 1001
         assert loop.time() - began < 5
+
+
+async def test_a_drain_may_have_infinite_time() -> None:
+    server = make_server()
+    async with crowd(server, 1) as (peer,):
+        await server.stop(drain=inf)
+        assert (await peer.closed()).code == 1001
 
 
 async def test_a_drain_waits_for_handlers_and_their_answers() -> None:

@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from crosswire import ConfigError, Limits, Server
+from crosswire.runtime import environment
+from crosswire.transport.buffered_protocol import feed_buffered_protocol
+from crosswire.transport.read_turns import LONG_TURN
 from tests.integration.transport.raw_connection import RawConnection
+from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
 
 
@@ -32,3 +38,47 @@ async def test_a_context_that_asks_clients_for_a_certificate_is_accepted(tmp_pat
     server_tls.verify_mode = ssl.CERT_REQUIRED
     async with Server(port=0, tls=server_tls) as server:
         assert server.running
+
+
+def hello(trusting: ssl.SSLContext) -> bytes:
+    """Return the bytes with which a client begins its handshake."""
+    outgoing = ssl.MemoryBIO()
+    with pytest.raises(ssl.SSLWantReadError):
+        trusting.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
+    return outgoing.read()
+
+
+async def test_of_many_handshakes_that_begin_at_once_each_turn_of_the_loop_does_some(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server_tls, trusting = tls_contexts(tmp_path)
+    loop = asyncio.get_running_loop()
+    seconds, turn, done = 0.0, 0, Counter[int]()
+
+    def feed_slowly(transport: asyncio.Transport, protocol: object, data: bytes) -> None:
+        nonlocal seconds
+        seconds += LONG_TURN / 2
+        done[turn] += 1
+        feed_buffered_protocol(transport, protocol, data)
+
+    def count_turns() -> None:
+        nonlocal turn
+        turn += 1
+        if done.total() < 8:
+            loop.call_soon(count_turns)
+
+    monkeypatch.setattr("crosswire.transport.tls_start.feed_buffered_protocol", feed_slowly)
+    monkeypatch.setattr(environment, "perf_counter", lambda: seconds)
+    async with Server(port=0, tls=server_tls) as server:
+        sockets = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(8)]
+        await wait_until(lambda: len(server._listener._handshakes) == 8)  # type: ignore[attr-defined]
+        count_turns()
+        first = hello(trusting)
+        for each in sockets:
+            each.send(first)
+        for each in sockets:
+            each.setblocking(False)
+            assert await loop.sock_recv(each, 1) == b"\x16"
+            each.close()
+    assert max(done.values()) <= 3  # two that have just come fill a turn, and one that has waited
+    assert done.total() == 8

@@ -58,6 +58,16 @@ def test_a_redis_pays_for_what_nodes_do_on_its_core_in_between() -> None:
     assert said.redis - idle.redis == pytest.approx(1000 * (15 + 20 + 3) / 1e6 + 0.01 * (said.nodes - idle.nodes))
 
 
+def test_messages_of_two_loads_that_meet_cost_less() -> None:
+    costs = replace(COSTS, cold=0.0, meeting=0.5, met_nodes=30.0, met_redis=20.0)
+    often, rarely = Rate(1000, user_message()), Rate(200, room_message(2, 10))
+    idle, together = idle_shares(costs, 2), shares(costs, 2, [often, rarely])
+    alone = [shares(costs, 2, [each]) for each in (often, rarely)]
+    for part, spared in (("nodes", 30.0), ("redis", 20.0)):
+        apart = sum(getattr(each, part) - getattr(idle, part) for each in alone)
+        assert getattr(together, part) - getattr(idle, part) == pytest.approx(apart - 0.5 * 200 * spared / 1e6)
+
+
 def test_nodes_use_something_while_nothing_is_said() -> None:
     costs = replace(COSTS, idle=0.001, redis_idle=0.002)
     traffic = member_traffic(8)

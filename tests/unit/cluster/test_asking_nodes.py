@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from crosswire.cluster.asking_nodes import AskingNode
+from crosswire.cluster.asking_nodes import AnswersTo, AskingNode
 from crosswire.cluster.batches import Batches
 from crosswire.cluster.memory import MemoryBus
 from crosswire.cluster.ordered_port import OrderedPort
@@ -28,8 +28,8 @@ async def test_answers_and_refusals_of_a_turn_go_to_the_asking_node_in_one_batch
     asker.subscribe(CHANNEL, lambda body: got.append(envelopes.decode(body)))
     for each in (asker, port):
         await each.start()
-    batches = Batches(port)
-    first, second, third = (AskingNode(request(number), "b", CHANNEL, batches) for number in (1, 2, 3))
+    way = AnswersTo(CHANNEL, "b", Batches(port))
+    first, second, third = (AskingNode(request(number), way) for number in (1, 2, 3))
     second.answer({"sum": 6})
     first.refuse(EventError("full", "no room"))
     third.answer(None)
@@ -44,7 +44,7 @@ async def test_answers_and_refusals_of_a_turn_go_to_the_asking_node_in_one_batch
 async def test_what_has_no_form_is_no_answer_and_spoils_no_other() -> None:
     port = OrderedPort(MemoryBus(), IgnoredPortEvents(), "b", b"b" * 8)
     batches = Batches(port)
-    asking = AskingNode(request(1), "b", CHANNEL, batches)
+    asking = AskingNode(request(1), AnswersTo(CHANNEL, "b", batches))
     for value in (object(), 2**70, "\ud800"):
         with pytest.raises(InvalidPayload):
             asking.answer(value)

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from crosswire.cluster.joined_messages import MAX_JOINED, JoinedMessages
 from crosswire.cluster.send_buffer import OVERHEAD, Budget, SendBuffer
 from crosswire.core import envelopes
-from crosswire.core.envelopes import MAX_MESSAGES, Batch, BatchKind, ClientBatch, ClientMessage, Event
+from crosswire.core.envelopes import MAX_MESSAGES, Batch, BatchKind, ClientBatch, ClientMessage, Event, TextBatch
 from crosswire.runtime.flusher import Flusher
 
 
@@ -24,9 +24,14 @@ class JoinedUnderTest:
         self.joined = JoinedMessages(self.budget, self.buffer, self.flusher, self._admits, self._publish)
 
     def add(self, channel: bytes, text: bytes, kind: BatchKind = ClientBatch) -> None:
+        if kind is TextBatch:
+            self.joined.publish(channel, text, kind)
+            return
         message = ClientMessage(text) if kind is ClientBatch else Event("a", text.decode(), envelopes.pack(None))
-        body = envelopes.encode(message)
-        self.joined.publish(channel, body, kind)
+        self.joined.publish(channel, envelopes.encode(message), kind)
+
+    def add_for_user(self, channel: bytes, text: bytes) -> None:
+        self.joined.publish_text(str.encode, channel.decode(), text)
 
     def _admits(self, channel: bytes, size: int) -> bool:
         self.asked.append((channel, size))
@@ -35,6 +40,9 @@ class JoinedUnderTest:
     def _publish(self, channel: bytes, body: bytes) -> None:
         self.bodies.append(body)
         envelope = envelopes.decode(body)
+        if isinstance(envelope, TextBatch):
+            self.published.append((channel, envelope.texts))
+            return
         messages = envelope.messages if isinstance(envelope, Batch | ClientBatch) else [envelope]
         texts = [each.json if isinstance(each, ClientMessage) else each.event.encode() for each in messages]  # type: ignore[union-attr]
         self.published.append((channel, texts))
@@ -58,6 +66,73 @@ async def test_a_single_message_is_no_batch() -> None:
     assert (tested.bodies, tested.joined.uncounted) == ([body], 0)
 
 
+async def test_texts_that_follow_one_another_are_a_batch_of_texts_and_one_alone_is_a_message() -> None:
+    tested = JoinedUnderTest()
+    for channel, text in ((b"a", b"1"), (b"a", b"2"), (b"b", b"3")):
+        tested.add(channel, text, TextBatch)
+    tested.joined.flush()
+    assert tested.bodies == [envelopes.encode(TextBatch([b"1", b"2"])), envelopes.encode(ClientMessage(b"3"))]
+    assert tested.joined.uncounted == 1
+    assert tested.budget.free == tested.budget.limit
+
+
+async def test_texts_for_a_user_are_joined_with_those_on_its_channel_and_no_others() -> None:
+    tested = JoinedUnderTest()
+    for channel, text in ((b"a", b"1"), (b"a", b"2"), (b"b", b"3"), (b"a", b"4")):
+        tested.add_for_user(channel, text)
+    tested.add(b"a", b"5", TextBatch)
+    tested.add_for_user(b"a", b"6")
+    tested.add(b"a", b"7")
+    tested.add_for_user(b"a", b"8")
+    tested.joined.flush()
+    tested.add_for_user(b"a", b"9")
+    tested.joined.flush()
+    expected = [
+        (b"a", [b"1", b"2"]),
+        (b"b", [b"3"]),
+        (b"a", [b"4", b"5", b"6"]),
+        *((b"a", [text]) for text in (b"7", b"8", b"9")),
+    ]
+    assert tested.published == expected
+
+
+async def test_a_text_for_a_user_that_does_not_fit_in_is_not_published() -> None:
+    tested = JoinedUnderTest(limit=300)
+    for _ in range(3):
+        tested.add_for_user(b"a", b"x" * 60)
+    tested.joined.flush()
+    assert tested.published == [(b"a", [b"x" * 60] * 2)]
+    assert tested.asked == [(b"a", len(b"a") + 60 + OVERHEAD)]
+
+
+async def test_a_text_behind_one_that_was_not_admitted_goes_to_its_own_user() -> None:
+    tested = JoinedUnderTest(limit=300)
+    for channel, text in ((b"a", b"x" * 60), (b"b", b"x" * 100), (b"b", b"y")):
+        tested.add_for_user(channel, text)
+    tested.joined.flush()
+    assert tested.published == [(b"a", [b"x" * 60]), (b"b", [b"y"])]
+
+
+async def test_texts_wait_with_encoded_messages_as_long_as_a_member_knows_no_batch_of_texts() -> None:
+    tested = JoinedUnderTest()
+    tested.add(b"a", b"1", TextBatch)
+    tested.add(b"a", b"2", TextBatch)
+    tested.joined.joins_texts = False  # that one must not get what waits as it is joined now
+    for text in (b"3", b"4"):
+        tested.add(b"a", text, TextBatch)
+    tested.add(b"a", b"5")
+    tested.joined.flush()
+    later = envelopes.join(ClientBatch, [envelopes.encode(ClientMessage(b"%d" % each)) for each in (3, 4, 5)])
+    assert tested.bodies == [envelopes.encode(TextBatch([b"1", b"2"])), later]
+
+
+async def test_a_text_that_may_not_be_joined_is_published_as_a_message_at_once() -> None:
+    tested = JoinedUnderTest()
+    tested.joined.joins = False
+    tested.add(b"a", b"1", TextBatch)
+    assert tested.bodies == [envelopes.encode(ClientMessage(b"1"))]
+
+
 async def test_a_message_that_does_not_fit_in_and_is_not_admitted_is_not_published() -> None:
     tested = JoinedUnderTest(limit=100)
     body = envelopes.encode(ClientMessage(b"x" * 100))
@@ -75,6 +150,7 @@ async def test_where_nothing_may_be_joined_a_message_is_published_at_once_behind
     tested.joined.joins = True
     tested.add(b"a", b"3")
     tested.buffer.paused = True
+    tested.joined.publish_waiting()  # as the port does
     tested.add(b"a", b"4")
     assert tested.published == [(b"a", [text]) for text in (b"1", b"2", b"3", b"4")]
 
@@ -98,7 +174,9 @@ async def test_a_large_message_is_not_joined_with_those_before_it() -> None:
     assert [texts for _, texts in tested.published] == [[b"1"], [large], [b"2", b"3"]]
 
 
-_sends = st.lists(st.tuples(st.sampled_from([b"a", b"b"]), st.sampled_from([Batch, ClientBatch]), st.booleans()))
+_sends = st.lists(
+    st.tuples(st.sampled_from([b"a", b"b"]), st.sampled_from([Batch, ClientBatch, TextBatch]), st.booleans())
+)
 
 
 @settings(deadline=None)
@@ -109,7 +187,10 @@ async def test_nothing_is_lost_or_overtaken_and_no_batch_is_too_large(
     tested = JoinedUnderTest()
     sent = []
     for number, (channel, kind, ends_turn) in enumerate(sends):
-        tested.add(channel, b"%d" % number, kind)
+        if kind is TextBatch and number % 2:
+            tested.add_for_user(channel, b"%d" % number)
+        else:
+            tested.add(channel, b"%d" % number, kind)
         sent.append((channel, b"%d" % number))
         if ends_turn:
             tested.joined.flush()

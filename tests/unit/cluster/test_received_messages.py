@@ -8,7 +8,7 @@ import pytest
 
 from crosswire.cluster.received_messages import ReceivedClientMessages
 from crosswire.core import envelopes
-from crosswire.core.envelopes import Claim, ClientBatch, ClientMessage, Envelope, LogPlace
+from crosswire.core.envelopes import Claim, ClientBatch, ClientMessage, Envelope, LogPlace, TextBatch
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.targets import Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import InvalidMessage
@@ -35,8 +35,8 @@ class Reading:
         self.delivered.append((message.json, exclude))
         return 1
 
-    def deliver_all(self, target: Target, messages: Sequence[ClientMessage]) -> None:
-        self.delivered.extend((message.json, None) for message in messages)
+    def deliver_texts(self, target: Target, texts: Sequence[bytes]) -> None:
+        self.delivered.extend((text, None) for text in texts)
 
     def claimed(self, user: str, claim: Claim) -> None:
         self.claims.append(claim)
@@ -70,7 +70,8 @@ def test_the_messages_of_a_batch_are_delivered_in_their_order() -> None:
     reading = Reading()
     assert reading.take(ClientBatch([FIRST, SECOND]))
     assert reading.take(FIRST)
-    assert [text for text, _ in reading.delivered] == [FIRST.json, SECOND.json, FIRST.json]
+    assert reading.take(TextBatch([SECOND.json, FIRST.json]))
+    assert [text for text, _ in reading.delivered] == [FIRST.json, SECOND.json, FIRST.json, SECOND.json, FIRST.json]
 
 
 def test_each_message_of_a_batch_has_its_own_exclusions() -> None:
@@ -79,7 +80,17 @@ def test_each_message_of_a_batch_has_its_own_exclusions() -> None:
     assert reading.delivered == [(FIRST.json, None), (SECOND.json, Excluded(("3",))), (b'{"event":"3"}', None)]
 
 
-@pytest.mark.parametrize("envelope", [BAD, ClientBatch([FIRST, BAD]), ClientBatch([BAD, FIRST])])
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        BAD,
+        ClientBatch([FIRST, BAD]),
+        ClientBatch([BAD, FIRST]),
+        TextBatch([FIRST.json, BAD.json]),
+        TextBatch([b'{"event":"$ready"}']),
+        TextBatch([b'{"event":"\xff"}', FIRST.json]),
+    ],
+)
 def test_nothing_of_what_can_not_be_read_is_delivered(envelope: Envelope) -> None:
     reading = Reading()
     assert not reading.take(envelope)
@@ -89,7 +100,7 @@ def test_nothing_of_what_can_not_be_read_is_delivered(envelope: Envelope) -> Non
 
 def test_what_is_only_checked_is_not_delivered() -> None:
     reading = Reading()
-    for envelope in (FIRST, ClientBatch([FIRST]), Claim("0" * 16, 1)):
+    for envelope in (FIRST, ClientBatch([FIRST]), TextBatch([FIRST.json]), Claim("0" * 16, 1)):
         assert reading.take(envelope, only_check=True)
     body = envelopes.encode(ClientBatch([FIRST]))
     assert reading.received.take_for_kept_room(ROOM, reading, body, only_check=True)

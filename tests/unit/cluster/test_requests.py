@@ -8,7 +8,7 @@ from math import inf
 import msgspec
 import pytest
 
-from crosswire.cluster.requests import PendingCall, PendingGather, PendingRequests
+from crosswire.cluster.requests import Deadline, PendingCall, PendingGather, PendingRequests
 from crosswire.cluster.streams import PendingStream
 from crosswire.core import envelopes
 from crosswire.core.codecs import MSGPACK, NODE_MSGPACK
@@ -25,7 +25,7 @@ from tests.support.loops import on_instant_loop
 
 def begin_call(requests: PendingRequests, timeout: float = 5) -> PendingCall:
     """Begin a call of the node b."""
-    return requests.begin_call("b", "x", timeout, asyncio.get_running_loop())
+    return requests.begin_call("b", "x", timeout)
 
 
 class Picky(msgspec.Struct):
@@ -74,7 +74,7 @@ async def test_a_call_that_takes_too_long_fails_and_is_forgotten() -> None:
         await call
     assert len(requests) == 0
     requests.answered("b", call.id, MSGPACK, envelopes.pack("late"))
-    assert isinstance(call.exception(), CallTimeout)
+    assert call.is_done
 
 
 async def test_a_call_that_was_answered_has_no_timer_left() -> None:
@@ -92,8 +92,8 @@ async def test_calls_of_one_moment_share_a_deadline_and_each_of_them_ends() -> N
     assert calls[0].deadline is not later.deadline
     assert sum(len(deadline.ids) for deadline in {call.deadline: None for call in calls}) == 3
     requests.answered("b", calls[1].id, MSGPACK, envelopes.pack(1))
-    await wait_until(lambda: all(call.done() for call in calls))
-    assert [type(call.exception()) for call in calls] == [CallTimeout, type(None), CallTimeout]
+    await wait_until(lambda: all(call.is_done for call in calls))
+    assert [type(call.error) for call in calls] == [CallTimeout, type(None), CallTimeout]
     assert len(requests) == 1
     requests.end_all()
     with pytest.raises(CallTimeout):
@@ -103,15 +103,21 @@ async def test_calls_of_one_moment_share_a_deadline_and_each_of_them_ends() -> N
 @on_instant_loop
 async def test_no_call_ends_before_its_time_however_many_share_its_deadline() -> None:
     loop, requests = asyncio.get_running_loop(), PendingRequests()
-    begun = list[tuple[float, PendingCall]]()
-    lasted = list[float]()
-    for _ in range(40):
+    lasted, deadlines = list[float](), dict[Deadline, None]()
+
+    async def wait() -> None:
         call, now = begin_call(requests, timeout=0.25), loop.time()
-        call.add_done_callback(lambda _call, now=now: lasted.append(loop.time() - now))  # type: ignore[misc]
-        begun.append((now, call))
-        await asyncio.sleep(0.013)
-    await asyncio.gather(*(call for _, call in begun), return_exceptions=True)
-    assert len({call.deadline: None for _, call in begun}) < 10
+        deadlines[call.deadline] = None
+        with pytest.raises(CallTimeout):
+            await call
+        lasted.append(loop.time() - now)
+
+    async with asyncio.TaskGroup() as waiting:
+        for _ in range(40):
+            waiting.create_task(wait())
+            await asyncio.sleep(0.013)
+    assert len(lasted) == 40
+    assert len(deadlines) < 10
     assert 0.25 <= min(lasted) <= max(lasted) <= 0.25 + 2 * TICK + 0.001
 
 
@@ -170,8 +176,9 @@ async def test_answers_that_came_together_each_reach_the_call_that_they_name() -
     with pytest.raises(InvalidPayload):
         await calls[2]
     assert await many.future == {"b": 7, "c": 7}
-    assert calls[5].cancelled()
-    assert [call.done() for call in (calls[1], calls[4])] == [False, False]
+    with pytest.raises(asyncio.CancelledError):
+        await calls[5]
+    assert [call.is_done for call in (calls[1], calls[4])] == [False, False]
     assert len(requests) == 2
     requests.forget(calls[1].id)
     requests.forget(calls[4].id)
@@ -180,8 +187,8 @@ async def test_answers_that_came_together_each_reach_the_call_that_they_name() -
 
 @pytest.mark.parametrize("together", [True, False])
 async def test_an_answer_whose_type_fails_fails_its_call_alone(together: bool) -> None:
-    requests, loop = PendingRequests(), asyncio.get_running_loop()
-    failing = requests.begin_call("b", "x", 5, loop, payload_type(Picky))
+    requests = PendingRequests()
+    failing = requests.begin_call("b", "x", 5, payload_type(Picky))
     other = begin_call(requests)
     answers = [Answer("b", call.id, envelopes.pack({"code": "secret"})) for call in (failing, other)]
     if together:
@@ -285,6 +292,6 @@ async def test_all_requests_end_when_the_node_stops() -> None:
     requests.forget(one.id)
     requests.end_all()
     assert len(requests) == 0
-    assert not one.done()
+    assert not one.is_done
     assert (await many.future).missing == ("b",)
     assert await asyncio.wait_for(stream.next(), 1) is None

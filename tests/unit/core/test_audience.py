@@ -5,9 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from crosswire.core.audience import Audience, Dispatcher, Room, RoomDispatcher, require_close_code
+from crosswire.core.audience import MAX_USERS, Audience, Audiences, Dispatcher, Room, RoomDispatcher, require_close_code
+from crosswire.core.event_policies import EventPolicy
 from crosswire.core.payload_types import ANY, payload_type
-from crosswire.core.targets import Everyone, Excluded, ToRoom
+from crosswire.core.targets import Everyone, Excluded, ToRoom, ToUsers
 from crosswire.errors import UsageError
 from tests.support.members import FakeMember
 
@@ -22,6 +23,9 @@ class Recorder:
 
     def send(self, *arguments: Any) -> None:
         self.asked.append(("send", *arguments))
+
+    def send_to_user(self, *arguments: Any) -> None:
+        self.asked.append(("send_to_user", *arguments))
 
     def __getattr__(self, verb: str) -> Callable[..., Coroutine[Any, Any, str]]:
         async def ask(*arguments: Any) -> str:
@@ -55,6 +59,37 @@ def test_send_passes_its_arguments_to_the_dispatcher(everyone: Audience, recorde
         ("send", Everyone(), "news", None, None, False, None),
         ("send", Everyone(), "news", None, None, False, None),
     ]
+
+
+def test_what_is_sent_to_a_user_without_options_goes_the_short_way(recorder: Recorder) -> None:
+    user, target = Audiences(cast(RoomDispatcher, recorder)).user("3"), ToUsers(("3",), one=True)
+    user.send("news", {"a": 1})
+    user.send("é", exclude=())
+    user.send("news", exclude=["4"])
+    user.send("news", local=True)
+    user.send("news", policy="latest", key="id")
+    assert recorder.asked == [
+        ("send_to_user", target, "news", {"a": 1}),
+        ("send_to_user", target, "é", None),
+        ("send", target, "news", None, Excluded(("4",)), False, None),
+        ("send", target, "news", None, None, True, None),
+        ("send", target, "news", None, None, False, EventPolicy("latest", "id")),
+    ]
+
+
+@pytest.mark.parametrize("user", ["", 3, None, ["3"], {"3": 1}, "\ud800"])
+def test_a_user_is_checked_at_once_however_often(recorder: Recorder, user: Any) -> None:
+    audiences = Audiences(cast(RoomDispatcher, recorder))
+    for _ in range(2):
+        with pytest.raises(UsageError, match="a user id"):
+            audiences.user(user)
+
+
+def test_the_audiences_of_more_users_than_are_kept(recorder: Recorder) -> None:
+    audiences = Audiences(cast(RoomDispatcher, recorder))
+    for _ in range(2):
+        for number in range(MAX_USERS + 2):
+            assert audiences.user(f"{number}").target == ToUsers((f"{number}",), one=True)
 
 
 async def test_other_methods_return_the_dispatchers_answer(room: Room, recorder: Recorder) -> None:

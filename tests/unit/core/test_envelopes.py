@@ -13,7 +13,6 @@ from crosswire.core.envelopes import (
     HEADER_SIZE,
     MAX_MESSAGES,
     Answer,
-    AnswerWith,
     Batch,
     Beat,
     Claim,
@@ -27,6 +26,7 @@ from crosswire.core.envelopes import (
     NodeRequest,
     PublishedMessage,
     RequestRefusal,
+    TextBatch,
     pack_header,
     unpack_header,
 )
@@ -37,6 +37,7 @@ EXAMPLES: list[Envelope] = [
     ClientMessage(b'{"event":"x"}', ("1",), b"\x81"),
     ClientMessage(b"{}"),
     ClientBatch([ClientMessage(b"{}"), ClientMessage(b'{"event":"x"}', ("1",), b"\x81", ("a",))]),
+    TextBatch([b"{}", b'{"event":"x"}']),
     Claim("ab", 5),
     Event("a", "x", _PAYLOAD),
     NodeRequest("a", "ab", "1", "x", _PAYLOAD),
@@ -120,21 +121,15 @@ def test_data_is_packed_as_messagepack(data: Any) -> None:
 def test_data_without_a_messagepack_form_raises(data: Any) -> None:
     with pytest.raises(InvalidPayload, match="MessagePack"):
         envelopes.pack(data)
-    with pytest.raises(InvalidPayload, match="MessagePack"):
-        envelopes.encode_request("b", "0" * 16, "1", "x", data)
 
 
-def test_an_answer_with_a_value_looks_like_one_with_its_payload() -> None:
-    value = {"a": [1, None, b"bytes"]}
-    answer = Answer("b", "1", envelopes.pack(value))
-    assert envelopes.encode(AnswerWith("b", "1", value)) == envelopes.encode(answer)
-
-
-@pytest.mark.parametrize("traceparent", [None, "00-1-2-01"])
-def test_a_request_is_encoded_with_its_payload(traceparent: str | None) -> None:
-    payload = {"a": [1, None, b"bytes"]}
-    request = NodeRequest("b", "0" * 16, "1", "x", envelopes.pack(payload), traceparent)
-    assert envelopes.encode_request("b", "0" * 16, "1", "x", payload, traceparent) == envelopes.encode(request)
+def test_a_tuple_looks_like_the_struct_of_its_tag() -> None:
+    data = {"a": [1, None, b"bytes"]}
+    answer = Answer("b", "1", envelopes.pack(data))
+    assert envelopes.encode(("r", "b", "1", data)) == envelopes.encode(answer)
+    for traceparent in (None, "00-1-2-01"):
+        request = NodeRequest("b", "0" * 16, "1", "x", envelopes.pack(data), traceparent)
+        assert envelopes.encode(("q", "b", "0" * 16, "1", "x", data, traceparent)) == envelopes.encode(request)
 
 
 def test_endless_data_raises() -> None:
@@ -149,7 +144,7 @@ def test_a_beat_of_a_node_that_knows_nothing_of_owners_may_own_every_room() -> N
     beat = envelopes.decode(msgspec.msgpack.encode(fields))
     assert isinstance(beat, envelopes.Beat)
     assert (beat.name, beat.dialect, beat.owns) == ("a", "native", None)
-    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], True, 2.0, "of later"]))
+    newer = envelopes.decode(msgspec.msgpack.encode([*fields, ["game"], [["chat", 1, 1]], True, 2.0, True, "of later"]))
     assert isinstance(newer, envelopes.Beat)
     assert newer.owns == ("game",)
 
@@ -169,6 +164,13 @@ def test_joined_messages_for_clients_are_a_batch_of_them(messages: list[ClientMe
     assert envelopes.count_messages(joined) == len(messages)
 
 
+@given(st.lists(st.binary(max_size=300), min_size=1, max_size=MAX_MESSAGES))
+def test_joined_texts_are_a_batch_of_them(texts: list[bytes]) -> None:
+    joined = envelopes.join(TextBatch, texts)
+    assert envelopes.decode(joined) == TextBatch(texts)
+    assert envelopes.count_messages(joined) == len(texts)
+
+
 @given(st.lists(_event_messages, min_size=1, max_size=MAX_MESSAGES))
 def test_joined_events_are_a_batch_of_them(messages: list[Event | Answer]) -> None:
     joined = envelopes.join(Batch, [envelopes.encode(each) for each in messages])
@@ -179,6 +181,13 @@ def test_joined_events_are_a_batch_of_them(messages: list[Event | Answer]) -> No
 def test_a_batch_with_too_many_messages_is_refused() -> None:
     with pytest.raises(InvalidMessage):
         envelopes.decode(envelopes.encode(ClientBatch([ClientMessage(b"{}")] * (MAX_MESSAGES + 1))))
+    with pytest.raises(InvalidMessage):
+        envelopes.decode(envelopes.encode(TextBatch([b"{}"] * (MAX_MESSAGES + 1))))
+
+
+def test_a_batch_without_texts_is_refused() -> None:
+    with pytest.raises(InvalidMessage):
+        envelopes.decode(envelopes.encode(TextBatch([])))
 
 
 def test_events_are_no_part_of_a_batch_for_clients() -> None:

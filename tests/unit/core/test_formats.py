@@ -186,7 +186,8 @@ def test_messages_without_frames_are_joined_in_order() -> None:
 @pytest.mark.parametrize("msgpack", [False, True])
 @pytest.mark.parametrize("window_bits", [0, 15])
 def test_several_messages_are_wrapped_as_each_of_them(window_bits: int, msgpack: bool) -> None:
-    sent = [encode(SMALL, msgpack=False), encode(LARGE, msgpack=True), encode(SMALL, msgpack=True)]
+    sent = [encode(each, msgpack=False) for each in (SMALL, LARGE, SMALL)]
+    texts = [each.json for each in sent]
     form, other = frame_format(msgpack=msgpack, window_bits=window_bits), message_format(msgpack=msgpack)
-    assert form.wrap_all(sent) == b"".join([form.wrap(message) for message in sent])
-    assert other.wrap_all(sent) == other.join([other.wrap(message) for message in sent])
+    assert form.wrap_texts(texts) == b"".join([form.wrap(message) for message in sent])
+    assert other.wrap_texts(texts) == other.join([other.wrap(message) for message in sent])

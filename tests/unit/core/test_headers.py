@@ -73,3 +73,16 @@ def test_a_token_is_found_in_any_field_of_the_name() -> None:
 
 def test_the_representation_tells_names_only() -> None:
     assert repr(Headers([("Cookie", "secret"), ("Authorization", "secret")])) == "Headers(['authorization', 'cookie'])"
+
+
+def test_fields_are_found_in_a_text_as_it_came() -> None:
+    headers = Headers.of_text("\r\nHost: A\r\nX-One: host: B\r\nx-ONE: C\r\n")
+    assert dict(headers) == {"host": "A", "x-one": "host: B, C"}
+    assert "HOST" in headers
+    assert headers.has_token("Host", "a")
+    assert headers.get_all("x-one") == ["host: B", "C"]
+
+
+def test_a_letter_that_takes_two_places_in_lower_case_moves_no_value() -> None:
+    headers = Headers([("X", "\u0130\u0130"), ("Y", "after it")])
+    assert headers["y"] == "after it"

@@ -5,15 +5,37 @@ from typing import Any
 
 import pytest
 
+from crosswire.core import options
 from crosswire.core.options import (
+    MAX_CHECKED,
+    MAX_NODE_NAME,
+    MAX_SECONDS,
     require_bool,
     require_call,
     require_count,
     require_drain,
+    require_rate,
     require_seconds,
     require_timeout,
 )
 from crosswire.errors import ConfigError, UsageError
+
+HUGE = [1e308, 10**400, MAX_SECONDS + 1]
+
+
+@pytest.mark.parametrize("value", HUGE)
+def test_more_seconds_than_a_century_are_refused_as_an_option_and_endless_for_a_call(value: float) -> None:
+    with pytest.raises(ConfigError, match=r"probe=.*: give a number of seconds greater than 0"):
+        require_seconds("probe", value)
+    assert require_seconds("probe", MAX_SECONDS) == MAX_SECONDS
+    assert (require_timeout(value), require_drain(value)) == (inf, inf)
+
+
+def test_a_rate_may_be_as_high_as_a_float() -> None:
+    assert (require_rate("rate", 0.1), require_rate("rate", 1e308)) == (0.1, 1e308)
+    for value in (0, -1, nan, inf, 10**400, True, "5", None):
+        with pytest.raises(ConfigError, match=r"rate=.*: give a number above 0: how many a second$"):
+            require_rate("rate", value)
 
 
 @pytest.mark.parametrize("value", [0.001, 5, 86400])
@@ -84,6 +106,21 @@ def test_a_call_names_a_node_and_an_event(call: tuple[str, str, float]) -> None:
 def test_a_call_with_an_invalid_argument_is_refused(call: Any, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         require_call(*call)
+
+
+def test_names_that_were_checked_are_remembered_up_to_a_limit() -> None:
+    for number in range(MAX_CHECKED + 5):
+        require_call(f"node {number}", f"event {number}", 5)
+        require_call("x" * 10_000 + str(number), "y" * 10_000 + str(number), 5)
+    for checked in (options._CHECKED_NODES, options._CHECKED_EVENTS):
+        assert 5 <= len(checked) <= MAX_CHECKED
+        assert max(map(len, checked)) <= MAX_NODE_NAME
+    last = MAX_CHECKED + 4
+    node, event = f"node {last}", f"event {last}"
+    invalid: list[Any] = [(node, event, True), (node, event, nan), (node, "$event", 5), ([], event, 5)]
+    for call in invalid:
+        with pytest.raises(UsageError):
+            require_call(*call)
 
 
 @pytest.mark.parametrize("value", [-1, nan, -inf, True, "5", None])

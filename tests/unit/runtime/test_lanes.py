@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.runtime.lanes import MAX_IDLE, AnswerFuture
+from crosswire.runtime.lanes import MAX_IDLE
 from crosswire.runtime.workers import Workers
 from tests.support.aio import wait_until
+from tests.support.answers import Asked
 
 who: ContextVar[str] = ContextVar("who", default="nobody")
 
@@ -21,23 +22,22 @@ class Peer:
     """A peer that answers what jobs ask when the test says so, in a callback of the event loop."""
 
     def __init__(self) -> None:
-        self.asked: list[AnswerFuture[Any]] = []
+        self.asked: list[Asked] = []
 
     async def ask(self) -> Any:
-        future: AnswerFuture[Any] = AnswerFuture(loop=asyncio.get_running_loop())
-        future.go_on = None
+        future = Asked()
         self.asked.append(future)
         return await future
 
     def answer(self, value: Any = None) -> None:
         """Answer the question that was asked first."""
         future = self.asked.pop(0)
-        if not future.done():
-            if isinstance(value, Exception):
-                future.set_exception(value)
-            else:
-                future.set_result(value)
-            future.settled()
+        if future.is_done:
+            return
+        if isinstance(value, Exception):
+            future.set_exception(value)
+        else:
+            future.set_result(value)
 
 
 async def in_callback(call: Callable[[], object]) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from itertools import pairwise
+from math import inf
 
 import pytest
 
@@ -51,6 +52,12 @@ async def test_without_time_all_connections_are_closed_at_once_with_1001() -> No
     assert [each.closes for each in connections] == [[(1001, "the server is stopping")]] * 20
     assert max(times) < 0.01
     assert took < 0.1
+
+
+async def test_with_infinite_time_closing_is_spread_over_a_minute() -> None:
+    _, times, took = await drain_connections(inf, 100, busy=10)
+    assert 55 < max(times) <= 61
+    assert took < 61
 
 
 async def test_closing_is_spread_over_the_time() -> None:

@@ -12,6 +12,10 @@ from tests.support.loops import on_instant_loop
 class FakeHandshake:
     def __init__(self) -> None:
         self.calls: list[str] = []
+        self.unread = False
+
+    def is_unread(self) -> bool:
+        return self.unread
 
     def abort(self) -> None:
         self.calls.append("abort")
@@ -93,6 +97,39 @@ async def test_as_many_give_way_as_were_accepted_beyond_the_limit() -> None:
     assert [each.calls for each in crowd] == [["abort"]] * 4 + [[]]
     assert len(handshakes) == 2
     assert len(full) == 3
+    handshakes.close()
+
+
+@on_instant_loop
+async def test_a_handshake_whose_bytes_wait_for_a_late_server_has_its_time_anew() -> None:
+    handshakes, idle, sent, silent = PendingHandshakes(10), FakeHandshake(), FakeHandshake(), FakeHandshake()
+    sent.unread = True
+    for each in (idle, sent, silent):
+        handshakes.add(each)
+    await asyncio.sleep(10.5)
+    assert (idle.calls, sent.calls, silent.calls) == (["abort"], [], ["abort"])
+    sent.unread = False  # handled, and the rest does not come
+    await asyncio.sleep(9)
+    assert sent.calls == []
+    await asyncio.sleep(1)
+    assert sent.calls == ["abort"]
+
+
+@on_instant_loop
+async def test_a_handshake_whose_bytes_wait_for_a_late_server_does_not_give_way() -> None:
+    full: list[int] = []
+    handshakes = PendingHandshakes(10, 3, full=lambda: full.append(1))
+    crowd = [FakeHandshake() for _ in range(3)]
+    for each in crowd:
+        handshakes.add(each)
+    crowd[0].unread = crowd[2].unread = True
+    await asyncio.sleep(GRACE + 0.1)
+    assert handshakes.has_room()
+    handshakes.add(FakeHandshake())
+    assert ([each.calls for each in crowd], full) == ([[], ["abort"], []], [])
+    handshakes.add(FakeHandshake())  # it was accepted already, and nobody may be dropped
+    assert ([each.calls for each in crowd], full) == ([[], ["abort"], []], [1])
+    assert not handshakes.has_room()
     handshakes.close()
 
 

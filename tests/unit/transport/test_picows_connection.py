@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
-from typing import Any, cast
+import struct
+import termios
+from contextlib import suppress
+from typing import Any, Protocol, cast
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -16,6 +20,8 @@ from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.picows_connection import PicowsConnection
 from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
+from crosswire.transport.socket_poller import SocketPoller
+from crosswire.transport.socket_transport import SocketTransport
 from crosswire.types import Close
 from tests.support.aio import wait_until
 
@@ -117,26 +123,89 @@ class ConnectionToRead:
             view[:size], data = data[:size], data[size:]
             self.reader.buffer_updated(size)
 
+    @property
+    def is_done(self) -> bool:
+        return self.reader.is_reading or self.transport.closing
 
-async def outcome(reads: list[bytes]) -> tuple[list[object], bytes]:
+    def end(self) -> None:
+        self.reader.connection_lost(None)
+
+
+class PolledConnection:
+    """A connection that reads by itself from one end of a pair of sockets, when a poller tells it to."""
+
+    def __init__(self, own: socket.socket, peer: socket.socket, context: ListenerContext) -> None:
+        self._own, self._peer = own, peer
+        self._poller = SocketPoller()
+        self.receiver = EventReceiver()
+        connection = PicowsConnection(self.receiver, context, deflate=False)
+        self.transport = transport = SocketTransport(own, "", self._poller, asyncio.Protocol())
+        transport.begin()
+        self.reader = PicowsReader(transport, connection, context.parsers, context.read_turns, context.grown_buffers)
+        transport.set_protocol(self.reader)
+        connection.open(PicowsTransport(transport, self.reader, connection), b"answer")
+
+    async def read(self, data: bytes) -> None:
+        """Send so many bytes, and wait until they are read, or the connection has ended."""
+        with suppress(BrokenPipeError, ConnectionResetError):
+            self._peer.sendall(data)
+        await wait_until(lambda: self.transport.is_closing() or not self._unread)
+
+    @property
+    def _unread(self) -> int:
+        (size,) = struct.unpack("i", fcntl.ioctl(self._own, termios.FIONREAD, b"\0" * 4))
+        return int(size)
+
+    @property
+    def is_done(self) -> bool:
+        return self.reader.is_reading or self.transport.is_closing()
+
+    def end(self) -> None:
+        self.transport.abort()
+        self._poller.end()
+
+
+class ReadableConnection(Protocol):
+    """Connection whose reads a test makes."""
+
+    receiver: EventReceiver
+
+    async def read(self, data: bytes) -> None:
+        """Read so many bytes."""
+
+    @property
+    def is_done(self) -> bool:
+        """Whether all that was read is handed over."""
+        ...
+
+    def end(self) -> None:
+        """Let the connection be lost."""
+
+
+async def outcome(reads: list[bytes], *, is_polled: bool = False) -> tuple[list[object], bytes]:
     """Return what a connection receives by these reads, and what it sends unless it is aborted."""
     own, peer = socket.socketpair()
     with own, peer:
         own.setblocking(False)
-        under_test = ConnectionToRead(own, ListenerContext(Limits(max_message=MAX_MESSAGE), Flusher()))
+        context = ListenerContext(Limits(max_message=MAX_MESSAGE), Flusher())
+        under_test: ReadableConnection = (
+            PolledConnection(own, peer, context) if is_polled else ConnectionToRead(own, context)
+        )
         await asyncio.sleep(0)  # the answer leaves
         for data in reads:
             await under_test.read(data)
-        await wait_until(lambda: under_test.reader.is_reading or under_test.transport.closing)
+        await wait_until(lambda: under_test.is_done)
         for _ in range(3):  # turns, of what is called at the end of one
             await asyncio.sleep(0)
-        under_test.reader.connection_lost(None)
-        await wait_until(lambda: isinstance(under_test.receiver.events[-1], Close))
-        own.shutdown(socket.SHUT_WR)
-        sent = b""
-        while data := peer.recv(1 << 16):
-            sent += data
+        under_test.end()
         events = under_test.receiver.events
+        await wait_until(lambda: bool(events) and isinstance(events[-1], Close))
+        if not is_polled:  # else it is closed
+            own.shutdown(socket.SHUT_WR)
+        sent = b""
+        with suppress(ConnectionResetError):  # it has not read all
+            while data := peer.recv(1 << 16):
+                sent += data
         return events, b"" if events[-1] == ABORTED else sent
 
 
@@ -211,3 +280,29 @@ def test_frames_mean_the_same_however_they_are_cut_into_reads(frames: list[bytes
     by_bytes = [data[index : index + 1] for index in range(len(data))]
     expected = asyncio.run(outcome(by_bytes))
     assert asyncio.run(outcome([*reads, rest])) == expected
+    assert asyncio.run(outcome([*reads, rest], is_polled=True)) == expected
+
+
+async def test_the_end_of_a_connection_that_comes_with_a_message_is_noticed_behind_it() -> None:
+    own, peer = socket.socketpair()
+    own.setblocking(False)
+    with own:
+        under_test = PolledConnection(own, peer, ListenerContext(Limits(), Flusher()))
+        with peer:
+            peer.sendall(text("last"))
+        await wait_until(lambda: len(under_test.receiver.events) == 2)
+        assert under_test.receiver.events[0] == "last"
+        assert isinstance(under_test.receiver.events[1], Close)
+        under_test.end()
+
+
+async def test_messages_that_do_not_fit_into_one_read_are_all_received() -> None:
+    own, peer = socket.socketpair()
+    own.setblocking(False)
+    with own, peer:
+        under_test = PolledConnection(own, peer, ListenerContext(Limits(), Flusher()))
+        payloads = [f"{number:03}" * 20 for number in range(200)]
+        await under_test.read(b"".join(text(payload) for payload in payloads))
+        await wait_until(lambda: under_test.receiver.events == payloads)
+        under_test.end()
+        await wait_until(lambda: under_test.transport.get_protocol() is not under_test.reader)

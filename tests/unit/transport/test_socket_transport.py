@@ -267,7 +267,7 @@ async def test_a_pause_in_which_nothing_comes_needs_no_system_call() -> None:
 
 class _Counted:
     def __init__(self, ready: Any) -> None:
-        self.ready = ready
+        self.ready = self.ready_alone = ready
 
     def fail(self, error: BaseException) -> None:
         raise error
@@ -418,6 +418,52 @@ async def test_others_are_served_beside_a_connection_that_was_alone() -> None:
         await wait_until(lambda: len(reads) > LONE_TURNS)
         peer.send(b"y")
         await wait_until(lambda: other.received == b"y")
+
+
+@on_every_loop
+async def test_what_comes_with_the_end_of_a_connection_is_read_before_it() -> None:
+    async with bench() as it:
+        several = [it.record() for _ in range(3)]
+        for _, peer in several:
+            peer.send(b"last")
+            peer.close()
+        await wait_until(lambda: all(recorder.calls == ["eof", "lost"] for recorder, _ in several))
+        assert [recorder.received for recorder, _ in several] == [b"last"] * 3
+
+
+@on_every_loop
+async def test_what_there_was_no_room_for_is_read_in_the_next_turns() -> None:
+    async with bench() as it:
+        several = [Buffered() for _ in range(3)]
+        peers = [it.connect(protocol)[1] for protocol in several]
+        for peer in peers:
+            peer.send(b"0123456789ab")
+        await wait_until(lambda: all(protocol.received == b"0123456789ab" for protocol in several))
+
+
+async def test_a_connection_is_told_once_of_what_comes_and_a_listening_socket_in_each_turn() -> None:
+    async with bench() as it:
+        served = {"connection": 0, "listening": 0}
+
+        def noted(name: str) -> _Counted:
+            def serve(events: int) -> None:
+                served[name] += 1
+
+            return _Counted(serve)
+
+        pairs = [socket.socketpair() for _ in range(2)]
+        it.poller.add(pairs[0][0].fileno(), noted("connection"))
+        it.poller.add_listening(pairs[1][0].fileno(), noted("listening"))
+        for count in (1, 2):
+            for _, peer in pairs:
+                peer.send(b"x")
+            turns = served["listening"] + 5
+            await wait_until(lambda turns=turns: served["listening"] > turns)  # type: ignore[misc]
+            assert served["connection"] == count
+        for own, peer in pairs:
+            it.poller.remove(own.fileno(), READABLE)
+            own.close()
+            peer.close()
 
 
 async def test_the_poller_ends_with_its_last_connection() -> None:

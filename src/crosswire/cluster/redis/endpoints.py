@@ -47,12 +47,21 @@ class Endpoints:
         pool: publishes on the usable ones.
         events: the callbacks of the port.
         redundant: whether each message is published on two Redis.
+        available_changed: called with what ``available`` is set to.
 
     Attributes:
         available: whether at least one is healthy.
     """
 
-    def __init__(self, factory: EndpointFactory, pool: Pool, events: PortEvents, *, redundant: bool) -> None:
+    def __init__(
+        self,
+        factory: EndpointFactory,
+        pool: Pool,
+        events: PortEvents,
+        *,
+        redundant: bool,
+        available_changed: Callable[[bool], None],
+    ) -> None:
         self._factory = factory
         self._pool = pool
         self._events = events
@@ -66,6 +75,7 @@ class Endpoints:
         self._paths: tuple[str, ...] = ()
         self._watcher: Callable[[], None] | None = None
         self._warnings = ThrottledWarnings(logger)
+        self._available_changed = available_changed
         self.available = self._interrupted = self._stopped = False
 
     @property
@@ -149,7 +159,7 @@ class Endpoints:
             for endpoint in list(self._all.values()):
                 await self._discard(endpoint)
             await self._closing.wait(CLOSE_TIMEOUT)
-            self.available = False
+            self._set_available(False)
 
     async def add(self, url: str) -> None:
         """Use one more Redis, or use a retired Redis again.
@@ -295,7 +305,8 @@ class Endpoints:
         if endpoint.discarded:
             return
         logger.info("%s is connected", endpoint.address.shown)
-        back, self.available = not self.available and self._interrupted, True
+        back = not self.available and self._interrupted
+        self._set_available(True)
         self._update_pool()
         self._changed.set()
         self._report_health(endpoint)
@@ -352,9 +363,14 @@ class Endpoints:
 
     def _update_availability(self) -> None:
         """Update ``available`` after a change, and report the paths."""
-        available, self.available = self.available, bool(self.healthy)
-        self._interrupted |= available and not self.available
+        was_available = self.available
+        self._set_available(bool(self.healthy))
+        self._interrupted |= was_available and not self.available
         self._report_paths()
+
+    def _set_available(self, value: bool) -> None:
+        self.available = value
+        self._available_changed(value)
 
     def _report_paths(self) -> None:
         paths, self._paths = self._paths, self.paths

@@ -97,7 +97,10 @@ class RedisPort:
         probes = Channels(options.prefix).probes(origin.hex())
         self.flusher = Flusher()
         factory = EndpointFactory(name, timing, probes, self.wanted, self._receivers, budget, self.flusher)
-        self._endpoints = Endpoints(factory, self._pool, events, redundant=redundant)
+        self.available = False  # no property: each call of a node asks for it
+        self._endpoints = Endpoints(
+            factory, self._pool, events, redundant=redundant, available_changed=self._available_changed
+        )
 
     async def start(self) -> None:
         """Connect. Return when a Redis works and the others have had a little time, or after 2 seconds if none works.
@@ -119,9 +122,8 @@ class RedisPort:
         may_be_late = self._endpoints.count > 1 or environment.monotonic() < self._late_until
         return self._failover_time if may_be_late else 0.0
 
-    @property
-    def available(self) -> bool:
-        return self._endpoints.available
+    def _available_changed(self, value: bool) -> None:
+        self.available = value
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -1,0 +1,16 @@
+"""A future as the coroutine of a call awaits it, without a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from crosswire.runtime.answer_futures import AnswerFuture
+
+
+class Asked(AnswerFuture[Any]):
+    """A future that is not set yet."""
+
+    def __init__(self) -> None:
+        self.is_done = False
+        self.error = self.go_on = None
+        self._asyncio_future_blocking = True
