@@ -58,6 +58,7 @@ class LocalDelivery:
     Attributes:
         connected: the users that are connected, now and later.
         deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
+        formats: the formats that they use.
     """
 
     __slots__ = (
@@ -76,6 +77,7 @@ class LocalDelivery:
         "_users_here",
         "connected",
         "deliver",
+        "formats",
     )
 
     def __init__(
@@ -93,7 +95,7 @@ class LocalDelivery:
         self._authorities = authorities
         self._name = name
         self._registry = registry
-        self._fanout = fanout
+        self._fanout = self.formats = fanout
         self._joins = joins
         self._duplicates = duplicates
         self._call_ids = call_ids
