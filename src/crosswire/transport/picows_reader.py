@@ -310,5 +310,6 @@ class PicowsReader(SocketReader):
 
 
 def _has_long_text(view: memoryview, size: int) -> bool:
-    """Return whether a read that begins as a text message has all of it, and no more, and lets no buffer grow."""
-    return size <= MAX_PIECE and view[1] == _MASKED_LENGTH_16 and size == (view[2] << 8 | view[3]) + 8
+    """Return whether a read is one whole text message, that is not compressed, and lets no buffer grow."""
+    is_text = view[0] == TEXT_BYTE and view[1] == _MASKED_LENGTH_16
+    return is_text and size <= MAX_PIECE and size == (view[2] << 8 | view[3]) + 8
