@@ -56,8 +56,8 @@ class HeldMessages(msgspec.Struct, eq=False):
     def pushing(self, push_all: PushAll) -> Callable[[], None]:
         """Return what pushes the messages to the members, and called again after it has failed, to the members left.
 
-        Those who got some ahead, or were left out, are not among them. Members are copied only if there are such: pushing
-        runs no code of the application that could change them.
+        Those who got some ahead, or were left out, are not among them. Members are copied only if there are such:
+        pushing runs no code of the application that could change them.
         """
         frames = self.frames[0] if len(self.frames) == 1 else _joined(self.frames)
         members, ahead = self.members, self.ahead
