@@ -11,8 +11,8 @@ from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.outbox import Outbox
-from crosswire.transport.picows_parser import INITIAL_ROOM, FrameParser, FrameParsers
-from crosswire.transport.piece_reader import LONGEST_HEADER, MAX_PIECE, PieceReader, PieceReceiver
+from crosswire.transport.picows_parser import INITIAL_ROOM, WITHOUT_GROWTH, FrameParser, FrameParsers
+from crosswire.transport.piece_reader import LONGEST_HEADER, PieceReader, PieceReceiver
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import ReadTurns
 from crosswire.transport.socket_poller import READABLE
@@ -271,7 +271,7 @@ class PicowsReader(SocketReader):
             began = environment.perf_counter()
             self._parse_shared(parser, size)
             pieces.adapt(environment.perf_counter() - began)
-        elif size <= MAX_PIECE and size == frame_size(view[:LONGEST_HEADER]):
+        elif size <= WITHOUT_GROWTH and size == frame_size(view[:LONGEST_HEADER]):
             self._parse_shared(parser, size)
         else:
             self._take_pieces().buffer_updated(size)  # more than one frame, or one that might let the buffer grow
@@ -311,4 +311,4 @@ class PicowsReader(SocketReader):
 
 def _has_long_text(view: memoryview, size: int) -> bool:
     """Return whether a read that begins as a text message has all of it, and no more, and lets no buffer grow."""
-    return size <= MAX_PIECE and view[1] == _MASKED_LENGTH_16 and size == (view[2] << 8 | view[3]) + 8
+    return size <= WITHOUT_GROWTH and view[1] == _MASKED_LENGTH_16 and size == (view[2] << 8 | view[3]) + 8
