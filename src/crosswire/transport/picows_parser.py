@@ -234,8 +234,8 @@ class FrameParsers:
     or has another one, until it has given it back.
 
     picows unmasks 64 bytes at once past the processor's caches, and it takes 0.2 microseconds until they can be read
-    again. If the buffer is aligned, a frame has such bytes from a payload of 122 bytes on, else from one of 74, by where
-    the buffer happens to be. So an aligned parser is looked for to be the shared one.
+    again. If the buffer is aligned, a frame has such bytes from a payload of 122 bytes on, else from one of 74, by
+    where the buffer happens to be. So an aligned parser is looked for to be the shared one.
 
     Args:
         max_message: bytes of the longest frame.
