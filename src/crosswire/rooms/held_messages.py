@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
+import msgspec
+
 from crosswire.core.formats import AnyOutbox, Format
 from crosswire.core.skipped_messages import Droppable
 from crosswire.rooms.recipient import Recipient
@@ -18,35 +20,26 @@ PushAll = Callable[[Any, Iterable[AnyOutbox]], None]
 """Function that pushes the same frames, or messages, to many outboxes."""
 
 
-class HeldMessages:
+class HeldMessages(msgspec.Struct, eq=False):
     """Messages to the same members, which are joined, so that every member is visited once for all of them.
 
-    Args:
-        members: the room's own mapping, not a copy: it must not change while messages are held.
-
     Attributes:
+        members: the room's own mapping, not a copy: it must not change while messages are held.
+        frames: the messages, each in every format.
         ahead: number of the messages that were pushed already to members that could not wait, by member.
         droppable: policies of those messages that need not be sent to members that are behind, by their position.
-        frames: the messages, each in every format.
-        members: as given.
     """
 
-    __slots__ = ("ahead", "droppable", "frames", "members")
-
-    def __init__(self, members: Members) -> None:
-        self.members = members
-        self.frames: list[Frames] = []
-        self.ahead: dict[Recipient, int] = {}
-        self.droppable: dict[int, Droppable] | None = None
-
-    @property
-    def number(self) -> int:
-        """Number of messages, counted for each member."""
-        return len(self.frames) * len(self.members)
+    # A Struct, which is made without a call of a Python function: there is one for each room and turn.
+    members: Members
+    frames: list[Frames]
+    ahead: dict[Recipient, int] | None = None
+    droppable: dict[int, Droppable] | None = None
 
     def push_ahead(self, member: Recipient) -> None:
         """Push to one member the messages that it has not got yet, before the others get them."""
-        begin, self.ahead[member] = self.ahead.get(member, 0), len(self.frames)
+        ahead = self.ahead = self.ahead or {}
+        begin, ahead[member] = ahead.get(member, 0), len(self.frames)
         _push_each(self.frames, self.droppable or {}, member, begin)
 
     def pushing(self, push_all: PushAll) -> Callable[[], None]:

@@ -56,6 +56,7 @@ class LocalDelivery:
     Attributes:
         connected: the users that are connected, now and later.
         deliver: as of :class:`~crosswire.cluster.dialect.ClientInbox`.
+        formats: the formats that they use.
     """
 
     __slots__ = (
@@ -63,6 +64,7 @@ class LocalDelivery:
         "_call_ids",
         "_duplicates",
         "_fanout",
+        "_find_room",
         "_joins",
         "_name",
         "_registry",
@@ -73,6 +75,7 @@ class LocalDelivery:
         "_users_here",
         "connected",
         "deliver",
+        "formats",
     )
 
     def __init__(
@@ -90,7 +93,7 @@ class LocalDelivery:
         self._authorities = authorities
         self._name = name
         self._registry = registry
-        self._fanout = fanout
+        self._fanout = self.formats = fanout
         self._joins = joins
         self._duplicates = duplicates
         self._call_ids = call_ids
@@ -98,6 +101,7 @@ class LocalDelivery:
         self._users_here = registry.users
         self.connected = registry.users.users
         self._rooms = registry.rooms
+        self._find_room = registry.rooms.find
         self._sent: SentMessages | None = None
         self._skipped = skipped
         self.deliver: Deliver = self._deliver
@@ -156,11 +160,19 @@ class LocalDelivery:
         if message.policy is not None:
             return self._deliver_droppable(target, message, message.policy, exclude)
         # Not isinstance, which takes ten times as long for a struct of another class.
-        if exclude is None and type(target) is not ToUsers:
-            members = self._members(target)
-            if members:
-                fanout.hold(fanout.frames(message), members)
+        if exclude is None and type(target) is ToRoom:
+            find = self._find_room  # functions in slots are read first: else Python looks for a method
+            room = find(target.namespace, target.id)
+            if room is None:
+                return 0
+            members = room.members
+            fanout.hold(fanout.frames(message), members, None, not room.shared)
             return len(members)
+        if exclude is None and type(target) is Everyone:
+            everyone = self._users_here.members
+            if everyone:
+                fanout.hold(fanout.frames(message), everyone)
+            return len(everyone)
         recipients = self._recipients(target)
         if exclude is None and len(recipients) == 1:
             for client in recipients:

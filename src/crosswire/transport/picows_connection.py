@@ -20,6 +20,7 @@ from crosswire.transport.closing import ClosingHandshake, read_close
 from crosswire.transport.interface import Receiver, TrafficSnapshot
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.outbox import Outbox
+from crosswire.transport.picows_reasons import common_reason
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.types import Close, CloseCode
 
@@ -130,8 +131,10 @@ class PicowsConnection:
         """
         context = self._context
         self._transport = transport
-        self.outbox = Outbox(transport, context.flusher, context.limits.outbox, self, context.slow_readers)
-        self.outbox.push(answer)
+        self.outbox = outbox = Outbox(transport, context.flusher, context.limits.outbox, self, context.slow_readers)
+        if (fd := transport.begin()) >= 0:
+            outbox.allow_direct(fd)
+        outbox.push(answer)
         try:
             self.receiver.opened(self)
         except Exception:
@@ -184,7 +187,8 @@ class PicowsConnection:
     def refuse(self, payload: bytes) -> None:
         """Read nothing behind a broken frame, and end the connection behind the message in front of it."""
         self._transport.discard()
-        failure = ProtocolFailure(int.from_bytes(payload[:2], "big"), payload[2:].decode("utf-8", "replace"))
+        reason = common_reason(payload[2:].decode("utf-8", "replace"))
+        failure = ProtocolFailure(int.from_bytes(payload[:2], "big"), reason)
         asyncio.get_running_loop().call_soon(self._fail, failure)  # the message in front is still to be received
 
     def pause_writing(self) -> None:

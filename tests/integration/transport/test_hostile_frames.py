@@ -82,6 +82,25 @@ async def test_hostile_frames_end_their_connection_with_the_right_code(
         assert echoes[:-1] == [text(b"%d" % number) for number in range(1, count + 1)]
 
 
+@pytest.mark.parametrize("split", [0, 1], ids=["behind a message", "in two pieces"])
+@pytest.mark.parametrize("payload", [b"\x03", (1005).to_bytes(2, "big"), b"\x03\xe8\xff"])
+async def test_the_reason_for_a_broken_close_is_the_same_however_it_comes(payload: bytes, split: int) -> None:
+    async with echo_server() as echo, echo.connect() as raw, echo.connect() as alone:
+        for each in (alone, raw):
+            await each.upgrade()
+        alone.send(frame(0x88, payload))
+        if split:
+            raw.send(frame(0x88, payload)[:split])
+            await raw.drain()
+            await alone.frames()
+            raw.send(frame(0x88, payload)[split:])
+        else:
+            raw.send(frame(FIN | TEXT, b"x") + frame(0x88, payload))
+        await wait_until(lambda: len(echo.closes) == 2)
+        assert echo.closes[0] == echo.closes[1]
+        assert "Received" not in echo.closes[0].reason
+
+
 def test_each_close_code_is_answered_as_the_protocol_says() -> None:
     accepted, codes = [], set()
     for code in range(1 << 16):

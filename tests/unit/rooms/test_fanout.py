@@ -208,6 +208,41 @@ def test_large_rooms_are_not_compared(fanout: FanOut, room: list[FakeMember], tu
     assert len(room[0].pushed) == 2
 
 
+def test_exclusive_rooms_wait_side_by_side_however_large_they_are(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    crowd = outboxes([FakeMember(str(number)) for number in range(SMALL_ROOM + 1)])
+    for held_for in (outboxes(room), crowd):
+        fanout.hold(frames_of(fanout, NEWS), held_for, None, True)
+    assert not any(member.pushed for member in [*room, *crowd])
+    turn.end()
+    assert all(member.pushed == [JSON_TEXT.encode(NEWS)] for member in [*room, *crowd])
+
+
+@pytest.mark.parametrize("kinds", [(True, False), (False, True), (True, True, False, True)])
+def test_members_are_compared_unless_all_rooms_are_exclusive(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn, kinds: tuple[bool, ...]
+) -> None:
+    others = [FakeMember(str(number)) for number in range(len(kinds) - 2)]
+    rooms = [[other] for other in others] + [room, room[:1]]
+    for held_for, is_exclusive in zip(rooms, kinds, strict=True):
+        fanout.hold(frames_of(fanout, event("news", len(held_for))), outboxes(held_for), None, is_exclusive)
+    assert len(room[1].pushed) == 1, "the last two rooms have a member in common"
+    turn.end()
+    assert room[0].pushed == [JSON_TEXT.encode(event("news", number)) for number in (3, 1)]
+
+
+def test_the_one_who_is_answered_is_looked_for_in_the_last_room_first(fanout: FanOut, turn: FakeTurn) -> None:
+    members = [FakeMember(str(number)) for number in range(2 * MAX_SEARCHED)]
+    rooms = [outboxes([member]) for member in members]
+    for held_for in [*rooms, rooms[0]]:
+        fanout.hold(frames_of(fanout, NEWS), held_for)
+    fanout.flush_for(members[0])
+    assert [len(member.pushed) for member in members] == [2] + [0] * (2 * MAX_SEARCHED - 1)
+    turn.end()
+    assert [len(member.pushed) for member in members[1:]] == [1] * (2 * MAX_SEARCHED - 1)
+
+
 def test_what_is_held_for_many_rooms_has_a_limit(fanout: FanOut, room: list[FakeMember]) -> None:
     large = event("news", "x" * 10_000)
     for member in room * 3:
@@ -287,10 +322,12 @@ def test_who_is_behind_is_offered_ahead_what_need_not_be_sent(
     assert room[1].pushed == [more + news + news]
 
 
+_EXCLUSIVE = ((4, 5), (6,))
+"""Rooms that have no member in common with one another."""
 _steps = st.lists(
     st.one_of(
-        st.tuples(st.just("room"), st.sampled_from([(0, 1, 2), (0, 1), (2, 3), (3,)])),
-        st.tuples(st.just("one"), st.integers(0, 3)),
+        st.tuples(st.just("room"), st.sampled_from([(0, 1, 2), (0, 1), (2, 3), (3,), (4, 6), *_EXCLUSIVE])),
+        st.tuples(st.just("one"), st.integers(0, 6)),
         st.tuples(st.just("turn"), st.none()),
     ),
     max_size=20,
@@ -304,15 +341,15 @@ def test_every_member_gets_all_messages_in_the_order_in_which_they_were_sent(
 ) -> None:
     turn = FakeTurn()
     fanout = FanOut(turn.waiting.append)
-    members = [FakeMember(str(number)) for number in range(4)]
+    members = [FakeMember(str(number)) for number in range(7)]
     rooms: dict[tuple[int, ...], Mapping[FakeMember, AnyOutbox]] = {}
-    expected: list[list[bytes]] = [[], [], [], []]
+    expected: list[list[bytes]] = [[] for _ in members]
     for number, (_, to) in enumerate(steps):
         message = event("news", number)
         frame = JSON_TEXT.encode(message)
         if isinstance(to, tuple):
             named = rooms.setdefault(to, outboxes([members[each] for each in to]))
-            fanout.hold(frames_of(fanout, message), named)
+            fanout.hold(frames_of(fanout, message), named, None, to in _EXCLUSIVE)
             for each in to:
                 expected[each].append(frame)
         elif isinstance(to, int):
