@@ -66,7 +66,7 @@ bench: $(DEV) ## Measure it beside a bare epoll loop, uvicorn and Starlette (nee
 
 bench-peers: $(DEV) ## Measure it beside Bun, Socket.IO, Channels and others, which are installed for that; goes on where it was interrupted, and writes docs/benchmarks.md, with ARGS="--only calls-1" nothing
 	@$(RUN) -m bench.peers.install
-	@$(RUN) -m bench.peers $(or $(ARGS),--continue --json bench/build/comparison.json --write docs/benchmarks.md)
+	@$(RUN) -m bench.peers $(or $(ARGS),--called "make bench-peers" --continue --json bench/build/comparison.json --write docs/benchmarks.md)
 
 bench-scaling: $(DEV) ## Fit the model of what a cluster costs to small runs, and compare it with runs of 2, 4 and 8 nodes; writes docs/scaling.md, with ARGS="--quick" nothing
 	@$(RUN) -m bench.scaling $(or $(ARGS),--write docs/scaling.md)

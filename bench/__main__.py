@@ -15,6 +15,7 @@ from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from bench.disturbance import MAX_OF_GENERATOR, MAX_OF_SERVER, is_disturbed
 from bench.native import (
     BenchError,
     Serving,
@@ -60,8 +61,6 @@ SERVERS: dict[str, Callable[[], AbstractContextManager[Serving]]] = {
 }
 RUNS = 3
 """Runs of each server at each workload."""
-MAX_DISTURBANCE = 0.05
-"""Share of a core's time that other processes may take; above it, a run is marked."""
 
 
 @dataclass
@@ -76,16 +75,11 @@ class Runs:
         cells = [f"{len(self.errors)} failed"] if self.errors else []
         if self.figures:
             best = workload.best(self.figures)
-            cells.insert(0, workload.show(best) + (" *" if disturbed(best) else ""))
+            cells.insert(0, workload.show(best) + (" *" if is_disturbed(best) else ""))
         return "; ".join(cells) or "—"
 
 
 Measured = dict[str, Runs]
-
-
-def disturbed(figures: Figures) -> bool:
-    """Return whether other processes used the core of the servers or of the generator for too long."""
-    return max(figures.get(f"{who}_others", 0.0) for who in ("server", "generator")) > MAX_DISTURBANCE
 
 
 def main() -> int:
@@ -171,7 +165,8 @@ def report(host: dict[str, str], workloads: list[Workload], measured: list[Measu
         "with an application on the port it is to Crosswire without one, or to uvicorn alone; beside a room of",
         "Starlette (a set of WebSockets, a loop over it, each message encoded once) it is to that.",
         "The original's figures are those of the design notes, measured by their author on another run.",
-        f"An asterisk marks a run in which other processes took more than {MAX_DISTURBANCE:.0%} of a core's time.",
+        f"An asterisk marks a run in which others took more than {MAX_OF_SERVER:.0%} of the server's core, or",
+        f"{MAX_OF_GENERATOR:.0%} of the generator's.",
         "",
         "| work | Crosswire (measured) | bare epoll loop (measured in the same run) | ratio "
         "| the original (design notes) | target |",
@@ -193,7 +188,7 @@ def ratio(workload: Workload, ours: Runs, bare: Runs) -> str:
     if not ours.figures or not bare.figures:
         return "—"
     a, b = workload.best(ours.figures), workload.best(bare.figures)
-    mark = " *" if disturbed(a) or disturbed(b) else ""
+    mark = " *" if is_disturbed(a) or is_disturbed(b) else ""
     cpu = f" (CPU {a['cpu_us'] / b['cpu_us']:.2f})" if workload.figure != "cpu_us" else ""
     return f"{a[workload.figure] / b[workload.figure]:.2f}{cpu}{mark}"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,26 +24,35 @@ from bench.peers.continuing import digest, interrupted
 from bench.peers.installed import versions
 from bench.peers.peers import PEERS, Peer
 from bench.peers.report import as_markdown
+from bench.peers.rounds import USUAL_RUNS, Runs
 from bench.peers.runs import QUICK_SECONDS, SECONDS, measure
 from bench.peers.works import WORKS, PeerWork
 
-RUNS = 3
+INTERRUPTED = 130
+"""Exit status after Ctrl-C, as shells have it."""
 
 
 def main() -> int:
     """Run everything and print the tables; return 1 if any run failed."""
     arguments = _arguments()
-    command = shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]])
+    command: str = arguments.called or shlex.join(["python", "-m", "bench.peers", *sys.argv[1:]])
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # else the servers that run would stay
     try:
         comparison = read(arguments.read) if arguments.read else _compare(arguments, command)
     except BenchError as error:
         sys.exit(str(error))
+    except KeyboardInterrupt:
+        _tell("interrupted" + (": the same command goes on from here" if arguments.go_on else ""))
+        return INTERRUPTED
     peers = list({result.peer.name: result.peer for result in comparison.results}.values())
     print(", ".join(f"{name} {value}" for name, value in comparison.machine.items()))
     print(as_markdown(comparison.results, peers))
     if arguments.write:
         page.write(comparison, command, arguments.write)
-    return int(any(result.errors for result in comparison.results))
+    failed = [result for result in comparison.results if result.errors]
+    for result in failed:
+        _tell(f"{result.work.id}: {len(result.errors)} runs of {result.peer.name} failed, {len(result.runs)} did not")
+    return int(bool(failed))
 
 
 def _compare(arguments: argparse.Namespace, command: str) -> Comparison:
@@ -52,9 +62,9 @@ def _compare(arguments: argparse.Namespace, command: str) -> Comparison:
     works = [work for work in WORKS if is_chosen(work, arguments.only)]
     peers = [_peer(name) for name in arguments.peer] or PEERS
     seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
-    runs = arguments.runs or RUNS
+    runs = Runs.equally(arguments.runs) if arguments.runs else USUAL_RUNS
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    settings = {"command": command, "runs": runs, "seconds": seconds, "source": digest()}
+    settings = {"command": command, "runs": list(runs), "seconds": seconds, "source": digest()}
     comparison = Comparison([(command, date)], {**machine(), **versions()}, settings=settings)
     if arguments.go_on and (earlier := interrupted(arguments.json, comparison, peers)):
         comparison = go_on(earlier, comparison)
@@ -98,7 +108,13 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--peer", action="append", default=[], metavar="NAME", help="only this one, and others so named"
     )
-    parser.add_argument("--runs", type=int, metavar="N", help=f"runs of each peer at each work, {RUNS} by default")
+    parser.add_argument(
+        "--runs",
+        type=int,
+        metavar="N",
+        help=f"runs of each peer at each work; by default {USUAL_RUNS.usual}, {USUAL_RUNS.with_target} where a target "
+        f"compares some, and {USUAL_RUNS.of_target} of those",
+    )
     parser.add_argument("--seconds", type=float, metavar="S", help=f"that a run measures, {SECONDS:g} by default")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of all runs there")
     parser.add_argument(
@@ -111,6 +127,7 @@ def _arguments() -> argparse.Namespace:
         action="store_true",
         help="measure only what is not in the file of --json, if that is of the same comparison, and was interrupted",
     )
+    parser.add_argument("--called", metavar="COMMAND", help="the command that the page names, if this is a part of it")
     arguments = parser.parse_args()
     if arguments.go_on and not arguments.json:
         parser.error("--continue wants --json")

@@ -60,7 +60,7 @@ def python() -> str:
 
 
 def node_environment() -> dict[str, str]:
-    """Return the environment in which Node.js finds the peers' packages, as in production."""
+    """Return the environment in which Node.js finds the peers' packages; it and Bun run as in production."""
     return {"NODE_ENV": "production", "NODE_PATH": f"{PACKAGES}:{ORIGINAL}"}
 
 

@@ -7,13 +7,15 @@ from itertools import groupby
 from pathlib import Path
 from textwrap import fill
 
+from bench.disturbance import MAX_OF_GENERATOR, MAX_OF_SERVER
 from bench.peers.comparison import Comparison
 from bench.peers.peers import COMPILING, Peer
 from bench.peers.plots import Bar, Panel, picture
 from bench.peers.report import heading, short, table, targets
-from bench.peers.runs import QUICK_SECONDS, SECONDS, Result
+from bench.peers.rounds import USUAL_RUNS
+from bench.peers.runs import SECONDS, Result
 from bench.peers.sections import SECTIONS, Section
-from bench.peers.summary import MAX_DISTURBANCE, MAX_GENERATOR_BUSY, outcomes, spread
+from bench.peers.summary import outcomes, spread
 
 PLOTS = "benchmarks"
 """Folder of the plots, beside the page."""
@@ -31,22 +33,29 @@ Crosswire is built to be fast, and what was tried.
   `bench/peers/adapters`, written as a good user of it writes it, with its defaults.
 - **One core for all processes of the server side**, Redis included; the load generator has another. So a figure is
   work done, and not cores used. The figure to compare is the CPU time of the server side for one delivery, answer,
-  message or connection: what a second brings is limited by the load generator, too, where a server is fast.
+  message or connection: what a second brings depends on the load generator, too.
 - **Checked.** Each client has to get each message once; a loss, a refusal or a close makes the run fail.
 - **Interleaved.** The servers take turns, each newly started for each run, so that a slow moment of the machine affects
-  all of them. A run measures for {SECONDS:g} s, with `--quick` for {QUICK_SECONDS:g} s, after half as long; programs
-  that are compiled while they run, as on Node.js and Bun, have at least {COMPILING:g} s before, to be at their best.
-  Figures are medians of the runs, with the least and the most in brackets; in the plots these are the whiskers.
+  all of them. Unless the command says otherwise a run measures for {SECONDS:g} s, after half as long; programs that are
+  compiled while they run, as on Node.js and Bun, have at least {COMPILING:g} s before, to be at their best. Each server
+  runs {USUAL_RUNS.usual} times, {USUAL_RUNS.with_target} times at works with a target beside another server, and
+  {USUAL_RUNS.of_target} times if it is one of the two. A run that fails is told, and repeated. Figures are medians of
+  the runs, with the least and the most in brackets; in the plots these are the whiskers.
 - **Latency** is the time from the moment when the load generator sends a message to the moment when it has a delivery
   or an answer. With many messages in flight it is above all the time that they wait for each other.
+- **The original** is websocket-cross-server-adapter. Where nodes talk to each other it has a second row, of runs with
+  as little warm-up as those of servers that are not compiled while they run; the targets are beside the first.
 - **Installed** from PyPI and npm, by `make bench-peers`. Where a registry lacks websocket-cross-server-adapter, its row
   says so; `python -m bench.peers.install --original FOLDER` installs it from a folder with its package.
+- **"Load generator busy"** is the share of its core that it used. Where it is high, it limits what a second brings as
+  much as the server does.
 - Compare figures of one table with each other. The machine is small, and shared with others of its kind."""
 
 NOTES = (
-    f'A note says "disturbed" where other processes took more than {MAX_DISTURBANCE:.0%} of the time of one of the '
-    "cores, in the median of the runs, and names the load generator where it was busy for more than "
-    f'{MAX_GENERATOR_BUSY:.0%} of it. "Cannot" is what a server has nothing for, or what its adapter does not do.'
+    f'A note says "disturbed" where others took more than {MAX_OF_SERVER:.0%} of the time of the servers\' core, or '
+    f"{MAX_OF_GENERATOR:.0%} of the load generator's, in the median of the runs; the kernel's own work for the sockets "
+    'of the generator is among the latter. "Cannot" is said of a server that has nothing for a work, or whose adapter '
+    "does not do it."
 )
 
 

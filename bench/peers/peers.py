@@ -53,6 +53,7 @@ class Peer:
         dialect: dialect of the load generator that it speaks.
         can: its abilities.
         warmup: seconds that it needs at least before it is measured.
+        is_variant: whether it is another peer in other circumstances, for some works alone.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Peer:
     dialect: str
     can: frozenset[str]
     warmup: float = 0.0
+    is_variant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,8 @@ def _crosswire(*options: str) -> Start:
 
 def _with_option(option: str, title: str) -> Peer:
     """Return Crosswire with an option, for the works that show what it costs."""
-    return Peer(f"crosswire-{option}", title, _crosswire(f"--{option}"), JSON, frozenset({CROSSWIRE_OPTION}))
+    can = frozenset({CROSSWIRE_OPTION})
+    return Peer(f"crosswire-{option}", title, _crosswire(f"--{option}"), JSON, can, is_variant=True)
 
 
 PEERS = [
@@ -141,7 +144,12 @@ PEERS = [
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
     Peer(
-        "bun", "Bun", Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")]).start, JSON, ALONE | OPTIONS, COMPILING
+        "bun",
+        "Bun",
+        Program(lambda: [bun(), str(ADAPTERS / "bun_topics.js")], node_environment).start,
+        JSON,
+        ALONE | OPTIONS,
+        COMPILING,
     ),
     Peer("ws", "ws on Node.js", _on_node("ws_room.js", "ws"), JSON, ALONE | OPTIONS, COMPILING),
     Peer(
@@ -151,6 +159,14 @@ PEERS = [
         JSON,
         SPREADING | {ASK, SAY_IN_ROOM},
         COMPILING,
+    ),
+    Peer(
+        "original-cold",
+        "the original, still compiling",
+        _on_node("original.js", ORIGINAL_NAME),
+        JSON,
+        frozenset({TELL, ASK}),
+        is_variant=True,
     ),
     Peer(
         "socket.io",

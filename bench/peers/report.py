@@ -9,28 +9,30 @@ from typing import NamedTuple
 from bench.native import ROOT
 from bench.peers.peers import Peer
 from bench.peers.runs import Result
-from bench.peers.summary import Outcome, Spread, is_disturbed, is_limited_by_generator, outcomes, spread
+from bench.peers.summary import Outcome, Spread, is_disturbed, outcomes, spread
 from bench.peers.works import PeerWork
 
 
 class Column(NamedTuple):
-    """Column of a table: its heading, its figure, and the digits behind the point."""
+    """Column of a table: its heading, its figure, and the format of the median, the least and the most."""
 
     heading: str
     figure: str
-    digits: int
+    format: str
 
 
 COLUMNS = [
-    Column("CPU, µs for one", "cpu_us", 2),
-    Column("a second", "per_second", 0),
-    Column("p50, ms", "p50_ms", 2),
-    Column("p99, ms", "p99_ms", 2),
-    Column("bytes for one", "bytes_per_client", 0),
+    Column("CPU, µs for one", "cpu_us", ",.2f"),
+    Column("a second", "per_second", ",.0f"),
+    Column("p50, ms", "p50_ms", ",.2f"),
+    Column("p99, ms", "p99_ms", ",.2f"),
+    Column("bytes for one", "bytes_per_client", ",.0f"),
 ]
-ON_NETWORK = Column("bytes on the network", "bytes", 0)
+GENERATOR = Column("load generator busy", "generator_busy", ".0%")
+"""Share of its core that the load generator used: the more it is, the more it limits what a second brings."""
+ON_NETWORK = Column("bytes on the network", "bytes", ",.0f")
 """Column of the works that compress."""
-UNTIL_DONE = Column("seconds", "seconds", 2)
+UNTIL_DONE = Column("seconds", "seconds", ",.2f")
 """Column of the works that have an amount to do."""
 
 
@@ -40,7 +42,9 @@ def as_markdown(results: Sequence[Result], peers: Sequence[Peer]) -> str:
     for _, group in groupby(results, key=lambda result: result.work.id):
         of_work = list(group)
         lines += ["", f"### {heading(of_work[0].work)}", "", *table(of_work, peers)]
-    return "\n".join([*lines, "", *targets(outcomes(results))])
+    if reached := outcomes(results):
+        lines += ["", *targets(reached)]
+    return "\n".join(lines)
 
 
 def heading(work: PeerWork) -> str:
@@ -49,15 +53,20 @@ def heading(work: PeerWork) -> str:
 
 
 def table(results: Sequence[Result], peers: Sequence[Peer]) -> Iterator[str]:
-    """Yield the lines of the table of one work: what was measured, and which peers cannot do it."""
+    """Yield the lines of the table of one work: what was measured, and below it which peers cannot do it."""
     work = results[0].work
     columns = [column for column in _columns(work) if any(spread(result.runs, column.figure) for result in results)]
     yield f"| {' | '.join(['peer', *(column.heading for column in columns), 'notes'])} |"
     yield f"|---|{'---:|' * len(columns)}---|"
     yield from (_row(result, columns) for result in results)
-    for peer in peers:
-        if not work.needs <= peer.can and not work.among:
-            yield f"| {peer.title} |{' |' * len(columns)} cannot |"
+    if unable := [peer.title for peer in peers if is_unable(peer, work)]:
+        yield ""
+        yield f"Cannot: {', '.join(unable)}."
+
+
+def is_unable(peer: Peer, work: PeerWork) -> bool:
+    """Return whether a reader might look for a peer at a work that it cannot do."""
+    return not work.needs <= peer.can and not work.among and not peer.is_variant
 
 
 def _columns(work: PeerWork) -> Iterator[Column]:
@@ -66,28 +75,28 @@ def _columns(work: PeerWork) -> Iterator[Column]:
     yield from COLUMNS
     if work.setup.compression:
         yield ON_NETWORK
+    yield GENERATOR
 
 
 def _row(result: Result, columns: Sequence[Column]) -> str:
-    figures = (_cell(spread(result.runs, column.figure), column.digits) for column in columns)
+    figures = (_cell(spread(result.runs, column.figure), column) for column in columns)
     return f"| {' | '.join([result.peer.title, *figures, '; '.join(_notes(result))])} |"
 
 
-def _cell(figure: Spread | None, digits: int) -> str:
-    """Format a median, with the least and the most behind it."""
+def _cell(figure: Spread | None, column: Column) -> str:
+    """Format a median, with the least and the most behind it; of what only explains the others, the median alone."""
     if figure is None:
         return ""
-    median, least, most = (f"{value:,.{digits}f}" for value in figure)
-    return f"{median} ({least} to {most})"
+    median, least, most = (f"{value:{column.format}}" for value in figure)
+    return median if column is GENERATOR else f"{median} ({least} to {most})"
 
 
 def _notes(result: Result) -> Iterator[str]:
     if result.missing:
         yield result.missing
     if result.errors:
-        yield f"{len(result.errors)} failed: {_in_table(result.errors[0])}"
-    if is_limited_by_generator(result.runs):
-        yield "the load generator was more than half busy"
+        made = len(result.runs) + len(result.errors)
+        yield f"{len(result.errors)} of {made} runs failed: {_in_table(result.errors[0])}"
     if is_disturbed(result.runs):
         yield "disturbed by other processes"
 

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from bench.native import BenchError, NotInstalled, Serving, run_loadgen
 from bench.peers.peers import Peer
+from bench.peers.progress import OVERHEAD, Progress
+from bench.peers.rounds import Runs, rounds_of
 from bench.peers.works import PeerWork
 from bench.workloads import TIMED_MODES, Figures
+from crosswire.errors import CrosswireError
 
-SECONDS, QUICK_SECONDS = 0.6, 0.4
+SECONDS, QUICK_SECONDS = 0.7, 0.4
 """Seconds that a run measures, after a warm-up of half as long; of some peers it is longer."""
-DEADLINE = 300.0
-"""Seconds after which a run fails: some need a minute to connect ten thousand clients on a busy machine."""
+DEADLINE = 120.0
+"""Seconds after which a run fails: some need a minute to connect thousands of clients on a busy machine."""
+MAX_FAILURES = 2
+"""Failed runs after which a peer is left out of a work."""
+FAILURES = (BenchError, CrosswireError, OSError, subprocess.SubprocessError)
+"""What a run may fail with: a server, a Redis or a load generator does not start, ends, or does something else."""
 
 
 @dataclass(slots=True)
@@ -34,28 +43,87 @@ class Result:
     errors: list[str] = field(default_factory=list)
     missing: str = ""
 
+    @property
+    def is_left_out(self) -> bool:
+        """Whether there are to be no more runs."""
+        return bool(self.missing) or len(self.errors) >= MAX_FAILURES
+
 
 def measure(
-    works: Sequence[PeerWork], peers: Sequence[Peer], runs: int, seconds: float, tell: Callable[[str], None]
+    works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: float, tell: Callable[[str], None]
 ) -> Iterator[Result]:
     """Run each work on the peers that can do it, and yield a work's results when all its runs are done.
+
+    A run that fails is repeated at the end of its work.
 
     Args:
         works: works in their order.
         peers: peers in their order.
-        runs: runs of each peer at each work.
+        runs: how many there are of each peer at each work.
         seconds: seconds that a run measures, if its mode has a duration.
         tell: is told what is done, a line each.
     """
+    rounds = {work.id: rounds_of(work, [peer for peer in peers if is_measured(work, peer)], runs) for work in works}
+    progress = Progress(
+        (work, peer, sum(duration(work, peer, seconds).values()) + OVERHEAD)
+        for work in works
+        for turn in rounds[work.id]
+        for peer in turn
+    )
     for work in works:
-        results = [Result(work, peer) for peer in peers if is_measured(work, peer)]
-        for turn in range(runs):
-            for result in results:
-                if result.missing:
-                    continue
-                tell(f"{work.title}: {result.peer.title}, {turn + 1} of {runs}")
-                _add_run(result, seconds, tell)
-        yield from results
+        yield from _Turns(work, rounds[work.id], seconds, progress, tell).run()
+
+
+class _Turns:
+    """The runs of one work.
+
+    Args:
+        work: the work.
+        rounds: peers of each round.
+        seconds: seconds that a run measures.
+        progress: is told of each run.
+        tell: is told what is done, a line each.
+    """
+
+    def __init__(
+        self,
+        work: PeerWork,
+        rounds: Sequence[Sequence[Peer]],
+        seconds: float,
+        progress: Progress,
+        tell: Callable[[str], None],
+    ) -> None:
+        self._work, self._rounds, self._seconds = work, rounds, seconds
+        self._progress, self._tell = progress, tell
+        self._results = {peer.name: Result(work, peer) for peer in (rounds[0] if rounds else [])}
+
+    def run(self) -> list[Result]:
+        """Make all runs, then those again that failed, and return what was measured."""
+        for number, peers in enumerate(self._rounds, 1):
+            for peer in peers:
+                self._add_run(self._results[peer.name], f"run {number}")
+        for result in self._results.values():
+            for _ in list(result.errors):
+                self._add_run(result, "again")
+        return list(self._results.values())
+
+    def _add_run(self, result: Result, which: str) -> None:
+        if result.is_left_out:
+            return
+        self._tell(f"[{self._progress}] {self._work.title}: {result.peer.title}, {which}")
+        began = time.monotonic()
+        try:
+            result.runs.append(run_once(self._work, result.peer, self._seconds))
+        except NotInstalled as error:
+            result.missing = str(error)
+            self._tell(f"  left out: {error}")
+        except FAILURES as error:
+            result.errors.append(str(error) or repr(error))
+            self._tell(f"  failed: {error}")
+        if result.is_left_out:
+            self._progress.drop(self._work, result.peer)
+        else:
+            self._progress.done(self._work, result.peer, time.monotonic() - began)
 
 
 def is_measured(work: PeerWork, peer: Peer) -> bool:
@@ -63,22 +131,16 @@ def is_measured(work: PeerWork, peer: Peer) -> bool:
     return work.needs <= peer.can and (not work.among or peer.name in work.among)
 
 
-def _add_run(result: Result, seconds: float, tell: Callable[[str], None]) -> None:
-    try:
-        result.runs.append(run_once(result.work, result.peer, seconds))
-    except NotInstalled as error:
-        result.missing = str(error)
-        tell(f"  left out: {error}")
-    except BenchError as error:
-        result.errors.append(str(error))
-        tell(f"  failed: {error}")
+def duration(work: PeerWork, peer: Peer, seconds: float) -> dict[str, float]:
+    """Return the seconds that a run measures, and those of its warm-up; nothing if its mode has no duration."""
+    if work.mode not in TIMED_MODES:
+        return {}
+    return {"seconds": seconds, "warmup": max(seconds / 2, peer.warmup)}
 
 
 def run_once(work: PeerWork, peer: Peer, seconds: float) -> Figures:
     """Measure one peer once, newly started, so that no run inherits the memory of another."""
     with peer.start(work.setup) as serving:
         reached = Serving(serving.ports[: work.ports], serving.pids)
-        options = work.timed(seconds)
-        if work.mode in TIMED_MODES:
-            options["warmup"] = max(seconds / 2, peer.warmup)
+        options = {**work.options, **duration(work, peer, seconds)}
         return run_loadgen(work.mode, reached, dialect=peer.dialect, deadline=DEADLINE, **options)

@@ -7,16 +7,11 @@ from dataclasses import dataclass
 from statistics import median
 from typing import NamedTuple
 
+from bench import disturbance
 from bench.peers.runs import Result
+from bench.peers.targets import CROSSWIRE, TARGETS, Target
 from bench.peers.works import PeerWork
 from bench.workloads import Figures
-
-CROSSWIRE = "crosswire"
-"""Name of the peer that targets are for."""
-MAX_GENERATOR_BUSY = 0.5
-"""Share of its core that the load generator may use; above it, the generator may be the limit and not the server."""
-MAX_DISTURBANCE = 0.05
-"""Share of a core's time that other processes may take; above it, a run is marked."""
 
 
 class Spread(NamedTuple):
@@ -33,46 +28,10 @@ def spread(runs: Sequence[Figures], figure: str) -> Spread | None:
     return Spread(median(values), min(values), max(values)) if values else None
 
 
-def is_limited_by_generator(runs: Sequence[Figures]) -> bool:
-    """Return whether the load generator was busier than it may be, in the median."""
-    busy = spread(runs, "generator_busy")
-    return busy is not None and busy.median > MAX_GENERATOR_BUSY
-
-
 def is_disturbed(runs: Sequence[Figures]) -> bool:
-    """Return whether other processes took too much of the server's or the generator's core, in the median."""
-    shares = [spread(runs, f"{who}_others") for who in ("server", "generator")]
-    return any(share is not None and share.median > MAX_DISTURBANCE for share in shares)
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Bound of Crosswire's figure at a work: of its ratio to a peer's, or of the figure itself.
-
-    Attributes:
-        work: id of the work.
-        bound: the most it may be, or the least if more is better.
-        peer: name of the peer that it is compared with; None for an absolute figure.
-    """
-
-    work: str
-    bound: float
-    peer: str | None
-
-
-TARGETS = [
-    Target("fanout-1000", 1.1, "bun"),
-    Target("fanout-100", 1.15, "bun"),
-    Target("calls-8", 1.0, "bun"),
-    Target("calls-1", 1.25, "bun"),
-    Target("connects", 0.5, "bun"),
-    Target("connects", 1.6, "original"),
-    Target("idle", 6000, None),
-    Target("nodes-tell", 0.22, "original"),
-    Target("nodes-ask", 0.10, "original"),
-    Target("nodes-fanout", 0.18, "original"),
-]
-"""Targets of the project."""
+    """Return whether other processes had one of the cores for too long, in the median."""
+    shares = {name: spread(runs, name) for name in ("server_others", "generator_others")}
+    return disturbance.is_disturbed({name: share.median for name, share in shares.items() if share is not None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from bench.workloads import TIMED_MODES
-
 FANOUT, CALLS, CONNECT, ROOM = "fanout", "calls", "connect", "room"
 TELL, ASK, SPREAD = "tell", "ask", "spread"
 """Abilities: a message to a user of another node, a call answered by one, a fan-out over nodes."""
@@ -64,17 +62,13 @@ class PeerWork:
     more_is_better: bool = False
     among: frozenset[str] = frozenset()
 
-    def timed(self, seconds: float) -> dict[str, object]:
-        """Return the options of a run; it measures for so many seconds, if the mode has a duration."""
-        return {**self.options, **({"seconds": seconds, "warmup": seconds / 2} if self.mode in TIMED_MODES else {})}
-
     def variant(self, id: str, title: str, options: Mapping[str, object] | None = None, **changes: Any) -> PeerWork:
         """Return a work that differs from this one in some options of the load generator, and in some attributes."""
         return replace(self, id=id, title=title, options={**self.options, **(options or {})}, **changes)
 
 
 TWO_NODES = Setup(nodes=2, redis=1)
-QUICK_TO_OPEN = frozenset({"crosswire", "c", "bun", "ws", "socket.io"})
+QUICK_TO_OPEN = frozenset({"crosswire", "c", "bun", "ws", "original", "socket.io"})
 """Peers that accept 10,000 clients in a few seconds."""
 LIGHT_NODES = frozenset({"crosswire", "original", "socket.io"})
 """Peers of which one core can run eight nodes at once."""

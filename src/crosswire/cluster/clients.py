@@ -39,8 +39,28 @@ class ClientCounts(NamedTuple):
     skipped: Mapping[str, int] = MappingProxyType({})
 
 
+class FormatsInUse(Protocol):
+    """The formats of messages that the clients of one node use."""
+
+    @property
+    def wants_msgpack(self) -> bool:
+        """Whether MessagePack is one of them."""
+        ...
+
+
+class FixedFormats(NamedTuple):
+    """Formats that do not change."""
+
+    wants_msgpack: bool
+
+
 class Clients(Dispatcher, ClientInbox, ClientLoad, Protocol):
     """Carries out the methods of audiences on the clients of one node."""
+
+    @property
+    def formats(self) -> FormatsInUse:
+        """The formats that they use, for what asks at every message."""
+        ...
 
     @property
     def connected(self) -> Collection[str]:
@@ -99,6 +119,7 @@ class NoClients:
     connected: Collection[str] = ()
     serves = False
     wants_msgpack = False
+    formats = FixedFormats(wants_msgpack=False)
     users_may_be_elsewhere = False
 
     def users(self, target: Target) -> Collection[str]:

@@ -27,6 +27,7 @@ from crosswire.core.event_policies import EventPolicies, MessagePolicy, SendPoli
 from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import EventMessage
+from crosswire.core.names import require_event
 from crosswire.core.payload_types import ANY, PayloadType, decode_answer
 from crosswire.core.positions import LogPosition
 from crosswire.core.targets import Excluded, Target, ToRoom, ToUsers
@@ -99,7 +100,7 @@ class ClusterDispatcher:
         gather_margin: seconds to wait for other nodes after the timeout of a gather.
     """
 
-    __slots__ = ("_clients", "_connection", "_current", "_gather_margin", "_policies", "_thread_sends")
+    __slots__ = ("_clients", "_connection", "_current", "_gather_margin", "_heads", "_policies", "_thread_sends")
 
     def __init__(
         self,
@@ -116,6 +117,7 @@ class ClusterDispatcher:
         self._current = current
         self._thread_sends = thread_sends
         self._policies = policies
+        self._heads = policies.heads
         self._gather_margin = gather_margin
 
     def send(
@@ -165,19 +167,24 @@ class ClusterDispatcher:
     def send_to_user(self, target: ToUsers, event: str, data: Any) -> None:
         current, clients = self._current, self._clients
         cluster, user = current.connection, target.users[0]
+        head = self._heads.get(event) if type(event) is str else None
         if (
-            cluster is None
+            head is None
+            or cluster is None
             or get_ident() != current.thread
             or (to_user := cluster.to_user) is None
-            or event in self._policies.declared
             or cluster.members.want_msgpack
-            or clients.wants_msgpack
+            or clients.formats.wants_msgpack
             or user in clients.connected
         ):
+            if head is None:
+                require_event(event)
             self.send(target, event, data, None, False)
+            if head is None and get_ident() == current.thread:
+                self._policies.keep_head(event)
             return
         try:
-            text = _encode_json(EventMessage(event, data))
+            text = head + _encode_json(data) + b"}"  # as an EventMessage, in half the time
         except UNENCODABLE as error:
             raise no_json_form(error) from error
         to_user(user, text)

@@ -40,6 +40,7 @@ class JoinedMessages:
         "_joins_texts",
         "_kind",
         "_more",
+        "_name",
         "_publish",
         "_room",
         "_taken",
@@ -63,6 +64,7 @@ class JoinedMessages:
         self._channel = b""
         self._kind: BatchKind | None = None
         self._bodies: list[bytes] = []
+        self._name = ""  # of the user whose channel it is, if that is known
         self._beside, self._room = 0, -1
         self._is_scheduled = False
         self._taken = self._more = 0
@@ -108,19 +110,47 @@ class JoinedMessages:
         Raises:
             BusUnavailable: too much waits already, and that is the policy.
         """
-        size = len(body)
-        if size <= self._room and channel == self._channel and kind is self._kind:
-            taken, budget = size + self._beside, self._budget
-            if taken <= budget.free:
-                bodies = self._bodies
-                bodies.append(body)
-                self._room = self._room - size if len(bodies) < MAX_MESSAGES else -1
+        if channel == self._channel and kind is self._kind and self._join(body):
+            return
+        self._publish_other(channel, body, kind)
+
+    def publish_text(self, channel_of: Callable[[str], bytes], name: str, text: bytes) -> None:
+        """Do the same as :meth:`publish` with the JSON of a message, on the channel of a user.
+
+        The messages for one user often follow one another, and then the name of the channel is not needed again.
+
+        Args:
+            channel_of: returns the channel of a user.
+            name: of the user.
+            text: the JSON.
+
+        Raises:
+            BusUnavailable: as :meth:`publish`.
+        """
+        size = len(text)
+        if name == self._name and size <= self._room:  # the rest is as _join, without a call
+            taken, budget, bodies = size + self._beside, self._budget, self._bodies
+            if taken <= budget.free and len(bodies) < MAX_MESSAGES:
+                bodies.append(text)
+                self._room -= size
                 self._taken += taken
                 budget.free -= taken
                 return
-        self._publish_other(channel, body, kind)
+        self._publish_other(channel_of(name), text, TextBatch, name)
 
-    def _publish_other(self, channel: bytes, body: bytes, kind: BatchKind) -> None:
+    def _join(self, body: bytes) -> bool:
+        """Let a message wait with others for its channel; return False if they would be too many or too large."""
+        size, bodies, budget = len(body), self._bodies, self._budget
+        taken = size + self._beside
+        if size > self._room or taken > budget.free or len(bodies) >= MAX_MESSAGES:
+            return False
+        bodies.append(body)
+        self._room -= size
+        self._taken += taken
+        budget.free -= taken
+        return True
+
+    def _publish_other(self, channel: bytes, body: bytes, kind: BatchKind, name: str = "") -> None:
         """Publish a message that can't be joined with what waits, or does not fit in."""
         if kind is TextBatch and not self._joins_texts:
             self.publish(channel, encode(ClientMessage(body)), ClientBatch)
@@ -136,7 +166,8 @@ class JoinedMessages:
         if not self._is_scheduled:
             self._flusher.schedule(self)  # before anything is changed: it may raise
             self._is_scheduled = True
-        self._channel, self._kind, self._beside, self._room = channel, kind, beside, MAX_JOINED - len(body)
+        self._channel, self._name, self._kind = channel, name, kind
+        self._beside, self._room = beside, MAX_JOINED - len(body)
         self._bodies.append(body)
         self._taken = taken
         self._budget.free -= taken
@@ -153,11 +184,12 @@ class JoinedMessages:
             return
         self._bodies = []
         self._budget.free += self._taken
-        self._taken, self._room = 0, -1
+        self._taken, self._room, self._name = 0, -1, ""
         count = len(bodies)
-        if count > 1:
-            self._more += count - 1
-            body = join(kind, bodies)
+        self._more += count - 1
+        if kind is TextBatch:
+            body = encode(TextBatch(bodies) if count > 1 else ClientMessage(bodies[0]))
         else:
-            body = bodies[0] if kind is not TextBatch else encode(ClientMessage(bodies[0]))
-        self._publish(self._channel, body)
+            body = join(kind, bodies) if count > 1 else bodies[0]
+        publish = self._publish  # read first: else Python looks for a method
+        publish(self._channel, body)

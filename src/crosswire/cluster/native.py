@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import lru_cache, partial
 from typing import Any, NamedTuple, cast
 
@@ -74,6 +74,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         incarnation: of the node.
 
     Attributes:
+        to_user: publishes the JSON of a message for all connections of a user.
         unreadable: number of messages that were received and could not be read.
     """
 
@@ -92,19 +93,12 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         self._node_channel = lru_cache(MAX_NODE_CHANNELS)(channels.node)
         self._warnings = ThrottledWarnings(logger)
         self._publish_joined = port.publish_joined
-        self._user, self._user_channel = "", b""  # for whom the last message was, and the channel
+        self.to_user: Callable[[str, bytes], None] = partial(port.publish_text, channels.user)
         self.unreadable = 0
 
     # Sending
 
     pack = staticmethod(envelopes.pack)
-
-    def to_user(self, user: str, text: bytes) -> None:
-        """Publish a message for all connections of a user of which there is nothing but JSON."""
-        if user != self._user:  # messages for one user often follow one another
-            self._user, self._user_channel = user, self._channels.user(user)
-        publish = self._publish_joined  # read first: else Python looks for a method
-        publish(self._user_channel, text, TextBatch)
 
     def to_clients(self, target: Target, message: EncodedMessage, exclude: Excluded | None) -> None:
         """Publish a message for clients: on the channel of each user, of the room, or of all clients."""

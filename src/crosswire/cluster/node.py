@@ -77,6 +77,7 @@ class Node:
         self._channels = parts.channels
         self._redis = parts.redis
         self.audiences = parts.audiences
+        self._known_users = parts.audiences.known
         self._dispatcher = parts.dispatcher
         self.policies = parts.policies
         self._instruments = parts.instruments
@@ -461,7 +462,8 @@ class Node:
 
     def user(self, id: str) -> Audience:
         """Return the audience of one user, wherever connected."""
-        return self.audiences.user(id)
+        known = self._known_users.get(id) if type(id) is str else None
+        return known or self.audiences.user(id)
 
     def users(self, ids: Iterable[str]) -> Audience:
         """Return the audience of some users; each is reached once, even if named twice."""

@@ -44,7 +44,7 @@ class OrderedPort:
         gaps: how often messages may have been missed.
         take_stray_record: takes the channel and a message of a log which no log of a room is known to use; it returns
             whether that can be read.
-        publish_joined: publishes a message with those that follow it; see :class:`JoinedMessages`.
+        publish_joined, publish_text: publish a message with those that follow it; see :class:`JoinedMessages`.
         use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
         remember: remembers the messages of a member's origin until it is gone; see
             :class:`~crosswire.core.silent_senders.SilentSenders`.
@@ -77,7 +77,8 @@ class OrderedPort:
         self.bus_port = port = bus.attach(self, name, origin, self._budget)
         self.flusher = port.flusher if isinstance(port, FlushedPort) else Flusher()
         self._joined = JoinedMessages(self._budget, self._buffer, self.flusher, self._admits, self._publish_numbered)
-        self.publish_joined = self._joined.publish  # itself: a method around it would be a call more for each message
+        # Themselves: a method around them would be a call more for each message.
+        self.publish_joined, self.publish_text = self._joined.publish, self._joined.publish_text
         self._receivers = Receivers(origin, port, self, signing)
         self.remember = self._receivers.remember
         self.forget = self._receivers.forget
@@ -175,7 +176,8 @@ class OrderedPort:
 
     def _publish_numbered(self, channel: bytes, body: bytes) -> None:
         number, previous = self._next(channel)
-        self._publish(channel, self._header(channel, number, previous, body), body)
+        publish = self._publish  # read first: else Python looks for a method
+        publish(channel, pack_header(self.origin, number, previous), body)
 
     def _header(self, channel: bytes, number: int, previous: int, body: bytes) -> bytes:
         """Return the header of a message."""

@@ -14,7 +14,7 @@ from crosswire.core.formats import EncodedMessage, require_event_texts, require_
 from crosswire.core.membership import BEAT_INTERVAL
 from crosswire.core.options import MAX_NODE_NAME
 from crosswire.core.targets import Target, ToRoom, ToUsers
-from crosswire.errors import InvalidPayload
+from crosswire.errors import InvalidMessage, InvalidPayload
 from crosswire.runtime.log_records import get_logger
 
 _INCARNATION = re.compile("[0-9a-f]{16}")
@@ -24,6 +24,8 @@ _MAX_EVERY = 60.0
 """Seconds between two beats of a node; no cluster is so large."""
 _MAX_STAMP = 2**62
 """Microseconds since 1970, more than a stamp has for thousands of years."""
+
+_decode = envelopes.decode_unwrapped
 
 logger = get_logger("crosswire.cluster")
 
@@ -64,10 +66,25 @@ class ReceivedClientMessages:
 
     def take(self, target: Target, body: bytes, *, only_check: bool = False) -> bool:
         """Take what came on the channel of a target."""
-        envelope = self._events.read(body)
+        try:
+            envelope = _decode(body)
+        except envelopes.UNDECODABLE as error:
+            self._events.note_unreadable(InvalidMessage(str(error)))
+            return False
         clients = None if only_check else self.clients
         if type(envelope) is TextBatch:
-            return self._take_texts(target, envelope.texts, clients)
+            try:
+                require_event_texts(envelope.texts)
+            except InvalidPayload as error:
+                self._events.note_unreadable(error)
+                return False
+            if clients is not None:
+                clients.deliver_texts(target, envelope.texts)
+            return True
+        return self._take_messages(target, envelope, clients)
+
+    def _take_messages(self, target: Target, envelope: Envelope, clients: ClientInbox | None) -> bool:
+        """Take what is no batch of texts."""
         if type(envelope) is ClientMessage:
             received: Sequence[ClientMessage] = (envelope,)
         elif type(envelope) is ClientBatch:
@@ -86,17 +103,6 @@ class ReceivedClientMessages:
         if clients is None:
             return True
         _deliver(clients, target, received)
-        return True
-
-    def _take_texts(self, target: Target, texts: Sequence[bytes], clients: ClientInbox | None) -> bool:
-        """Take messages that are JSON alone."""
-        try:
-            require_event_texts(texts)
-        except InvalidPayload as error:
-            self._events.note_unreadable(error)
-            return False
-        if clients is not None:
-            clients.deliver_texts(target, texts)
         return True
 
     def take_for_kept_room(self, room: ToRoom, inbox: RoomInbox, body: bytes, *, only_check: bool = False) -> bool:

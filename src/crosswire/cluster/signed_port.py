@@ -28,6 +28,10 @@ class SignedPort(OrderedPort):
         self._signer = signer
         self._began = environment.wall_time() - environment.monotonic()
 
+    def _publish_numbered(self, channel: bytes, body: bytes) -> None:
+        number, previous = self._next(channel)
+        self._publish(channel, self._header(channel, number, previous, body), body)
+
     def _header(self, channel: bytes, number: int, previous: int, body: bytes) -> bytes:
         sent = int((self._began + environment.monotonic()) * MICROSECONDS)
         return self._signer.header(channel, self.origin, number, previous, sent, body)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
-from crosswire.core.names import RESERVED, require_event, require_name, require_prefix
+from crosswire.core.names import require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_timeout
 from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.core.positions import LogPosition, parse_position
@@ -79,7 +79,10 @@ class RoomDispatcher(Dispatcher, Protocol):
     """Carries out the methods of rooms too that keep history, and those for a single user."""
 
     def send_to_user(self, target: ToUsers, event: str, data: Any) -> None:
-        """Do the same as :meth:`send` for a target of one user, with nothing else given, as it mostly is."""
+        """Do the same as :meth:`send` for a target of one user, with nothing else given, as it mostly is.
+
+        The event's name has not been checked.
+        """
 
     async def publish(self, room: ToRoom, event: str, data: Any, id: str | None) -> Position:
         """Send an event to a room that keeps history, and return its position there once it is kept."""
@@ -189,7 +192,7 @@ class Audience(msgspec.Struct, frozen=True, eq=False):
 
 
 class UserAudience(Audience, frozen=True, eq=False):
-    """One user, on all connections: an audience whose messages take a shorter way, as long as they need no options."""
+    """Audience of one user, on all connections. Its messages take a shorter way, as long as they need no options."""
 
     target: ToUsers
     _dispatcher: RoomDispatcher
@@ -208,8 +211,6 @@ class UserAudience(Audience, frozen=True, eq=False):
         if exclude is not NOBODY or local or policy is not None or key is not None:
             super().send(event, data, exclude=exclude, local=local, policy=policy, key=key)
             return
-        if not (type(event) is str and event and event[0] != RESERVED and event.isascii()):  # as require_event begins
-            require_event(event)
         self._dispatcher.send_to_user(self.target, event, data)
 
 
@@ -297,26 +298,27 @@ class Room(Audience, frozen=True, eq=False):
 
 
 class Audiences:
-    """Factory of the audiences of one dispatcher."""
+    """Factory of the audiences of one dispatcher.
 
-    __slots__ = ("_dispatcher", "_users", "everyone")
+    Attributes:
+        everyone: the audience of all users.
+        known: those of single users that :meth:`user` has made lately.
+    """
+
+    __slots__ = ("_dispatcher", "everyone", "known")
 
     def __init__(self, dispatcher: RoomDispatcher) -> None:
         self._dispatcher = dispatcher
         self.everyone = Audience(Everyone(), dispatcher)
-        self._users: dict[str, UserAudience] = {}
+        self.known: dict[str, UserAudience] = {}
 
     def user(self, id: str) -> Audience:
         """Return the audience of one user, on all its connections."""
-        known = self._users.get(id) if type(id) is str else None
-        return known or self._add_user(id)
-
-    def _add_user(self, id: str) -> UserAudience:
-        """Make the audience of a user, and keep it: most users are sent more than one message."""
-        audience = UserAudience(ToUsers((require_name(id, "a user id"),), one=True), self._dispatcher)
-        if len(self._users) >= MAX_USERS:
-            self._users.clear()
-        self._users[audience.target.users[0]] = audience
+        target = ToUsers((require_name(id, "a user id"),), one=True)
+        audience = UserAudience(target, self._dispatcher)
+        if len(self.known) >= MAX_USERS:
+            self.known.clear()
+        self.known[target.users[0]] = audience  # most users are sent more than one message
         return audience
 
     def users(self, ids: Iterable[str]) -> Audience:

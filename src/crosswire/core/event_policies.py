@@ -15,6 +15,8 @@ DropPolicyName = Literal["drop-oldest", "drop-newest", "latest", "volatile"]
 """Names of the policies by which a message may be dropped."""
 PolicyName = Literal["close", "drop-oldest", "drop-newest", "latest", "volatile"]
 """Names of all policies; see ``Server.policy``."""
+MAX_HEADS = 1024
+"""Events whose messages' beginnings are kept; beyond it, all are forgotten."""
 _POLICIES: tuple[PolicyName, ...] = get_args(PolicyName)
 
 
@@ -53,12 +55,15 @@ class EventPolicies:
 
     Attributes:
         declared: the policies by event; those that are "close" are left out.
+        heads: what the JSON of messages begins with, up to their data, by event; of checked events without a policy
+            that have been sent lately.
     """
 
-    __slots__ = ("declared",)
+    __slots__ = ("declared", "heads")
 
     def __init__(self) -> None:
         self.declared: dict[str, EventPolicy] = {}
+        self.heads: dict[str, bytes] = {}
 
     def declare(self, event: str, name: PolicyName, key: str | None) -> None:
         """Declare the policy of an event, in place of one that was declared before.
@@ -71,10 +76,19 @@ class EventPolicies:
             policy = event_policy(name, key)
         except UsageError as error:
             raise ConfigError(str(error)) from error
+        self.heads.pop(event, None)
         if policy.name == "close":
             self.declared.pop(require_event(event), None)
         else:
             self.declared[require_event(event)] = policy
+
+    def keep_head(self, event: str) -> None:
+        """Keep what the messages of an event begin with, unless it has a policy. Its name has been checked."""
+        if event in self.declared:
+            return
+        if len(self.heads) >= MAX_HEADS:
+            self.heads.clear()
+        self.heads[event] = b'{"event":%b,"payload":' % JSON.encode(event)
 
     def of_message(self, event: str, data: Any, given: SendPolicy | None) -> MessagePolicy | None:
         """Return the policy of a message: the given one, or else that of its event; None for "close".

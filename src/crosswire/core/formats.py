@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import chain
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from crosswire.core.codecs import JSON, MSGPACK, UNENCODABLE, Codec, no_json_for
 from crosswire.core.deflate import MIN_SIZE, compress
 from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.frames import SHORT_TEXT, Opcode, encode_frame
+from crosswire.core.names import RESERVED
 from crosswire.core.skipped_messages import Droppable
 from crosswire.errors import InvalidPayload
 
@@ -118,7 +119,8 @@ def require_event_texts(texts: Iterable[bytes]) -> None:
         for text in texts:
             if not text.isascii():
                 text.decode()
-            if check(text).event[:1] in _NO_EVENT:
+            event = check(text).event
+            if not event or event[0] == RESERVED:
                 raise InvalidPayload("a message for clients has no event of an application")
     except (msgspec.MsgspecError, RecursionError, ValueError) as error:
         raise InvalidPayload(f"a message for clients is no event: {error}") from error
@@ -137,7 +139,7 @@ def require_event_text(text: bytes) -> EncodedMessage:
     return EncodedMessage(text)
 
 
-_NO_EVENT = ("", "$")
+_NO_EVENT = ("", RESERVED)
 """The first characters of what is no event of an application: nothing, and the beginning of the protocol's own."""
 
 
@@ -202,7 +204,7 @@ class Format(Protocol):
         """
         ...
 
-    def wrap_texts(self, texts: Iterable[bytes]) -> Encoded:
+    def wrap_texts(self, texts: Sequence[bytes]) -> Encoded:
         """Do the same as :meth:`wrap` with several messages of which there is only JSON, to push them together."""
         ...
 
@@ -247,7 +249,7 @@ class FrameFormat:
         # The first client that wants MessagePack might just have connected, and the sender did not know.
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
-    def wrap_texts(self, texts: Iterable[bytes]) -> bytes:
+    def wrap_texts(self, texts: Sequence[bytes]) -> bytes:
         return b"".join([self.wrap(EncodedMessage(text)) for text in texts])
 
     def raw(self, opcode: Opcode, payload: bytes) -> bytes:
@@ -277,12 +279,11 @@ class TextFormat(FrameFormat):
         size = len(payload)
         return SHORT_TEXT[size] + payload if size < _SHORT else encode_frame(Opcode.TEXT, payload)
 
-    def wrap_texts(self, texts: Iterable[bytes]) -> bytes:
-        parts, headers = list[bytes](), SHORT_TEXT
-        for text in texts:
-            size = len(text)
-            parts += (headers[size], text) if size < _SHORT else (encode_frame(Opcode.TEXT, text),)
-        return b"".join(parts)
+    def wrap_texts(self, texts: Sequence[bytes]) -> bytes:
+        try:
+            return b"".join([SHORT_TEXT[len(text)] + text for text in texts])
+        except IndexError:  # one is longer: to find that out by itself would take as long as the rest
+            return b"".join([encode_frame(Opcode.TEXT, text) for text in texts])
 
 
 _SHORT = len(SHORT_TEXT)
@@ -309,7 +310,7 @@ class MessageFormat:
             return self.raw(self._opcode, message.json)
         return self.raw(self._opcode, message.msgpack or MSGPACK.from_json(message.json))
 
-    def wrap_texts(self, texts: Iterable[bytes]) -> tuple[str | bytes, ...]:
+    def wrap_texts(self, texts: Sequence[bytes]) -> tuple[str | bytes, ...]:
         return self.join([self.wrap(EncodedMessage(text)) for text in texts])
 
     def raw(self, opcode: Opcode, payload: bytes) -> tuple[str | bytes, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, Protocol, TypeVar, overload
 
+from crosswire.core.codecs import JSON, NODE_MSGPACK, Codec
+from crosswire.core.decoded_calls import DecodedCall, decoded_call
 from crosswire.core.names import require_event
 from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.core.return_types import return_type
@@ -44,12 +46,25 @@ class Listener:
         takes_data: whether the last of these arguments is the data of an event.
         payload: for a handler of an event, the type that the data is validated against.
         returns: for a handler of an event, the type that its answers are checked against; None if they are not checked.
+        call_json: for a handler of an event, calls it with a subject and data in JSON.
+        call_msgpack: the same with MessagePack as nodes use it.
         is_async: whether calling it returns an awaitable.
         once: whether it is removed before its first call.
         tag: the user's label for ``off``.
     """
 
-    __slots__ = ("arity", "handler", "is_async", "once", "payload", "returns", "tag", "takes_data")
+    __slots__ = (
+        "arity",
+        "call_json",
+        "call_msgpack",
+        "handler",
+        "is_async",
+        "once",
+        "payload",
+        "returns",
+        "tag",
+        "takes_data",
+    )
 
     def __init__(
         self, handler: Handler, arguments: Arguments, what: str, *, once: bool = False, tag: Tag | None = None
@@ -63,6 +78,17 @@ class Listener:
         self.is_async = is_async(handler)
         self.once = once
         self.tag = tag
+        self.call_json = self._decoded_call(JSON)
+        self.call_msgpack = self._decoded_call(NODE_MSGPACK)
+
+    def call_as(self, codec: Codec) -> DecodedCall:
+        """Return the function that calls a handler of an event with data that the codec decodes."""
+        if codec is JSON:
+            return self.call_json
+        return self.call_msgpack if codec is NODE_MSGPACK else self._decoded_call(codec)
+
+    def _decoded_call(self, codec: Codec) -> DecodedCall:
+        return decoded_call(self.handler, codec, self.payload, arity=self.arity, takes_data=self.takes_data)
 
     def matches(self, handler_or_tag: Handler | Tag | None) -> bool:
         """Return whether ``off`` with this argument removes this listener; ``off(None)`` removes every listener."""
@@ -85,14 +111,17 @@ class EventListeners:
 
     Attributes:
         find: as :meth:`of`, but returns None for an event without listeners; the fastest way to them.
+        find_sole: returns the listener of an event that has only one, which stays; None for any other event.
     """
 
-    __slots__ = ("_arguments", "_by_event", "find")
+    __slots__ = ("_arguments", "_by_event", "_sole", "find", "find_sole")
 
     def __init__(self, **kinds: type) -> None:
         self._arguments = Arguments(data=True, **kinds)
         self._by_event: dict[str, tuple[Listener, ...]] = {}
+        self._sole: dict[str | None, Listener] = {}
         self.find: Callable[[str], tuple[Listener, ...] | None] = self._by_event.get
+        self.find_sole: Callable[[str | None], Listener | None] = self._sole.get
 
     @overload
     def on(self, event: str, handler: HandlerT, *, once: bool = False, tag: Tag | None = None) -> HandlerT: ...
@@ -106,12 +135,12 @@ class EventListeners:
         if handler is None:
             return lambda function: self.on(event, function, once=once, tag=tag)
         listener = Listener(handler, self._arguments, f"the event {event!r}", once=once, tag=tag)
-        self._by_event[event] = (*self.of(event), listener)
+        self._replace(event, (*self.of(event), listener))
         return handler
 
     def on_protocol(self, event: str, handler: Handler) -> None:
         """Add the handler of an event of the protocol itself, which no application can add or remove."""
-        self._by_event[event] = (Listener(handler, self._arguments, f"the event {event!r}"),)
+        self._replace(event, (Listener(handler, self._arguments, f"the event {event!r}"),))
 
     def off(self, event: str, handler_or_tag: Handler | Tag | None = None) -> None:
         """Remove handlers of an event: the given handler, the handlers with the given tag, or all."""
@@ -141,6 +170,10 @@ class EventListeners:
             self._by_event[event] = listeners
         else:
             self._by_event.pop(event, None)
+        if len(listeners) == 1 and not listeners[0].once:
+            self._sole[event] = listeners[0]
+        else:
+            self._sole.pop(event, None)
 
 
 class HookDecorator(Protocol[P, Fewer]):

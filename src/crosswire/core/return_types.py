@@ -60,7 +60,7 @@ class ReturnType:
         sure: classes whose instances fit; callers test them before they call the methods.
     """
 
-    __slots__ = ("_box", "_items", "_kind", "sure")
+    __slots__ = ("_box", "_items", "_kind", "_looked_at", "sure")
 
     def __init__(self, kind: PayloadType) -> None:
         self._kind = kind
@@ -68,6 +68,7 @@ class ReturnType:
         self._box = msgspec.defstruct("Answer", [("answer", kind.annotation)], array_like=True)
         self.sure = _classes(kind.annotation)
         self._items = _item_classes(kind.annotation)
+        self._looked_at = _FEW if self._items else -1  # items of a dict that is looked at here
 
     def checked(self, value: Any) -> Any:
         """Check what a handler returned, and return it; of an awaitable, check the result once it is awaited.
@@ -75,11 +76,10 @@ class ReturnType:
         Raises:
             TypeError: the value does not fit.
         """
-        items = self._items
-        kind: type = type(value)
-        if items and kind is dict and len(value) <= _FEW:  # the usual answer: looking at it is half the work
-            for key, item in value.items():
-                if type(item) not in items or type(key) is not str:
+        if type(value) is dict and len(value) <= self._looked_at:  # the usual answer: looking at it is half the work
+            items = self._items
+            for key in value:
+                if type(key) is not str or type(value[key]) not in items:
                     break
             else:
                 return value
@@ -117,7 +117,7 @@ class ReturnType:
         return True
 
 
-_FEW = 3
+_FEW = 8
 """Items of a dict that are looked at one by one; msgspec is faster with more."""
 _PLAIN = (str, bool, int, float, NoneType)
 """Classes whose own instances fit an annotation that names them, whatever their value."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
+from itertools import islice
 from typing import Any
 
 from crosswire.core.formats import JSON_TEXT, AnyOutbox, EncodedMessage, Format
@@ -20,7 +21,8 @@ MAX_HELD_BYTES = 64 * 1024
 SMALL_ROOM = 100
 """Number of members up to which a room is compared with others for which messages are held."""
 MAX_SEARCHED = 8
-"""Number of rooms with held messages that are searched for a member; with more of them, all is pushed at once."""
+"""Number of rooms with held messages that are searched for a member that is not in the last of them; with more of them,
+all is pushed at once."""
 
 
 def push_to_each(encoded: Any, outboxes: Iterable[AnyOutbox]) -> None:
@@ -43,7 +45,7 @@ class FanOut:
 
     Attributes:
         formats: number of members that use each format.
-        held_for: the last members for whom messages are held; None if :meth:`flush` has nothing to do.
+        held_for: members for whom the last message is held; None if :meth:`flush` has nothing to do.
         sent: number of messages that were pushed, one for each member; who pushes to a single member counts it here.
         wants_msgpack: whether a member uses MessagePack.
     """
@@ -51,7 +53,9 @@ class FanOut:
     __slots__ = (
         "_apart",
         "_at_end_of_turn",
+        "_compared",
         "_held",
+        "_is_exclusive",
         "_push_all",
         "_size",
         "formats",
@@ -65,7 +69,9 @@ class FanOut:
         self._push_all = push_all
         self.held_for: Members | None = None
         self._held: dict[int, HeldMessages] = {}  # by the identity of their members, no two of which have one in common
-        self._apart: set[AnyOutbox] = set()  # of all these members but the last, if there are several
+        self._is_exclusive = True  # whether all these members were exclusive, so that there was nothing to compare
+        self._apart: set[AnyOutbox] = set()  # of the members that were compared with others
+        self._compared = 0  # number of the mappings whose members these are
         self._size = 0
         self.formats: dict[Format, int] = {JSON_TEXT: 1}  # always in use: data without a JSON form is always refused
         self.sent = 0
@@ -85,6 +91,8 @@ class FanOut:
 
     def frames(self, message: EncodedMessage) -> Frames:
         """Return an encoded message as a frame of each format in use."""
+        if len(self.formats) == 1:
+            return {JSON_TEXT: _wrap_text(message)}
         return {form: form.wrap(message) for form in self.formats}
 
     def push(
@@ -107,42 +115,72 @@ class FanOut:
                 member.offer(frames[member.format], droppable)
         return len(members)
 
-    def hold(self, frames: Frames, members: Members, droppable: Droppable | None = None) -> None:
+    def hold(
+        self, frames: Frames, members: Members, droppable: Droppable | None = None, is_exclusive: bool = False
+    ) -> None:
         """Push a message to all members of a room, or of the server, at the end of the turn.
 
         Args:
             frames: the message, in each format.
             members: the room's own mapping, not a copy: messages to the same mapping are joined.
             droppable: its policy, if it need not be sent to members that are behind.
+            is_exclusive: whether no member is in another mapping that is exclusive.
         """
         held = self._held.get(id(members))
         if held is None:
-            held = self._begin(members)
+            held = self._begin(members, is_exclusive)
+        self.held_for = members
         if droppable is not None:
             held.droppable = held.droppable or {}
             held.droppable[len(held.frames)] = droppable
         held.frames.append(frames)
-        self._size += sum(map(len, frames.values()))  # a format without frames hardly counts, but JSON is always there
+        for frame in frames.values():  # a format without frames hardly counts, but JSON is always there
+            self._size += len(frame)
         if self._size > MAX_HELD_BYTES:
             self.flush()
+
+    def hold_for_others(
+        self, frames: Frames, members: Members, excluded: Collection[Recipient], is_exclusive: bool
+    ) -> None:
+        """Do the same as :meth:`hold`, but leave some of the members out, which must be few."""
+        held = self._held.get(id(members))
+        if held is None:
+            held = self._begin(members, is_exclusive)
+        self.held_for = members
+        held.leave_out(excluded)
+        self.hold(frames, members, None, is_exclusive)
 
     def flush(self) -> None:
         """Push all messages that are held."""
         if self.held_for is None:
             return
         held, self._held = self._held, {}
-        self.held_for, self._size = None, 0
-        if self._apart:
-            self._apart = set()
+        self.held_for, self._size, self._is_exclusive = None, 0, True
+        if self._compared:
+            self._apart, self._compared = set(), 0
+        push_all = self._push_all
         for messages in held.values():
-            self.sent += messages.number
-            self._push_held(messages)
+            self.sent += len(messages.frames) * len(messages.members) - messages.left_out
+            if messages.ahead is not None:
+                _push_rest_ahead(messages, messages.ahead)
+            push = messages.pushing(push_all)
+            while True:
+                try:
+                    push()
+                except Exception:
+                    logger.exception("pushing to a connection failed")  # and on to the next
+                else:
+                    break
 
     def flush_for(self, member: Recipient) -> None:
         """Push what is held for one member, before something else is sent to it; others still get theirs later.
 
         So an answer does not spoil the write of a fan-out of the same turn straight to the sockets.
         """
+        last = self.held_for
+        if last is not None and member in last:  # as the sender to its own room, that is answered
+            self._held[id(last)].push_ahead(member)
+            return
         if len(self._held) > MAX_SEARCHED:
             self.flush()
             return
@@ -151,38 +189,39 @@ class FanOut:
                 held.push_ahead(member)
                 return
 
-    def _push_held(self, messages: HeldMessages) -> None:
-        for member in messages.ahead:
-            try:
-                messages.push_ahead(member)
-            except Exception:
-                logger.exception("pushing to a connection failed")
-        push = messages.pushing(self._push_all)
-        while True:
-            try:
-                push()
-            except Exception:
-                logger.exception("pushing to a connection failed")  # and on to the next
-            else:
-                return
-
-    def _begin(self, members: Members) -> HeldMessages:
+    def _begin(self, members: Members, is_exclusive: bool) -> HeldMessages:
         """Begin to hold messages for members, and flush those for others unless they can wait beside them."""
-        if self.held_for is not None and not self._are_apart(members, self.held_for):
+        if self.held_for is not None and not ((is_exclusive and self._is_exclusive) or self._are_apart(members)):
             self.flush()
         if self.held_for is None:
             self._at_end_of_turn(self)  # before anything is changed: it may raise
-        self.held_for = members
-        held = self._held[id(members)] = HeldMessages(members)
+        self._is_exclusive = self._is_exclusive and is_exclusive
+        held = self._held[id(members)] = HeldMessages(members, [])
         return held
 
-    def _are_apart(self, members: Members, last: Members) -> bool:
-        """Return whether none of some members is in a room for which messages are held, ``last`` the last of them.
+    def _are_apart(self, members: Members) -> bool:
+        """Return whether none of some members is among those for whom messages are held.
 
         Then nobody sees which room's messages are pushed first, and they need not be queued before the turn ends. To
         find out costs more than it saves if there are many members.
         """
-        if len(members) > SMALL_ROOM or len(last) > SMALL_ROOM:
+        if len(members) > SMALL_ROOM:
             return False
-        self._apart.update(last.values())
+        for held in islice(self._held.values(), self._compared, None):
+            if len(held.members) > SMALL_ROOM:
+                return False
+            self._apart.update(held.members.values())
+        self._compared = len(self._held)
         return self._apart.isdisjoint(members.values())
+
+
+def _push_rest_ahead(messages: HeldMessages, ahead: Iterable[Recipient]) -> None:
+    """Push what came later to the members that could not wait for the end of the turn."""
+    for member in ahead:
+        try:
+            messages.push_ahead(member)
+        except Exception:
+            logger.exception("pushing to a connection failed")
+
+
+_wrap_text = JSON_TEXT.wrap

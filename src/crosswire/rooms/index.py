@@ -39,20 +39,29 @@ class RoomQueries(Protocol):
         ...
 
 
-class _Room(Generic[MemberT]):
-    """Connections in a room, and their number for each user."""
+class LocalRoom(Generic[MemberT]):
+    """Members of a room that are connected to this server.
 
-    __slots__ = ("members", "users")
+    Attributes:
+        members: the connections with their outboxes.
+        users: number of the connections of each user.
+        shared: number of the connections that are in other rooms too; without such, no other room has a member of it.
+    """
+
+    __slots__ = ("members", "shared", "users")
 
     def __init__(self) -> None:
         self.members: dict[MemberT, AnyOutbox] = {}  # in order, so that what depends on it can be repeated
         self.users: dict[str, int] = {}
+        self.shared = 0
 
     def add(self, member: MemberT) -> None:
+        """Add a connection that is not in the room."""
         self.members[member] = member.outbox
         self.users[member.user] = self.users.get(member.user, 0) + 1
 
     def discard(self, member: MemberT) -> None:
+        """Remove a connection that is in the room."""
         self.members.pop(member, None)
         self.users[member.user] -= 1
         if not self.users[member.user]:
@@ -68,7 +77,7 @@ class RoomIndex(Generic[MemberT]):
     __slots__ = ("_rooms", "_rooms_of", "_rooms_of_user")
 
     def __init__(self) -> None:
-        self._rooms: dict[str, dict[str, _Room[MemberT]]] = {}
+        self._rooms: dict[str, dict[str, LocalRoom[MemberT]]] = {}
         self._rooms_of: dict[MemberT, dict[str, dict[str, None]]] = {}  # ids in order, as above
         self._rooms_of_user: dict[str, tuple[MemberT, ...]] = {}
 
@@ -78,14 +87,18 @@ class RoomIndex(Generic[MemberT]):
         if mine is None:
             mine = self._rooms_of[member] = {}
             self._rooms_of_user[member.user] = (*self._rooms_of_user.get(member.user, ()), member)
-        ids = mine.setdefault(namespace, {})
+        ids = mine.get(namespace, {})
         if id in ids:
             return False
-        ids[id] = None
         rooms = self._rooms.setdefault(namespace, {})
         room = rooms.get(id)
         if room is None:
-            room = rooms[id] = _Room()
+            room = rooms[id] = LocalRoom()
+        if mine:
+            room.shared += 1
+            self._share_only(mine, 1)
+        mine[namespace] = ids
+        ids[id] = None
         room.add(member)
         return True
 
@@ -94,11 +107,13 @@ class RoomIndex(Generic[MemberT]):
         mine = self._rooms_of.get(member)
         if mine is None or id not in mine.get(namespace, ()):
             return False
-        self._remove(member, namespace, id)
         del mine[namespace][id]
         if not mine[namespace]:
             del mine[namespace]
-        if not mine:
+        self._remove(member, namespace, id, is_shared=bool(mine))
+        if mine:
+            self._share_only(mine, -1)
+        else:
             self._forget(member)
         return True
 
@@ -107,11 +122,17 @@ class RoomIndex(Generic[MemberT]):
         rooms = self._rooms_of.get(member)
         if rooms is None:
             return {}
+        is_shared = sum(map(len, rooms.values())) > 1
         for namespace, ids in rooms.items():
             for id_ in ids:
-                self._remove(member, namespace, id_)
+                self._remove(member, namespace, id_, is_shared=is_shared)
         self._forget(member)
         return rooms
+
+    def find(self, namespace: str, id: str) -> LocalRoom[MemberT] | None:
+        """Return a room, or None if it has no members here."""
+        rooms = self._rooms.get(namespace)
+        return None if rooms is None else rooms.get(id)
 
     def in_room(self, namespace: str, id: str) -> Mapping[MemberT, AnyOutbox]:
         """Return the connections in a room with their outboxes: the index's own mapping, which must not be kept."""
@@ -182,14 +203,14 @@ class RoomIndex(Generic[MemberT]):
         mine = (self._rooms_of[member].get(namespace) for member in self._rooms_of_user.get(user, ()))
         return any(ids and (id is None or id in ids) for ids in mine)
 
-    def _namespaces(self, namespace: str, prefix: bool) -> Iterator[dict[str, _Room[MemberT]]]:
+    def _namespaces(self, namespace: str, prefix: bool) -> Iterator[dict[str, LocalRoom[MemberT]]]:
         require_name(namespace, "a room's namespace")
         if prefix:
             yield from (rooms for name, rooms in self._rooms.items() if name.startswith(namespace))
         elif namespace in self._rooms:
             yield self._rooms[namespace]
 
-    def _matching(self, namespace: str, id: str | None, prefix: bool) -> Iterator[_Room[MemberT]]:
+    def _matching(self, namespace: str, id: str | None, prefix: bool) -> Iterator[LocalRoom[MemberT]]:
         if id is None:
             for rooms in self._namespaces(namespace, prefix):
                 yield from rooms.values()
@@ -201,9 +222,18 @@ class RoomIndex(Generic[MemberT]):
             elif id in rooms:
                 yield rooms[id]
 
-    def _remove(self, member: MemberT, namespace: str, id: str) -> None:
+    def _share_only(self, mine: Mapping[str, Collection[str]], change: int) -> None:
+        """Count in a room that a member is in another room now, or in no other any more, if it is in one room."""
+        if len(mine) == 1:
+            ((namespace, ids),) = mine.items()
+            if len(ids) == 1:
+                (id_,) = ids
+                self._rooms[namespace][id_].shared += change
+
+    def _remove(self, member: MemberT, namespace: str, id: str, *, is_shared: bool) -> None:
         rooms = self._rooms[namespace]
         room = rooms[id]
+        room.shared -= is_shared
         room.discard(member)
         if not room.members:
             del rooms[id]

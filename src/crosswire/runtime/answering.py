@@ -11,11 +11,9 @@ from functools import partial
 from types import CoroutineType
 from typing import Any, Generic, Protocol, TypeVar
 
-import msgspec
-
-from crosswire.core.codecs import JSON, UNDECODABLE, Codec
+from crosswire.core.codecs import Codec
+from crosswire.core.decoded_calls import DecodedCall
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import ABSENT
 from crosswire.core.payload_types import RawPayload
 from crosswire.errors import EventError, InvalidPayload
 from crosswire.runtime import environment
@@ -23,6 +21,7 @@ from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.handler_calls import Continuation, Outcome, call_sync
 from crosswire.runtime.handler_counts import HandlerCount
 from crosswire.runtime.jobs import Job
+from crosswire.runtime.shared_events import AnswerOutcome, SharedEvent, reached_listeners
 from crosswire.runtime.workers import Workers
 
 HANDLER_ERROR = EventError("HANDLER_ERROR", "the handler failed")
@@ -85,6 +84,21 @@ class EventHandling(Protocol[SenderT_contra, CallT_contra]):
         """Call the handlers of an event; see :meth:`Answerer.handle`."""
         ...
 
+    def handle_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: SenderT_contra,
+        call: CallT_contra | None,
+        count: HandlerCount,
+        /,
+    ) -> bool:
+        """Call the only handler of an event; see :meth:`Answerer.handle_sole`."""
+        ...
+
 
 class AnsweringObserver(Protocol):
     """Puts what measures or traces the handling of events around it."""
@@ -96,34 +110,6 @@ class AnsweringObserver(Protocol):
     def answerer(self, answerer: EventHandling[Any, Any], /) -> EventHandling[Any, Any]:
         """Return what calls the handlers through this."""
         ...
-
-
-class _Event(msgspec.Struct, Generic[SenderT, CallT]):
-    """Arguments of :meth:`Answerer.handle`, for an event with several handlers."""
-
-    name: str
-    subject: object
-    codec: Codec
-    payload: RawPayload
-    sender: SenderT
-    call: CallT | None
-    count: HandlerCount
-
-    def invoke(self, listener: Listener) -> Any:
-        """Call a handler; raises InvalidPayload if it takes data that does not fit."""
-        return _invoke(listener, self.subject, self.codec, self.payload)
-
-
-class _AnswerOutcome(Outcome):
-    """Outcome that reports with each exception whether it is the answer."""
-
-    __slots__ = ()
-
-    def raised(self, error: BaseException) -> None:
-        is_answer = self.value is None and self.error is None
-        if is_answer:
-            self.error = error
-        self._report(error, is_answer=is_answer)
 
 
 class Answerer(Generic[SenderT, CallT]):
@@ -183,17 +169,36 @@ class Answerer(Generic[SenderT, CallT]):
         """
         listener = listeners[0]
         if len(listeners) > 1 or listener.once:
-            return self._handle_any(_Event(name, subject, codec, payload, sender, call, count), listeners)
+            return self._handle_any(SharedEvent(name, subject, codec, payload, sender, call, count), listeners)
+        return self.handle_sole(name, listener, listener.call_as(codec), subject, payload, sender, call, count)
+
+    def handle_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: SenderT,
+        call: CallT | None,
+        count: HandlerCount,
+    ) -> bool:
+        """Call the only handler of an event, which stays; otherwise as :meth:`handle`.
+
+        Args:
+            listener: the handler.
+            call_handler: one of the functions of ``listener`` that call it.
+        """
         copy_context = count.copy_context  # functions in slots are read first: else Python looks for a method
         context = copy_context()
         if listener.is_async or self._waiting:  # behind handlers of earlier events that have not begun
-            job = self._finish_one(listener, name, subject, codec, payload, sender, call, count)
+            job = self._finish_sole(name, listener, call_handler, subject, payload, sender, call, count)
             return self._start(job, name, sender, call, count, context)
         watch = self._watch
         began = 0.0 if watch is None else environment.monotonic()
         try:  # one plain function, the usual case and the fastest
             try:
-                value = context.run(_invoke, listener, subject, codec, payload)
+                value = context.run(call_handler, subject, payload)
             finally:
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(name, began)
@@ -203,7 +208,7 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(name, sender, call, error)
             return False
         if type(value) is CoroutineType:
-            job = self._finish_one(value, name, subject, codec, payload, sender, call, count)
+            job = self._finish_begun(name, value, sender, call, count)
             if self._start(job, name, sender, call, count, context):
                 return True
             value.close()
@@ -215,15 +220,15 @@ class Answerer(Generic[SenderT, CallT]):
                 self._fail(name, sender, call, _unsendable("return value", error))
         return False
 
-    def _handle_any(self, event: _Event[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
+    def _handle_any(self, event: SharedEvent[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
         """Call several handlers, or one that was added with ``once``; return whether a handler may still be running."""
         name, count = event.name, event.count
         for listener in listeners:
             if listener.once:
-                reached = _reached(listeners, event.codec, event.payload, busy=count.running >= self._limit)
+                reached = reached_listeners(listeners, event.codec, event.payload, busy=count.running >= self._limit)
                 self._handlers.remove_once(name, reached)
                 break
-        outcome = _AnswerOutcome(partial(self._report, name, event.sender, event.call))
+        outcome = AnswerOutcome(partial(self._report, name, event.sender, event.call))
         if self._waiting:
             rest: Continuation | None = Continuation(None, listeners, count.copy_context)
         else:
@@ -237,14 +242,14 @@ class Answerer(Generic[SenderT, CallT]):
         rest.close()
         return False
 
-    async def _finish_several(self, event: _Event[SenderT, CallT], rest: Continuation, outcome: Outcome) -> None:
+    async def _finish_several(self, event: SharedEvent[SenderT, CallT], rest: Continuation, outcome: Outcome) -> None:
         try:
             await rest.run(event.invoke, outcome)
         finally:
             event.count.handler_ended()
             self._settle(event, outcome)
 
-    def _settle(self, event: _Event[SenderT, CallT], outcome: Outcome) -> None:
+    def _settle(self, event: SharedEvent[SenderT, CallT], outcome: Outcome) -> None:
         if event.call is None:
             return
         if outcome.error is None:
@@ -264,28 +269,25 @@ class Answerer(Generic[SenderT, CallT]):
         self._workers.start(job, context, count, name)
         return True
 
-    async def _finish_one(
+    async def _finish_sole(
         self,
-        handler: Listener | CoroutineType[Any, Any, Any],
         name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
         subject: object,
-        codec: Codec,
         payload: RawPayload,
         sender: SenderT,
         call: CallT | None,
         count: HandlerCount,
     ) -> None:
-        """Call the only handler of an event, or await the coroutine that it has returned, and answer."""
+        """Call the only handler of an event, await what it returns if that can be, and answer."""
         try:
-            if isinstance(handler, Listener):
-                value = _invoke(handler, subject, codec, payload)
-                del payload  # the message, which may be large; the handler has its data
-                if hasattr(value, "__await__"):
-                    value = await value
-                if (returns := handler.returns) is not None and not isinstance(value, returns.sure):
-                    returns.require(value)
-            else:
-                value = await handler
+            value = call_handler(subject, payload)
+            del payload  # the message, which may be large; the handler has its data
+            if hasattr(value, "__await__"):
+                value = await value
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                returns.require(value)
         except asyncio.CancelledError as error:
             self._fail(name, sender, call, error)
             if is_being_cancelled():
@@ -294,11 +296,29 @@ class Answerer(Generic[SenderT, CallT]):
             self._fail(name, sender, call, error)
         else:
             if call is not None:
-                answer = self._answer  # read first, as in `handle`
+                answer = self._answer  # read first, as in `handle_sole`
                 try:
                     answer(sender, call, value)
                 except InvalidPayload as error:
                     self._fail(name, sender, call, _unsendable("return value", error))
+        finally:
+            count.handler_ended()
+
+    async def _finish_begun(
+        self, name: str, begun: CoroutineType[Any, Any, Any], sender: SenderT, call: CallT | None, count: HandlerCount
+    ) -> None:
+        """Await the coroutine that the only handler of an event has returned, and answer."""
+        try:
+            value = await begun
+        except asyncio.CancelledError as error:
+            self._fail(name, sender, call, error)
+            if is_being_cancelled():
+                raise
+        except Exception as error:  # noqa: BLE001 - as above
+            self._fail(name, sender, call, error)
+        else:
+            if call is not None:
+                self._reply(name, sender, call, value)
         finally:
             count.handler_ended()
 
@@ -326,48 +346,6 @@ class Answerer(Generic[SenderT, CallT]):
     ) -> None:
         awaited = call is not None
         self._callers.report(sender, name, error, awaited=awaited, is_answer=is_answer and awaited)
-
-
-def _invoke(listener: Listener, subject: object, codec: Codec, payload: RawPayload) -> Any:
-    """Call a handler with as many of ``(subject, data)`` as it takes; its data is decoded first."""
-    if listener.arity == 2:
-        if codec is not JSON or payload is ABSENT:
-            return listener.handler(subject, codec.payload(listener.payload, payload))
-        handler, decode = listener.handler, listener.payload.decode_json
-        try:  # the usual data, as the codec would decode it; one call less for each event
-            data = decode(payload)
-        except UNDECODABLE as error:
-            raise InvalidPayload(str(error)) from error
-        return handler(subject, data)
-    if listener.takes_data:  # handlers of this kind get no subject
-        return listener.handler(codec.payload(listener.payload, payload))
-    return listener.handler(*(subject,)[: listener.arity])
-
-
-def _reached(listeners: tuple[Listener, ...], codec: Codec, payload: RawPayload, *, busy: bool) -> list[Listener]:
-    """Return the handlers that an event will really reach, so that no others lose their ``once``.
-
-    Left out are handlers whose data does not fit. If ``busy``, the first asynchronous handler and all after it are left
-    out too.
-    """
-    reached: list[Listener] = []
-    for listener in listeners:
-        if busy and listener.is_async:
-            break
-        if listener.once and listener.takes_data and not _fits(listener, codec, payload):
-            continue
-        reached.append(listener)
-    return reached
-
-
-def _fits(listener: Listener, codec: Codec, payload: RawPayload) -> bool:
-    try:
-        codec.payload(listener.payload, payload)
-    except InvalidPayload:
-        return False
-    except Exception:  # noqa: BLE001 - of the handler's own type: it comes again when it is called, and is reported
-        return True
-    return True
 
 
 def _unsendable(what: str, reason: InvalidPayload) -> TypeError:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from crosswire.core.formats import AnyOutbox, Encode, Encoded, Format, Offer
 from crosswire.core.limits import Heartbeat
+from crosswire.core.messages import CallbackAnswer
 from crosswire.core.pending_calls import PendingCalls
 from crosswire.core.skipped_messages import Droppable
 from crosswire.errors import EventError
@@ -49,6 +50,16 @@ class ClientParts(Generic[SocketT]):
     heartbeat: Heartbeat
     wheel: TimerWheel
     max_calls: int
+
+
+class Asked(Protocol[SocketT]):
+    """Session of a client that has called, as far as the answer needs it.
+
+    Attributes:
+        client: the client.
+    """
+
+    client: ConnectedClient[SocketT]
 
 
 class ConnectedClient(Generic[SocketT]):
@@ -149,6 +160,21 @@ class ConnectedClient(Generic[SocketT]):
             fanout.flush_for(self)
         fanout.sent += 1
         self.outbox.push(encoded)
+
+    @staticmethod
+    def answer(asked: Asked[SocketT], callback_id: str, value: Any) -> None:
+        """Queue the answer to a call of a session's client. Taking the session spares a function around this one.
+
+        Raises:
+            InvalidPayload: the value can't be sent.
+        """
+        client = asked.client
+        encode, fanout = client.encode, client._fanout
+        encoded = encode(CallbackAnswer(value, callback_id))
+        if fanout.held_for is not None:  # the rest is `send_encoded`, which would be one call more
+            fanout.flush_for(client)
+        fanout.sent += 1
+        client.outbox.push(encoded)
 
     def send_texts(self, texts: Sequence[bytes]) -> None:
         """Queue several messages at once, of which there is JSON alone, behind earlier messages to many clients."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from crosswire.core.codecs import Codec
+from crosswire.core.codecs import JSON, Codec
 from crosswire.core.metric_families import MetricFamily
 from crosswire.core.tallies import OTHER, EventTotals
 from crosswire.server.router import MessageRouter
@@ -76,6 +76,10 @@ class CountingRouter:
         if received.size >= 0:
             received.other()
         return True
+
+    def receive_text(self, session: SessionView, text: str) -> bool:
+        """Do the same with a text message."""
+        return self.receive(session, JSON, text)
 
     def refused(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Refuse a message that has waited for too long if it is a call, and count it then."""

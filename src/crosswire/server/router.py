@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from crosswire.core import messages
 from crosswire.core.codecs import JSON, UNDECODABLE, Codec, no_json_message
 from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners, Listener
-from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, CallbackAnswer, Message
+from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
 from crosswire.core.payload_types import decode_answer
 from crosswire.core.payload_weights import message_weight
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, NameTooLong, Reject
@@ -18,6 +19,7 @@ from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import reason
 from crosswire.runtime.workers import Workers
+from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.failures import FailureReporter
 from crosswire.server.held_messages import (
     FEW_HANDLERS,
@@ -39,6 +41,10 @@ class MessageRouter(Protocol):
 
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle one message of a client, whatever it is; return False if it was postponed instead."""
+        ...
+
+    def receive_text(self, session: SessionView, text: str) -> bool:
+        """Do the same with a text message, which is JSON."""
         ...
 
     def refused(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
@@ -70,11 +76,13 @@ class Router:
         "_answerer",
         "_base_answerer",
         "_clients",
+        "_events",
         "_failures",
+        "_find_sole",
+        "_handle_sole",
         "_held",
         "_hold_at",
         "_hooks",
-        "_listeners_of",
         "_max_name",
     )
 
@@ -87,13 +95,15 @@ class Router:
         workers: Workers,
         failures: FailureReporter,
     ) -> None:
-        self._listeners_of = events.find
+        self._events = events
+        self._find_sole = events.find_sole
         self._hooks = hooks
         self._failures = failures
         self._clients: Callers[SessionView, str] = _Clients(failures)
-        answerer = Answerer(self._clients, events, workers, limits.handlers)
+        answerer: Answerer[SessionView, str] = Answerer(self._clients, events, workers, limits.handlers)
         self._base_answerer = answerer
         self._answerer: EventHandling[SessionView, str] = answerer
+        self._handle_sole: Callable[..., bool] = answerer.handle_sole  # bound once
         self._all_handlers = all_handlers
         self._held = HeldLimits(limits)
         self._max_name = limits.name
@@ -105,25 +115,53 @@ class Router:
         self._clients = observer.callers(self._clients)
         self._base_answerer.replace_callers(self._clients)
         self._answerer = observer.answerer(self._answerer)
+        self._handle_sole = self._answerer.handle_sole
 
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle one message of a client, whatever it is; return False if it was postponed instead."""
-        listeners_of = self._listeners_of  # functions in slots are read first: else Python looks for a method
+        if isinstance(data, str):
+            return self.receive_text(session, data)
         try:
-            message = _decode_text(data) if isinstance(data, str) else codec.decode(data)
-        except UNDECODABLE as error:
-            self._undecodable(session, no_json_message(str(data), error))
-            return True
+            message = codec.decode(data)
         except InvalidMessage as error:
             self._undecodable(session, error)
             return True
+        return self._handle(session, codec, data, message)
+
+    def receive_text(self, session: SessionView, text: str) -> bool:
+        """Do the same with a text message, which is always JSON; with few calls for the usual one."""
+        try:
+            message = _decode_text(text)
+        except UNDECODABLE as error:
+            self._undecodable(session, no_json_message(text, error))
+            return True
+        event, callback_id, handlers = message.event, message.callback_id, session.handlers
+        find_sole = self._find_sole  # functions in slots are read first: else Python looks for a method
+        listener = find_sole(event)
+        if (
+            listener is None
+            or event is None
+            or len(text) > SMALL_MESSAGE
+            or handlers.running >= FEW_HANDLERS
+            or (callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID)
+        ):
+            return self._handle(session, JSON, text, message)
+        handle = self._handle_sole
+        if handle(
+            event, listener, listener.call_json, session.socket, message.payload, session, callback_id, handlers
+        ) and (handlers.running >= self._hold_at or self._all_handlers.full):
+            session.hold_messages_if_busy()
+        return True
+
+    def _handle(self, session: SessionView, codec: Codec, data: str | bytes, message: Message) -> bool:
+        """Handle a message that is decoded; return False if it was postponed instead."""
         callback_id = message.callback_id
         if callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID:
             text = "%r sent a call whose id is not 1-%d characters long, and it was dropped"
             self._dropped(session, "call id", text, MAX_CALL_ID)
         elif message.event is None:
             self._answered(session, codec, data, message)
-        elif listeners := listeners_of(message.event):
+        elif listeners := self._events.find(message.event):
             handlers = session.handlers
             if len(data) > SMALL_MESSAGE or handlers.running >= FEW_HANDLERS:
                 return self._handle_weighed(session, codec, data, message, listeners)
@@ -269,11 +307,7 @@ class _Clients:
     def __init__(self, failures: FailureReporter) -> None:
         self._failures = failures
 
-    @staticmethod
-    def answer(session: SessionView, callback_id: str, value: Any) -> None:
-        client = session.client
-        encode = client.encode
-        client.send_encoded(encode(CallbackAnswer(value, callback_id)))
+    answer = staticmethod(ConnectedClient.answer)
 
     @staticmethod
     def refuse(session: SessionView, callback_id: str, error: EventError) -> None:

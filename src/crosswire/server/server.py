@@ -173,6 +173,7 @@ class Server:
         )
         parts.attach(self._cluster)
         self._audiences = self._cluster.audiences
+        self._known_users = self._audiences.known
         self._authentication = parts.authentication
         self._routes = PlainRoutes(self._cluster, publish_endpoint(publish_key, self._cluster, limits))
         self._acceptor = Upgrades(
@@ -350,7 +351,8 @@ class Server:
 
     def user(self, id: str) -> Audience:
         """Return the audience of one user, on all its connections."""
-        return self._audiences.user(id)
+        known = self._known_users.get(id) if type(id) is str else None
+        return known or self._audiences.user(id)
 
     def users(self, ids: Iterable[str]) -> Audience:
         """Return the audience of some users; a message reaches each once, even if named twice."""

@@ -133,7 +133,7 @@ class Session:
             self._receive_heartbeat()
         elif self._phase is _OPEN and not parts.hooks.on_message.listeners:
             parts.sessions.received += 1
-            parts.router.receive(self, JSON, text)
+            parts.router.receive_text(self, text)
         elif self._phase is _OPEN:
             self._receive(JSON, text)
         else:

@@ -85,9 +85,11 @@ def encode_upgrade(accepted: Accepted, key: str) -> bytes:
         accepted: what is granted.
         key: of the request.
     """
-    digest = sha1((key + _GUID).encode("latin-1"), usedforsecurity=False).digest()
+    digest = sha1(f"{key}{_GUID}".encode("latin-1"), usedforsecurity=False).digest()
     accept = b2a_base64(digest, newline=False).decode("ascii")
-    fields = "".join([f"{name}: {value}\r\n" for name, value in accepted.headers.items()])
+    fields = ""
+    for name, value in accepted.headers.items():
+        fields += f"{name}: {value}\r\n"
     if accepted.subprotocol is not None:
         fields += f"Sec-WebSocket-Protocol: {accepted.subprotocol}\r\n"
     if accepted.window_bits:

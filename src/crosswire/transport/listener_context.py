@@ -33,6 +33,7 @@ class ListenerContext:
         connection_warnings: connections that are dropped.
         read_turns: of connections whose peers send more than is handled at once.
         grown_buffers: the read buffers that large messages have left.
+        has_rates: whether messages or bytes of a connection have a limit for each second.
         parsers: of the frames of connections that picows reads.
         slow_readers: finds out which clients read too slowly.
     """
@@ -43,6 +44,7 @@ class ListenerContext:
         "count_refusal",
         "flusher",
         "grown_buffers",
+        "has_rates",
         "limits",
         "parsers",
         "read_turns",
@@ -62,6 +64,7 @@ class ListenerContext:
     ) -> None:
         self.count_refusal = count_refusal
         self.limits = limits
+        self.has_rates = limits.message_rate is not None or limits.byte_rate is not None
         self.flusher = flusher
         self.secure = secure
         self.compress = compress

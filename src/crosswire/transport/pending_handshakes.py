@@ -83,9 +83,22 @@ class PendingHandshakes:
         guard: limits for each address, or None.
         full: called when there are too many, and none may be dropped.
         dropped: told the reason for each connection that is dropped.
+
+    Attributes:
+        guards_addresses: whether :meth:`add` wants the address of the peer.
     """
 
-    __slots__ = ("_dropped", "_full", "_guard", "_limit", "_loop", "_started", "_timeout", "_timer")
+    __slots__ = (
+        "_dropped",
+        "_full",
+        "_guard",
+        "_limit",
+        "_loop",
+        "_started",
+        "_timeout",
+        "_timer",
+        "guards_addresses",
+    )
 
     def __init__(
         self,
@@ -98,6 +111,7 @@ class PendingHandshakes:
         self._timeout = timeout
         self._limit = limit
         self._guard = guard
+        self.guards_addresses = guard is not None
         self._full = full
         self._dropped = dropped
         self._started: dict[PendingHandshake, _Started] = {}  # in the order of time
@@ -106,11 +120,6 @@ class PendingHandshakes:
 
     def __len__(self) -> int:
         return len(self._started)
-
-    @property
-    def guards_addresses(self) -> bool:
-        """Whether :meth:`add` wants the address of the peer."""
-        return self._guard is not None
 
     def add(self, handshake: PendingHandshake, address: str = "") -> bool:
         """Start the time of a handshake; return False if its connection is to be dropped.

@@ -131,8 +131,10 @@ class PicowsConnection:
         """
         context = self._context
         self._transport = transport
-        self.outbox = Outbox(transport, context.flusher, context.limits.outbox, self, context.slow_readers)
-        self.outbox.push(answer)
+        self.outbox = outbox = Outbox(transport, context.flusher, context.limits.outbox, self, context.slow_readers)
+        if (fd := transport.begin()) >= 0:
+            outbox.allow_direct(fd)
+        outbox.push(answer)
         try:
             self.receiver.opened(self)
         except Exception:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from functools import partial
-from typing import cast
+from typing import Any
 
 from crosswire.core.headers import Headers
 from crosswire.runtime import environment
@@ -27,6 +27,7 @@ from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.picows_transport import PicowsTransport
 from crosswire.transport.proxy_header import ProxyHeader
 from crosswire.transport.read_rate import ReadRate
+from crosswire.transport.socket_transport import SocketTransport
 from crosswire.transport.unread_bytes import has_unread
 from crosswire.transport.usual_head import read_usual_head
 
@@ -82,9 +83,9 @@ class HandshakeProtocol(asyncio.Protocol):
 
     # asyncio.Protocol
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: Any) -> None:
         """Wait for the request until the timeout."""
-        self._transport = cast(asyncio.Transport, transport)
+        self._transport = transport
         handshakes = self._handshakes
         is_counted = self._proxy_header is not None  # by the protocol before this one
         if not handshakes.add(self, self._peer() if handshakes.guards_addresses and not is_counted else ""):
@@ -244,13 +245,15 @@ class HandshakeProtocol(asyncio.Protocol):
         self._handshakes.discard(self)
         connection = PicowsConnection(accepted.receiver, self._context, deflate=accepted.window_bits > 0)
         context, transport = self._context, self._transport
-        rate = ReadRate.of(context.limits, connection.held_back)
+        rate = ReadRate(context.limits, connection.held_back) if context.has_rates else None
         reader = PicowsReader(transport, connection, context.parsers, context.read_turns, context.grown_buffers, rate)
-        transport.set_protocol(_DETACHED)
+        if not isinstance(transport, SocketTransport):
+            transport.set_protocol(_DETACHED)
         transport.set_protocol(reader)
-        answer = encode_upgrade(accepted, request.headers["sec-websocket-key"].strip())
+        answer = encode_upgrade(accepted, request.headers.get("sec-websocket-key").strip())
         connection.open(PicowsTransport(transport, reader, connection), answer)
-        reader.start(rest)
+        if rest:
+            reader.start(rest)
 
     def _end(self) -> None:
         self._is_over = True

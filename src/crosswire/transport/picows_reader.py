@@ -310,5 +310,7 @@ class PicowsReader(SocketReader):
 
 
 def _has_long_text(view: memoryview, size: int) -> bool:
-    """Return whether a read that begins as a text message has all of it, and no more, and lets no buffer grow."""
-    return size <= MAX_PIECE and view[1] == _MASKED_LENGTH_16 and size == (view[2] << 8 | view[3]) + 8
+    """Return whether a read is a text message, all of it and no more, and lets no buffer grow."""
+    if size > MAX_PIECE or view[0] != TEXT_BYTE or view[1] != _MASKED_LENGTH_16:
+        return False
+    return size == (view[2] << 8 | view[3]) + 8

@@ -54,6 +54,16 @@ class PicowsTransport:
         self._events = None
         self._fd = -1
 
+    def begin(self) -> int:
+        """Return the file descriptor of the socket, if the kernel has taken all that was written to it so far; else -1.
+
+        From now on nobody else writes to the event loop's transport.
+        """
+        if self._direct and not self._transport.get_write_buffer_size():
+            self._may_keep = False
+            return self._fd
+        return -1
+
     # Writer and ClosableTransport
 
     @property

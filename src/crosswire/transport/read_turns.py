@@ -72,18 +72,15 @@ class ReadTurns:
 
     def count(self, began: float) -> None:
         """Count what a large read has taken since ``began``, by ``perf_counter``, to the time of this turn."""
-        seconds = environment.perf_counter() - began
-        if seconds > QUANTUM:
-            self._spend(seconds)
+        if environment.perf_counter() - began > QUANTUM:
+            self.count_request(began)
 
     def count_request(self, began: float) -> None:
         """Count what the request of a new connection has taken since ``began``, however little it is."""
-        self._spend(environment.perf_counter() - began)
-
-    def _spend(self, seconds: float) -> None:
-        self._spent += seconds
-        self.is_over = self._spent >= LONG_TURN
-        self._schedule()  # the next turn begins there
+        self._spent = spent = self._spent + (environment.perf_counter() - began)
+        self.is_over = spent >= LONG_TURN
+        if not self._is_scheduled:
+            self._schedule()  # the next turn begins there
 
     def _schedule(self) -> None:
         if not self._is_scheduled:

@@ -75,7 +75,6 @@ class SocketTransport(asyncio.Transport):
     def __init__(
         self, own: socket.SocketType, address: object, poller: SocketPoller, protocol: asyncio.BaseProtocol
     ) -> None:
-        self._protocol: asyncio.BaseProtocol
         self.own = own
         self._descriptor = own.fileno()
         self._address = address
@@ -89,7 +88,10 @@ class SocketTransport(asyncio.Transport):
         self._is_closing = False
         self._is_lost = False  # whether nothing is read and written any more, and the protocol is told, or will be
         self._error: BaseException | None = None  # by which it was lost
-        self.set_protocol(protocol)
+        self._protocol = protocol
+        self._is_buffered = False
+        if isinstance(protocol, asyncio.BufferedProtocol):
+            self.set_protocol(protocol)
 
     def begin(self) -> None:
         """Tell the protocol of the connection, and read unless it has ended that, or paused."""

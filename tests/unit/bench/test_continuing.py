@@ -15,7 +15,7 @@ from bench.peers.runs import Result, is_measured
 from bench.peers.works import WORKS
 
 FIRST, SECOND = WORKS[0], WORKS[1]
-SETTINGS = {"command": "compare", "runs": 3, "seconds": 1.0, "source": "abc"}
+SETTINGS = {"command": "compare", "runs": [2, 3, 5], "seconds": 1.0, "source": "abc"}
 MACHINE = {"cpu": "a processor", "load": "0.1"}
 
 
@@ -76,7 +76,11 @@ def test_a_comparison_that_is_complete_is_begun_anew(file: Path) -> None:
 
 @pytest.mark.parametrize(
     ("settings", "machine"),
-    [({**SETTINGS, "source": "changed"}, MACHINE), ({**SETTINGS, "runs": 5}, MACHINE), (SETTINGS, {"cpu": "another"})],
+    [
+        ({**SETTINGS, "source": "changed"}, MACHINE),
+        ({**SETTINGS, "runs": [5, 5, 5]}, MACHINE),
+        (SETTINGS, {"cpu": "another"}),
+    ],
 )
 def test_another_comparison_is_begun_anew(
     file: Path, settings: Mapping[str, object], machine: Mapping[str, str]

@@ -30,6 +30,9 @@ class JoinedUnderTest:
         message = ClientMessage(text) if kind is ClientBatch else Event("a", text.decode(), envelopes.pack(None))
         self.joined.publish(channel, envelopes.encode(message), kind)
 
+    def add_for_user(self, channel: bytes, text: bytes) -> None:
+        self.joined.publish_text(str.encode, channel.decode(), text)
+
     def _admits(self, channel: bytes, size: int) -> bool:
         self.asked.append((channel, size))
         return False
@@ -71,6 +74,43 @@ async def test_texts_that_follow_one_another_are_a_batch_of_texts_and_one_alone_
     assert tested.bodies == [envelopes.encode(TextBatch([b"1", b"2"])), envelopes.encode(ClientMessage(b"3"))]
     assert tested.joined.uncounted == 1
     assert tested.budget.free == tested.budget.limit
+
+
+async def test_texts_for_a_user_are_joined_with_those_on_its_channel_and_no_others() -> None:
+    tested = JoinedUnderTest()
+    for channel, text in ((b"a", b"1"), (b"a", b"2"), (b"b", b"3"), (b"a", b"4")):
+        tested.add_for_user(channel, text)
+    tested.add(b"a", b"5", TextBatch)
+    tested.add_for_user(b"a", b"6")
+    tested.add(b"a", b"7")
+    tested.add_for_user(b"a", b"8")
+    tested.joined.flush()
+    tested.add_for_user(b"a", b"9")
+    tested.joined.flush()
+    expected = [
+        (b"a", [b"1", b"2"]),
+        (b"b", [b"3"]),
+        (b"a", [b"4", b"5", b"6"]),
+        *((b"a", [text]) for text in (b"7", b"8", b"9")),
+    ]
+    assert tested.published == expected
+
+
+async def test_a_text_for_a_user_that_does_not_fit_in_is_not_published() -> None:
+    tested = JoinedUnderTest(limit=300)
+    for _ in range(3):
+        tested.add_for_user(b"a", b"x" * 60)
+    tested.joined.flush()
+    assert tested.published == [(b"a", [b"x" * 60] * 2)]
+    assert tested.asked == [(b"a", len(b"a") + 60 + OVERHEAD)]
+
+
+async def test_a_text_behind_one_that_was_not_admitted_goes_to_its_own_user() -> None:
+    tested = JoinedUnderTest(limit=300)
+    for channel, text in ((b"a", b"x" * 60), (b"b", b"x" * 100), (b"b", b"y")):
+        tested.add_for_user(channel, text)
+    tested.joined.flush()
+    assert tested.published == [(b"a", [b"x" * 60]), (b"b", [b"y"])]
 
 
 async def test_texts_wait_with_encoded_messages_as_long_as_a_member_knows_no_batch_of_texts() -> None:
@@ -147,7 +187,10 @@ async def test_nothing_is_lost_or_overtaken_and_no_batch_is_too_large(
     tested = JoinedUnderTest()
     sent = []
     for number, (channel, kind, ends_turn) in enumerate(sends):
-        tested.add(channel, b"%d" % number, kind)
+        if kind is TextBatch and number % 2:
+            tested.add_for_user(channel, b"%d" % number)
+        else:
+            tested.add(channel, b"%d" % number, kind)
         sent.append((channel, b"%d" % number))
         if ends_turn:
             tested.joined.flush()

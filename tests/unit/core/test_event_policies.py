@@ -6,8 +6,19 @@ from typing import Any
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from crosswire.core.event_policies import EventPolicies, EventPolicy, MessagePolicy, event_policy, given_policy
+from crosswire.core.codecs import JSON
+from crosswire.core.event_policies import (
+    MAX_HEADS,
+    EventPolicies,
+    EventPolicy,
+    MessagePolicy,
+    event_policy,
+    given_policy,
+)
+from crosswire.core.messages import EventMessage
 from crosswire.errors import ConfigError, InvalidPayload, UsageError
 
 
@@ -97,3 +108,28 @@ def test_a_given_policy_counts_more_than_the_declared_one() -> None:
         "latest", "price", "1"
     )
     assert policies.of_message("other", {}, None) is None
+
+
+@given(st.text(), st.recursive(st.none() | st.text() | st.integers(-(2**63), 2**63 - 1), st.lists))
+def test_the_head_of_an_event_and_data_make_a_message(event: str, data: Any) -> None:
+    policies = EventPolicies()
+    policies.keep_head(event)
+    assert policies.heads[event] + JSON.encode(data) + b"}" == JSON.encode(EventMessage(event, data))
+
+
+def test_an_event_with_a_policy_has_no_head() -> None:
+    policies = EventPolicies()
+    policies.keep_head("price")
+    policies.declare("price", "volatile", None)
+    policies.keep_head("price")
+    assert not policies.heads
+    policies.declare("price", "close", None)
+    policies.keep_head("price")
+    assert policies.heads.keys() == {"price"}
+
+
+def test_only_so_many_heads_are_kept() -> None:
+    policies = EventPolicies()
+    for number in range(MAX_HEADS + 2):
+        policies.keep_head(f"{number}")
+    assert policies.heads.keys() == {f"{MAX_HEADS}", f"{MAX_HEADS + 1}"}

@@ -47,6 +47,28 @@ def test_handlers_are_kept_in_the_order_they_were_added(events: EventListeners) 
     assert events.of("unknown") == ()
 
 
+def test_the_only_handler_of_an_event_is_found_while_it_is_the_only_one_and_stays(events: EventListeners) -> None:
+    def sole() -> Callable[..., Any] | None:
+        found = events.find_sole("say")
+        return None if found is None else found.handler
+
+    assert sole() is None
+    events.on("say", first)
+    assert sole() is first
+    events.on("say", second)
+    assert sole() is None
+    events.off("say", first)
+    assert sole() is second
+    events.off("say")
+    assert sole() is None
+    events.on("say", first, once=True)
+    assert sole() is None
+    events.remove_once("say", events.of("say"))
+    events.on_protocol("say", second)
+    assert sole() is second
+    assert events.find_sole(None) is None
+
+
 def test_on_returns_the_handler_directly_and_as_a_decorator(events: EventListeners) -> None:
     assert events.on("say", first) is first
     assert events.on("say", once=True, tag="t")(second) is second

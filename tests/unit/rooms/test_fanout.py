@@ -14,7 +14,7 @@ from crosswire.core.messages import event
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.core.targets import Excluded
 from crosswire.errors import InvalidPayload
-from crosswire.rooms.fanout import MAX_SEARCHED, SMALL_ROOM, FanOut
+from crosswire.rooms.fanout import MAX_HELD_BYTES, MAX_SEARCHED, SMALL_ROOM, FanOut
 from crosswire.rooms.held_messages import Frames
 from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
@@ -208,6 +208,41 @@ def test_large_rooms_are_not_compared(fanout: FanOut, room: list[FakeMember], tu
     assert len(room[0].pushed) == 2
 
 
+def test_exclusive_rooms_wait_side_by_side_however_large_they_are(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    crowd = outboxes([FakeMember(str(number)) for number in range(SMALL_ROOM + 1)])
+    for held_for in (outboxes(room), crowd):
+        fanout.hold(frames_of(fanout, NEWS), held_for, None, True)
+    assert not any(member.pushed for member in [*room, *crowd])
+    turn.end()
+    assert all(member.pushed == [JSON_TEXT.encode(NEWS)] for member in [*room, *crowd])
+
+
+@pytest.mark.parametrize("kinds", [(True, False), (False, True), (True, True, False, True)])
+def test_members_are_compared_unless_all_rooms_are_exclusive(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn, kinds: tuple[bool, ...]
+) -> None:
+    others = [FakeMember(str(number)) for number in range(len(kinds) - 2)]
+    rooms = [[other] for other in others] + [room, room[:1]]
+    for held_for, is_exclusive in zip(rooms, kinds, strict=True):
+        fanout.hold(frames_of(fanout, event("news", len(held_for))), outboxes(held_for), None, is_exclusive)
+    assert len(room[1].pushed) == 1, "the last two rooms have a member in common"
+    turn.end()
+    assert room[0].pushed == [JSON_TEXT.encode(event("news", number)) for number in (3, 1)]
+
+
+def test_the_one_who_is_answered_is_looked_for_in_the_last_room_first(fanout: FanOut, turn: FakeTurn) -> None:
+    members = [FakeMember(str(number)) for number in range(2 * MAX_SEARCHED)]
+    rooms = [outboxes([member]) for member in members]
+    for held_for in [*rooms, rooms[0]]:
+        fanout.hold(frames_of(fanout, NEWS), held_for)
+    fanout.flush_for(members[0])
+    assert [len(member.pushed) for member in members] == [2] + [0] * (2 * MAX_SEARCHED - 1)
+    turn.end()
+    assert [len(member.pushed) for member in members[1:]] == [1] * (2 * MAX_SEARCHED - 1)
+
+
 def test_what_is_held_for_many_rooms_has_a_limit(fanout: FanOut, room: list[FakeMember]) -> None:
     large = event("news", "x" * 10_000)
     for member in room * 3:
@@ -235,6 +270,42 @@ def test_what_is_held_is_pushed_first_to_the_one_who_gets_something_else(
     turn.end()
     assert [member.pushed for member in room] == [[news + more], [news, answer, more], [news + more]]
     assert fanout.sent == 7
+
+
+def test_a_member_that_is_left_out_gets_what_comes_before_and_after(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    members, news, more = outboxes(room), JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)
+    fanout.hold(frames_of(fanout, NEWS), members)
+    fanout.hold_for_others(frames_of(fanout, MORE), members, room[:1], is_exclusive=False)
+    assert [member.pushed for member in room] == [[news], [], []], "the others' still wait"
+    fanout.hold(frames_of(fanout, NEWS), members)
+    turn.end()
+    assert [member.pushed for member in room] == [[news, news], *[[news + more + news]] * 2]
+    assert fanout.sent == 8
+
+
+@pytest.mark.parametrize("form", [MSGPACK, MESSAGES])
+def test_a_member_of_another_format_is_left_out_too(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn, form: Format
+) -> None:
+    room.append(joined(fanout, form))
+    members = outboxes(room)
+    fanout.hold_for_others(frames_of(fanout, NEWS), members, room[2:], is_exclusive=False)
+    turn.end()
+    assert [len(member.pushed) for member in room] == [1, 1, 0, 0]
+    assert fanout.sent == 2
+
+
+def test_members_are_left_out_of_messages_too_large_to_be_held_with_others(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    large, members = event("news", "x" * 2 * MAX_HELD_BYTES), outboxes(room)
+    for _ in range(2):
+        fanout.hold_for_others(frames_of(fanout, large), members, room[:1], is_exclusive=False)
+    turn.end()
+    assert [len(member.pushed) for member in room] == [0, 2, 2]
+    assert fanout.sent == 4
 
 
 def test_what_is_held_waits_while_someone_outside_of_the_room_gets_something(
@@ -287,10 +358,13 @@ def test_who_is_behind_is_offered_ahead_what_need_not_be_sent(
     assert room[1].pushed == [more + news + news]
 
 
+_EXCLUSIVE = ((4, 5), (6,))
+"""Rooms that have no member in common with one another."""
 _steps = st.lists(
     st.one_of(
-        st.tuples(st.just("room"), st.sampled_from([(0, 1, 2), (0, 1), (2, 3), (3,)])),
-        st.tuples(st.just("one"), st.integers(0, 3)),
+        st.tuples(st.just("room"), st.sampled_from([(0, 1, 2), (0, 1), (2, 3), (3,), (4, 6), *_EXCLUSIVE])),
+        st.tuples(st.just("one"), st.integers(0, 6)),
+        st.tuples(st.just("others"), st.sampled_from([(0, 1, 2), (2, 3), *_EXCLUSIVE])),
         st.tuples(st.just("turn"), st.none()),
     ),
     max_size=20,
@@ -304,16 +378,21 @@ def test_every_member_gets_all_messages_in_the_order_in_which_they_were_sent(
 ) -> None:
     turn = FakeTurn()
     fanout = FanOut(turn.waiting.append)
-    members = [FakeMember(str(number)) for number in range(4)]
+    members = [FakeMember(str(number)) for number in range(7)]
     rooms: dict[tuple[int, ...], Mapping[FakeMember, AnyOutbox]] = {}
-    expected: list[list[bytes]] = [[], [], [], []]
-    for number, (_, to) in enumerate(steps):
+    expected: list[list[bytes]] = [[] for _ in members]
+    for number, (kind, to) in enumerate(steps):
         message = event("news", number)
         frame = JSON_TEXT.encode(message)
         if isinstance(to, tuple):
             named = rooms.setdefault(to, outboxes([members[each] for each in to]))
-            fanout.hold(frames_of(fanout, message), named)
-            for each in to:
+            left_out = to[number % 2 :: 2] if kind == "others" else ()
+            if kind == "others":
+                excluded = [members[each] for each in left_out]
+                fanout.hold_for_others(frames_of(fanout, message), named, excluded, to in _EXCLUSIVE)
+            else:
+                fanout.hold(frames_of(fanout, message), named, None, to in _EXCLUSIVE)
+            for each in set(to).difference(left_out):
                 expected[each].append(frame)
         elif isinstance(to, int):
             send_alone(fanout, members[to], frame)

@@ -88,6 +88,15 @@ class IndexMachine(RuleBasedStateMachine):
                 assert set(found) == {m for m, *room in self.model if room == [namespace, id_]}
 
     @invariant()
+    def rooms_know_how_many_members_they_share(self) -> None:
+        for namespace in NAMESPACES:
+            for id_ in IDS:
+                sharing = {m for m, *room in self.model if room == [namespace, id_]}
+                sharing &= {m for m, *room in self.model if room != [namespace, id_]}
+                room = self.index.find(namespace, id_)
+                assert (0 if room is None else room.shared) == len(sharing)
+
+    @invariant()
     def queries_of_rooms_equal_the_model(self) -> None:
         for name in [*NAMESPACES, "nothing"]:
             self.check(name, None, {m.user for m, n, _ in self.model if n == name}, prefix=False)

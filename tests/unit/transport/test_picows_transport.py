@@ -208,3 +208,13 @@ def test_a_connection_that_is_gone_is_not_half_closed(sockets: SocketPair) -> No
     picows_transport.closed()
     picows_transport.half_close()
     assert transport.calls == ["can_write_eof", "close"]
+
+
+@pytest.mark.parametrize("kept", [b"", b"the end of a former response"])
+def test_it_tells_at_the_beginning_whether_others_may_write_to_the_socket(sockets: SocketPair, kept: bytes) -> None:
+    transport = FakeTransport(sockets[0])
+    transport.write(kept)
+    picows_transport = make_transport(transport)
+    assert picows_transport.begin() == (-1 if kept else sockets[0].fileno())
+    picows_transport.write_frames(b"frame")
+    assert bytes(transport.kept) == (kept + b"frame" if kept else b"")

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 _PUBLISH = b"*3\r\n$7\r\nPUBLISH\r\n$"
+PUBLISH = _PUBLISH + b"%d\r\n%b\r\n$%d\r\n%b%b\r\n"
+"""Format of a PUBLISH: the size of the channel, the channel, the size of the message, and the message in two parts."""
 
 
 def command(*parts: bytes) -> bytes:
@@ -12,13 +14,7 @@ def command(*parts: bytes) -> bytes:
 
 def publish(channel: bytes, header: bytes, body: bytes) -> bytes:
     """Encode a PUBLISH; the message is given in two parts, so that its body is copied only once."""
-    return b"*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%b\r\n$%d\r\n%b%b\r\n" % (
-        len(channel),
-        channel,
-        len(header) + len(body),
-        header,
-        body,
-    )
+    return PUBLISH % (len(channel), channel, len(header) + len(body), header, body)
 
 
 def channel_of(command: bytes) -> bytes:

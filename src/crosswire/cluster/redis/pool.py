@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from crosswire.cluster.redis.choice import Choice, HashChoice
-from crosswire.cluster.redis.commands import channel_of, message_of, publish
+from crosswire.cluster.redis.commands import PUBLISH, channel_of, message_of, publish
 from crosswire.cluster.redis.endpoint import Endpoint
-from crosswire.cluster.redis.publisher import Message, PlainPublish, RedundantPublish, command_of, size_of
+from crosswire.cluster.redis.publisher import Message, PlainPublish, Publisher, RedundantPublish, command_of, size_of
 from crosswire.cluster.send_buffer import Budget
 from crosswire.core.signing import count_published
 
@@ -51,7 +51,7 @@ class Pool:
         self._common: Collection[str] | None = None
         self._working: Sequence[Endpoint] = ()
         self._usable: Sequence[Endpoint] = ()
-        self._only: Callable[[bytes], None] | None = None  # publishes on the only usable Redis, if there is only one
+        self._only: Publisher | None = None  # of the only usable Redis, if there is only one
         self._unsent: list[bytes] = []  # messages that were lost with a Redis while no other was usable
         self._outage = True  # whether no Redis has worked since one was usable last
         self._waiting: asyncio.TimerHandle | None = None
@@ -61,11 +61,13 @@ class Pool:
 
     def publish(self, channel: bytes, header: bytes, body: bytes) -> None:
         """Publish a message with a header. If it may have been lost, it is published again, so it may come twice."""
-        command = publish(channel, header, body)
+        # As publish of commands, and that of the publisher, do it: without these calls for each message.
+        command = PUBLISH % (len(channel), channel, len(header) + len(body), header, body)
         only = self._only
         if only is not None:
             self._budget.free -= len(command)
-            only(command)
+            only.wait_for_reply(command)
+            only.write(command)
         else:
             self._place(channel, command)
 
@@ -163,7 +165,7 @@ class Pool:
 
     def _change(self, usable: Sequence[Endpoint]) -> None:
         paused, self._usable = not self._usable, usable
-        self._only = usable[0].publisher.publish if len(usable) == 1 else None
+        self._only = usable[0].publisher if len(usable) == 1 else None
         if not usable:
             self._events.pause_publishing()
             return

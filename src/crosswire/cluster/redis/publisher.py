@@ -85,14 +85,16 @@ class Publisher:
 
     Attributes:
         connection: the connection, which may be lost and opened again.
+        wait_for_reply: takes a command that is about to be written; see :meth:`publish`.
+        write: writes a command. The connection must be open.
     """
 
-    __slots__ = ("_append", "_budget", "_events", "_popleft", "_waiting", "_write", "connection")
+    __slots__ = ("_budget", "_events", "_popleft", "_waiting", "connection", "wait_for_reply", "write")
 
     def __init__(self, budget: Budget, events: PublisherEvents) -> None:
         # Replies come in the order of the commands: a reply belongs to the first command that waits.
         self._waiting: deque[Message | AwaitedCommand] = deque()
-        self._append = self._waiting.append
+        self.wait_for_reply = self._waiting.append
         self._popleft = self._waiting.popleft
         self._budget = budget
         self._events = events
@@ -106,7 +108,7 @@ class Publisher:
         """
         link.listen(self.take, lost)
         self.connection.link = link
-        self._write = link.send
+        self.write = link.send
 
     def detach(self) -> list[Message]:
         """Forget a lost connection. Return the messages that were not acknowledged, in their order."""
@@ -120,13 +122,13 @@ class Publisher:
 
     def publish(self, command: bytes) -> None:
         """Send a PUBLISH, whose bytes have been taken from the budget. The connection must be open."""
-        self._append(command)
-        self._write(command)
+        self.wait_for_reply(command)
+        self.write(command)
 
     def publish_as(self, message: RedundantPublish | PlainPublish) -> None:
         """Send a PUBLISH with more attributes than its bytes. The connection must be open."""
-        self._append(message)
-        self._write(message.command)
+        self.wait_for_reply(message)
+        self.write(message.command)
 
     def ask(self, command: bytes) -> asyncio.Future[Any]:
         """Send any command. The result of the future is the reply, or None if the connection is lost."""
@@ -134,8 +136,8 @@ class Publisher:
         if not self.connection.connected:
             entry.answer(None)
         else:
-            self._append(entry)
-            self._write(command)
+            self.wait_for_reply(entry)
+            self.write(command)
         return entry.reply
 
     def take(self, reply: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from crosswire.core.codecs import Codec
+from crosswire.core.codecs import JSON, Codec
 from crosswire.core.formats import Encoded
 from crosswire.core.messages import traced
 from crosswire.core.payload_types import PayloadType
@@ -61,6 +61,9 @@ class _TracedRouter:
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         with incoming(_traceparent_of(codec, data)):
             return self._router.receive(session, codec, data)
+
+    def receive_text(self, session: SessionView, text: str) -> bool:
+        return self.receive(session, JSON, text)
 
     def refused(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         return self._router.refused(session, codec, data)
