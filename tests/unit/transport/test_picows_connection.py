@@ -244,6 +244,7 @@ others = st.sampled_from(
         masked(0x01, b"begun "),
         masked(0x00, b"continued "),
         masked(0x80, b"ended"),
+        masked(0x80, b"e" * 200),
         masked(0x89, b"ping"),
         masked(0x8A, b"pong"),
         masked(0x88, b""),
@@ -271,6 +272,7 @@ others = st.sampled_from(
 @example(frames=[text("fail"), text("behind")], sizes=[])
 @example(frames=[masked(0x82, b"binary" * 25)], sizes=[])
 @example(frames=[masked(0xC1, b"compressed" * 15)], sizes=[])
+@example(frames=[masked(0x01, b"begun"), masked(0x80, b"e" * 200)], sizes=[])
 @example(frames=[masked(0x01, b"begun "), text("within"), masked(0x80, b"ended"), text("behind")], sizes=[])
 @example(
     frames=[masked(0x01, b"a "), masked(0x80, b"b"), text("behind"), masked(0x89, b"p"), text("t" * 200)], sizes=[]
