@@ -35,7 +35,7 @@ SPREADING = ALONE | {SPREAD, TELL}
 OPTIONS = frozenset({SAY_IN_ROOM, TLS, DEFLATE})
 """Abilities of an adapter with rooms and the options --cert, --key and --compression."""
 COMPILING = 1.5
-"""Seconds of warm-up for programs that are compiled while they run: they are not at their best before."""
+"""Seconds of warm-up for programs that are compiled while they run: with a core alone they are at their best then."""
 JSON, SOCKET_IO = "json", "socket.io"
 """Dialects of the load generator."""
 
@@ -52,7 +52,7 @@ class Peer:
         start: starts its servers, and their Redis.
         dialect: dialect of the load generator that it speaks.
         can: its abilities.
-        warmup: seconds that it needs at least before it is measured.
+        warmup: seconds that each of its nodes needs at least before it is measured.
         is_variant: whether it is another peer in other circumstances, for some works alone.
     """
 

@@ -15,8 +15,10 @@ from bench.peers.works import PeerWork
 from bench.workloads import TIMED_MODES, Figures
 from crosswire.errors import CrosswireError
 
-SECONDS, QUICK_SECONDS = 0.7, 0.4
+SECONDS, QUICK_SECONDS = 0.6, 0.4
 """Seconds that a run measures, after a warm-up of half as long; of some peers it is longer."""
+MAX_WARMUP = 4.5
+"""Seconds of warm-up at most, of peers that need one for each node, as the nodes share a core."""
 DEADLINE = 120.0
 """Seconds after which a run fails: some need a minute to connect thousands of clients on a busy machine."""
 MAX_FAILURES = 2
@@ -135,7 +137,8 @@ def duration(work: PeerWork, peer: Peer, seconds: float) -> dict[str, float]:
     """Return the seconds that a run measures, and those of its warm-up; nothing if its mode has no duration."""
     if work.mode not in TIMED_MODES:
         return {}
-    return {"seconds": seconds, "warmup": max(seconds / 2, peer.warmup)}
+    needed = min(peer.warmup * work.setup.nodes, MAX_WARMUP)
+    return {"seconds": seconds, "warmup": max(seconds / 2, needed)}
 
 
 def run_once(work: PeerWork, peer: Peer, seconds: float) -> Figures:

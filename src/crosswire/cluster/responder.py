@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from crosswire.cluster.dialect import AskedRequest, Asker
-from crosswire.core.codecs import NODE_MSGPACK, Codec
+from crosswire.core.codecs import Codec
 from crosswire.core.listeners import EventListeners
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.throttle import Throttle
@@ -130,15 +130,15 @@ class Responder:
             asked: the requests. No event of an application has the name of a service.
             otherwise: takes those that need more than a call of their handler.
         """
-        find, count = self._events.find, self._count
+        find_sole, handle, count = self._events.find_sole, self._answerer.handle_sole, self._count
         for each in asked:
             request = each.request
-            listeners = find(request.event)
-            if listeners is None or request.traceparent is not None or self._held is not None:
+            listener = find_sole(request.event)
+            if listener is None or request.traceparent is not None or self._held is not None:
                 otherwise(each)
                 continue
             sender = request.sender
-            self._answerer.handle(request.event, listeners, sender, NODE_MSGPACK, request.payload, sender, each, count)
+            handle(request.event, listener, listener.call_msgpack, sender, request.payload, sender, each, count)
 
     def drop(self) -> None:
         """Discard the events whose handlers have not begun."""

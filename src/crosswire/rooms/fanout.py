@@ -139,6 +139,17 @@ class FanOut:
         if self._size > MAX_HELD_BYTES:
             self.flush()
 
+    def hold_for_others(
+        self, frames: Frames, members: Members, excluded: Collection[Recipient], is_exclusive: bool
+    ) -> None:
+        """Do the same as :meth:`hold`, but leave some of the members out, which must be few."""
+        held = self._held.get(id(members))
+        if held is None:
+            held = self._begin(members, is_exclusive)
+        self.held_for = members
+        held.leave_out(excluded)
+        self.hold(frames, members, None, is_exclusive)
+
     def flush(self) -> None:
         """Push all messages that are held."""
         if self.held_for is None:
@@ -149,7 +160,7 @@ class FanOut:
             self._apart, self._compared = set(), 0
         push_all = self._push_all
         for messages in held.values():
-            self.sent += len(messages.frames) * len(messages.members)
+            self.sent += len(messages.frames) * len(messages.members) - messages.left_out
             if messages.ahead is not None:
                 _push_rest_ahead(messages, messages.ahead)
             push = messages.pushing(push_all)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -26,8 +26,9 @@ class HeldMessages(msgspec.Struct, eq=False):
     Attributes:
         members: the room's own mapping, not a copy: it must not change while messages are held.
         frames: the messages, each in every format.
-        ahead: number of the messages that were pushed already to members that could not wait, by member.
+        ahead: number of the messages that members are done with, which could not wait or were left out, by member.
         droppable: policies of those messages that need not be sent to members that are behind, by their position.
+        left_out: number of messages that members were left out of, counted for each member.
     """
 
     # A Struct, which is made without a call of a Python function: there is one for each room and turn.
@@ -35,6 +36,7 @@ class HeldMessages(msgspec.Struct, eq=False):
     frames: list[Frames]
     ahead: dict[Recipient, int] | None = None
     droppable: dict[int, Droppable] | None = None
+    left_out: int = 0
 
     def push_ahead(self, member: Recipient) -> None:
         """Push to one member the messages that it has not got yet, before the others get them."""
@@ -42,22 +44,35 @@ class HeldMessages(msgspec.Struct, eq=False):
         begin, ahead[member] = ahead.get(member, 0), len(self.frames)
         _push_each(self.frames, self.droppable or {}, member, begin)
 
+    def leave_out(self, members: Collection[Recipient]) -> None:
+        """Leave some members out of the message that is held next: push to them what came before it."""
+        for member in members:
+            self.push_ahead(member)
+        ahead = self.ahead = self.ahead or {}
+        for member in members:
+            ahead[member] += 1
+        self.left_out += len(members)
+
     def pushing(self, push_all: PushAll) -> Callable[[], None]:
         """Return what pushes the messages to the members, and called again after it has failed, to the members left.
 
-        Those who got some ahead are left out. Members are copied only if there are such: pushing runs no code of the
-        application that could change them.
+        Those who got some ahead, or were left out, are not among them. Members are copied only if there are such:
+        pushing runs no code of the application that could change them.
         """
         frames = self.frames[0] if len(self.frames) == 1 else _joined(self.frames)
         members, ahead = self.members, self.ahead
+        if self.droppable is None and len(frames) == 1:
+            (frame,) = frames.values()
+            outboxes: Iterable[AnyOutbox] = members.values()
+            if ahead:  # the outboxes are looked at next anyhow, the members are not
+                others = {member.outbox for member in ahead}
+                outboxes = [outbox for outbox in outboxes if outbox not in others]
+            return partial(push_all, frame, iter(outboxes))
         if ahead:
             members = {member: outbox for member, outbox in members.items() if member not in ahead}
         if self.droppable is not None:
             return partial(_push_or_offer, frames, self.frames, self.droppable, iter(members))
-        if len(frames) > 1:
-            return partial(_push_in_formats, frames, iter(members.items()))
-        (frame,) = frames.values()
-        return partial(push_all, frame, iter(members.values()))
+        return partial(_push_in_formats, frames, iter(members.items()))
 
 
 def _push_or_offer(

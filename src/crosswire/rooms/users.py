@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Generic, TypeVar
 
 from crosswire.core.formats import AnyOutbox
+from crosswire.core.targets import Excluded
 from crosswire.rooms.recipient import Recipient
 
 MemberT = TypeVar("MemberT", bound=Recipient)
@@ -35,6 +36,22 @@ class UserIndex(Generic[MemberT]):
         """Return a user's connections, the oldest first."""
         known = self._by_user.get(user, ())
         return known if isinstance(known, tuple) else (known,)
+
+    def excluded(self, exclude: Excluded, members: Mapping[MemberT, AnyOutbox]) -> Collection[MemberT]:
+        """Return those of some members that are excluded."""
+        found = {member: None for user in exclude.users for member in self.of(user) if member in members}
+        sockets = set(exclude.sockets)
+        if not sockets:
+            return found
+        for owner in exclude.owners:
+            for member in self.of(owner):
+                if member.id in sockets:
+                    sockets.discard(member.id)
+                    if member in members:
+                        found[member] = None
+        if sockets:  # of another server, or of a user who has another id since then
+            found.update((member, None) for member in members if member.id in sockets)
+        return found
 
     def add(self, member: MemberT) -> None:
         """Add a connection under its user."""

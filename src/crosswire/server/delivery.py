@@ -35,6 +35,8 @@ from crosswire.types import CloseCode, Locations, Replies, RoomInfo, RoomList, R
 
 logger = get_logger("crosswire.server")
 
+FEW_EXCLUDED = 16
+"""Number of excluded connections up to which a message waits with others to the same room for the end of the turn."""
 MICROSECONDS = 1_000_000
 """Number of them in a second; stamps are in microseconds."""
 
@@ -159,26 +161,34 @@ class LocalDelivery:
         fanout = self._fanout
         if message.policy is not None:
             return self._deliver_droppable(target, message, message.policy, exclude)
-        # Not isinstance, which takes ten times as long for a struct of another class.
-        if exclude is None and type(target) is ToRoom:
+        members: Mapping[ConnectedClient[Socket], AnyOutbox]
+        is_exclusive = False
+        if type(target) is ToRoom:  # not isinstance, which takes ten times as long for a struct of another class
             find = self._find_room  # functions in slots are read first: else Python looks for a method
             room = find(target.namespace, target.id)
             if room is None:
                 return 0
-            members = room.members
-            fanout.hold(fanout.frames(message), members, None, not room.shared)
+            members, is_exclusive = room.members, not room.shared
+        elif type(target) is ToUsers:
+            return self._deliver_to_users(target, message, exclude)
+        elif not (members := self._users_here.members):
+            return 0
+        if exclude is None:
+            fanout.hold(fanout.frames(message), members, None, is_exclusive)
             return len(members)
-        if exclude is None and type(target) is Everyone:
-            everyone = self._users_here.members
-            if everyone:
-                fanout.hold(fanout.frames(message), everyone)
-            return len(everyone)
+        excluded = self._users_here.excluded(exclude, members)
+        if len(excluded) > FEW_EXCLUDED:
+            return fanout.push(fanout.frames(message), members, exclude)
+        fanout.hold_for_others(fanout.frames(message), members, excluded, is_exclusive)
+        return len(members) - len(excluded)
+
+    def _deliver_to_users(self, target: ToUsers, message: EncodedMessage, exclude: Excluded | None) -> int:
         recipients = self._recipients(target)
         if exclude is None and len(recipients) == 1:
             for client in recipients:
                 client.send_encoded(client.format.wrap(message))
             return 1
-        return fanout.push(fanout.frames(message), recipients, exclude) if recipients else 0
+        return self._fanout.push(self._fanout.frames(message), recipients, exclude) if recipients else 0
 
     def deliver_texts(self, target: Target, texts: Sequence[bytes]) -> None:
         if type(target) is ToUsers and self._sent is None and not self._fanout.wants_msgpack:

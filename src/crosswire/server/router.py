@@ -13,6 +13,7 @@ from crosswire.core.codecs import JSON, UNDECODABLE, Codec, no_json_message
 from crosswire.core.limits import Limits
 from crosswire.core.listeners import EventListeners, Listener
 from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
+from crosswire.core.payload_types import decode_answer
 from crosswire.core.payload_weights import message_weight
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, NameTooLong, Reject
 from crosswire.runtime import environment
@@ -345,7 +346,7 @@ class Router:
             waiter.refused(client, too_large())
         else:
             try:
-                answer = codec.payload(waiter.kind, message.payload)
+                answer = decode_answer(codec.payload, waiter.kind, message.payload)
             except InvalidPayload as error:
                 waiter.refused(client, error)
             else:

@@ -11,8 +11,8 @@ from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.outbox import Outbox
-from crosswire.transport.picows_parser import INITIAL_ROOM, FrameParser, FrameParsers
-from crosswire.transport.piece_reader import LONGEST_HEADER, MAX_PIECE, PieceReader, PieceReceiver
+from crosswire.transport.picows_parser import INITIAL_ROOM, WITHOUT_GROWTH, FrameParser, FrameParsers
+from crosswire.transport.piece_reader import LONGEST_HEADER, PieceReader, PieceReceiver
 from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import ReadTurns
 from crosswire.transport.socket_poller import READABLE
@@ -174,8 +174,8 @@ class PicowsReader(SocketReader):
                 return
             parser = self._parsers.shared or self._parsers.prepare()
             view = parser.view
-            is_text = view[0] == TEXT_BYTE and (
-                view[1] == nbytes + _MASKED_LENGTH if nbytes <= _LONGEST_SHORT else _has_long_text(view, nbytes)
+            is_text = (
+                parser.head[0] == _SHORT_TEXTS[nbytes] if nbytes <= _LONGEST_SHORT else _has_long_text(view, nbytes)
             )
             if not (is_text and connection.takes_texts):
                 self._read_shared(parser, nbytes)
@@ -271,7 +271,7 @@ class PicowsReader(SocketReader):
             began = environment.perf_counter()
             self._parse_shared(parser, size)
             pieces.adapt(environment.perf_counter() - began)
-        elif size <= MAX_PIECE and size == frame_size(view[:LONGEST_HEADER]):
+        elif size <= WITHOUT_GROWTH and size == frame_size(view[:LONGEST_HEADER]):
             self._parse_shared(parser, size)
         else:
             self._take_pieces().buffer_updated(size)  # more than one frame, or one that might let the buffer grow
@@ -310,5 +310,7 @@ class PicowsReader(SocketReader):
 
 
 def _has_long_text(view: memoryview, size: int) -> bool:
-    """Return whether a read that begins as a text message has all of it, and no more, and lets no buffer grow."""
-    return size <= MAX_PIECE and view[1] == _MASKED_LENGTH_16 and size == (view[2] << 8 | view[3]) + 8
+    """Return whether a read of more than a short text message is a whole longer one that lets no buffer grow."""
+    if size > WITHOUT_GROWTH or view[0] != TEXT_BYTE or view[1] != _MASKED_LENGTH_16:
+        return False
+    return size == (view[2] << 8 | view[3]) + 8

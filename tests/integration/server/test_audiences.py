@@ -1,12 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import pytest
 
 from crosswire import Close, Handshake, InvalidPayload, NotConnected, Server, UsageError
+from crosswire.server.delivery import FEW_EXCLUDED
 from tests.integration.server.support import HookRecorder, Peer, connect, make_server
 from tests.support.aio import wait_until
 
@@ -95,6 +96,20 @@ async def test_a_connection_that_changed_its_user_is_still_excluded() -> None:
         await recorder.connected[0].identify("other")
         server.everyone.send("x", exclude=[recorder.connected[0]])
         assert await reached(peers) == {"2": 1, "3": 1, "3 again": 1}
+
+
+@pytest.mark.parametrize("excluded", [1, FEW_EXCLUDED, FEW_EXCLUDED + 1])
+async def test_order_is_kept_however_many_are_left_out(excluded: int) -> None:
+    server = make_server()
+    users = [str(number) for number in range(FEW_EXCLUDED + 2)]
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(server)
+        peers = [await stack.enter_async_context(connect(server, user)) for user in users]
+        for number, exclude in enumerate([[], users[:excluded], []]):
+            server.everyone.send("x", number, exclude=exclude)
+        for number, peer in enumerate(peers):
+            got = [message["payload"] for message in await peer.rest()]
+            assert got == ([0, 2] if number < excluded else [0, 1, 2])
 
 
 async def test_counts_of_local_audiences() -> None:

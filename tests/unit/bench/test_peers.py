@@ -14,7 +14,7 @@ from bench.peers.__main__ import is_chosen
 from bench.peers.peers import JSON, PEERS, Peer
 from bench.peers.report import as_markdown
 from bench.peers.rounds import USUAL_RUNS, Runs, rounds_of
-from bench.peers.runs import MAX_FAILURES, Result, duration, is_measured, measure
+from bench.peers.runs import MAX_FAILURES, MAX_WARMUP, Result, duration, is_measured, measure
 from bench.peers.summary import (
     is_disturbed,
     outcomes,
@@ -218,6 +218,8 @@ def test_peers_that_are_compiled_while_they_run_have_a_longer_warm_up(monkeypatc
     for of, who, seconds in ((work(), compiled, 1.0), (work(), compiled, 4.0), (connects, compiled, 1.0)):
         runs.run_once(of, who, seconds)
     assert warmups == [1.5, 2.0, None]
+    two, eight = (replace(work(), setup=Setup(nodes=count, redis=1)) for count in (2, 8))
+    assert [duration(each, compiled, 1.0)["warmup"] for each in (two, eight)] == [3.0, MAX_WARMUP]
     assert {each.name for each in PEERS if each.warmup} == {"bun", "ws", "original", "socket.io"}
 
 

@@ -14,7 +14,7 @@ from crosswire.core.messages import event
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.core.targets import Excluded
 from crosswire.errors import InvalidPayload
-from crosswire.rooms.fanout import MAX_SEARCHED, SMALL_ROOM, FanOut
+from crosswire.rooms.fanout import MAX_HELD_BYTES, MAX_SEARCHED, SMALL_ROOM, FanOut
 from crosswire.rooms.held_messages import Frames
 from crosswire.runtime.flusher import Flushable
 from tests.support.members import FakeMember
@@ -272,6 +272,42 @@ def test_what_is_held_is_pushed_first_to_the_one_who_gets_something_else(
     assert fanout.sent == 7
 
 
+def test_a_member_that_is_left_out_gets_what_comes_before_and_after(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    members, news, more = outboxes(room), JSON_TEXT.encode(NEWS), JSON_TEXT.encode(MORE)
+    fanout.hold(frames_of(fanout, NEWS), members)
+    fanout.hold_for_others(frames_of(fanout, MORE), members, room[:1], is_exclusive=False)
+    assert [member.pushed for member in room] == [[news], [], []], "the others' still wait"
+    fanout.hold(frames_of(fanout, NEWS), members)
+    turn.end()
+    assert [member.pushed for member in room] == [[news, news], *[[news + more + news]] * 2]
+    assert fanout.sent == 8
+
+
+@pytest.mark.parametrize("form", [MSGPACK, MESSAGES])
+def test_a_member_of_another_format_is_left_out_too(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn, form: Format
+) -> None:
+    room.append(joined(fanout, form))
+    members = outboxes(room)
+    fanout.hold_for_others(frames_of(fanout, NEWS), members, room[2:], is_exclusive=False)
+    turn.end()
+    assert [len(member.pushed) for member in room] == [1, 1, 0, 0]
+    assert fanout.sent == 2
+
+
+def test_members_are_left_out_of_messages_too_large_to_be_held_with_others(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    large, members = event("news", "x" * 2 * MAX_HELD_BYTES), outboxes(room)
+    for _ in range(2):
+        fanout.hold_for_others(frames_of(fanout, large), members, room[:1], is_exclusive=False)
+    turn.end()
+    assert [len(member.pushed) for member in room] == [0, 2, 2]
+    assert fanout.sent == 4
+
+
 def test_what_is_held_waits_while_someone_outside_of_the_room_gets_something(
     fanout: FanOut, room: list[FakeMember], turn: FakeTurn
 ) -> None:
@@ -328,6 +364,7 @@ _steps = st.lists(
     st.one_of(
         st.tuples(st.just("room"), st.sampled_from([(0, 1, 2), (0, 1), (2, 3), (3,), (4, 6), *_EXCLUSIVE])),
         st.tuples(st.just("one"), st.integers(0, 6)),
+        st.tuples(st.just("others"), st.sampled_from([(0, 1, 2), (2, 3), *_EXCLUSIVE])),
         st.tuples(st.just("turn"), st.none()),
     ),
     max_size=20,
@@ -344,13 +381,18 @@ def test_every_member_gets_all_messages_in_the_order_in_which_they_were_sent(
     members = [FakeMember(str(number)) for number in range(7)]
     rooms: dict[tuple[int, ...], Mapping[FakeMember, AnyOutbox]] = {}
     expected: list[list[bytes]] = [[] for _ in members]
-    for number, (_, to) in enumerate(steps):
+    for number, (kind, to) in enumerate(steps):
         message = event("news", number)
         frame = JSON_TEXT.encode(message)
         if isinstance(to, tuple):
             named = rooms.setdefault(to, outboxes([members[each] for each in to]))
-            fanout.hold(frames_of(fanout, message), named, None, to in _EXCLUSIVE)
-            for each in to:
+            left_out = to[number % 2 :: 2] if kind == "others" else ()
+            if kind == "others":
+                excluded = [members[each] for each in left_out]
+                fanout.hold_for_others(frames_of(fanout, message), named, excluded, to in _EXCLUSIVE)
+            else:
+                fanout.hold(frames_of(fanout, message), named, None, to in _EXCLUSIVE)
+            for each in set(to).difference(left_out):
                 expected[each].append(frame)
         elif isinstance(to, int):
             send_alone(fanout, members[to], frame)

@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from crosswire.core.targets import Excluded
 from crosswire.rooms.users import UserIndex
 from tests.support.members import FakeMember
 
@@ -58,3 +59,23 @@ class UserIndexMachine(RuleBasedStateMachine):
 
 TestUserIndex: Any = UserIndexMachine.TestCase
 TestUserIndex.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_connections_that_are_excluded_are_found_among_members() -> None:
+    index: UserIndex[FakeMember] = UserIndex()
+    members = [FakeMember(user) for user in ("1", "1", "2", "3", "4")]
+    for number, member in enumerate(members):
+        member.id = f"socket {number}"
+        index.add(member)
+    room = {member: member.outbox for member in members[:4]}
+
+    def excluded(**given: tuple[str, ...]) -> list[FakeMember]:
+        return list(index.excluded(Excluded(**given), room))
+
+    assert excluded(users=("1", "nobody", "4")) == members[:2]
+    assert excluded(sockets=("socket 1",), owners=("1",)) == [members[1]]
+    assert excluded(sockets=("socket 4",), owners=("4",)) == []
+    assert excluded(sockets=("socket 2",), owners=("the name before",)) == [members[2]]
+    assert excluded(sockets=("socket 2",)) == [members[2]]
+    assert excluded(sockets=("of another server",), owners=("1",)) == []
+    assert excluded(users=("1",), sockets=("socket 0", "socket 3"), owners=("1", "3")) == [*members[:2], members[3]]

@@ -240,14 +240,17 @@ others = st.sampled_from(
         masked(0x81, b"length of two bytes", length_bytes=2),
         masked(0x81, b"length of eight bytes", length_bytes=8),
         masked(0x82, b"binary"),
+        masked(0x82, b"binary" * 25),
         masked(0x01, b"begun "),
         masked(0x00, b"continued "),
         masked(0x80, b"ended"),
+        masked(0x80, b"e" * 200),
         masked(0x89, b"ping"),
         masked(0x8A, b"pong"),
         masked(0x88, b""),
         masked(0x88, b"\x03\xe8bye"),
         masked(0xC1, b"compressed"),
+        masked(0xC1, b"compressed" * 15),
         masked(0xA1, b"reserved"),
         masked(0x91, b"reserved"),
         masked(0x83, b"no opcode"),
@@ -267,6 +270,9 @@ others = st.sampled_from(
 @example(frames=[text("one"), text("pause"), text("two"), text("close"), text("three")], sizes=[])
 @example(frames=[text("t" * 120)] * 6 + [masked(0x81, b"\xff"), text("behind")], sizes=[300, 600])
 @example(frames=[text("fail"), text("behind")], sizes=[])
+@example(frames=[masked(0x82, b"binary" * 25)], sizes=[])
+@example(frames=[masked(0xC1, b"compressed" * 15)], sizes=[])
+@example(frames=[masked(0x01, b"begun"), masked(0x80, b"e" * 200)], sizes=[])
 @example(frames=[masked(0x01, b"begun "), text("within"), masked(0x80, b"ended"), text("behind")], sizes=[])
 @example(
     frames=[masked(0x01, b"a "), masked(0x80, b"b"), text("behind"), masked(0x89, b"p"), text("t" * 200)], sizes=[]

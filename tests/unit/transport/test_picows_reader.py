@@ -6,7 +6,7 @@ import pytest
 
 from crosswire.core.frames import Opcode
 from crosswire.runtime import environment
-from crosswire.transport.picows_parser import IDLE_PARSERS, FrameParsers
+from crosswire.transport.picows_parser import IDLE_PARSERS, WITHOUT_GROWTH, FrameParser, FrameParsers
 from crosswire.transport.piece_reader import MAX_PIECE
 from tests.support.aio import wait_until
 from tests.support.attacks import frame
@@ -39,6 +39,38 @@ async def test_parts_of_frames_of_several_connections_do_not_mix() -> None:
         assert each.connection.payloads == [b"whole", b"a part"]
         assert each.parser is None
     assert len(parsers._idle) == IDLE_PARSERS
+
+
+class ParsersSomeAligned(FrameParsers):
+    """Parsers that are aligned as a test says, one after the other, and then never."""
+
+    def __init__(self, *aligned: bool) -> None:
+        super().__init__(MAX_MESSAGE)
+        self.aligned = list(aligned)
+
+    def _make(self) -> FrameParser:
+        parser = super()._make()
+        parser.is_aligned = bool(self.aligned) and self.aligned.pop(0)
+        return parser
+
+
+async def test_the_shared_parser_is_an_aligned_one_if_there_is_any() -> None:
+    assert ParsersSomeAligned(False, False, True).prepare().is_aligned
+    assert not ParsersSomeAligned().prepare().is_aligned
+
+
+async def test_an_aligned_parser_that_is_given_back_is_the_shared_one_again() -> None:
+    parsers = ParsersSomeAligned(True)
+    reading = Reading(parsers=parsers)
+    aligned = parsers.prepare()
+    reading.read(frames_of([b"a part"])[:-3])
+    assert reading.parser is aligned
+    assert parsers.shared is not aligned
+    reading.read(frames_of([b"a part"])[-3:])
+    reading.read(frames_of([b"whole"]))
+    assert reading.connection.payloads == [b"a part", b"whole"]
+    assert parsers.shared is aligned
+    assert len(parsers._idle) == 1
 
 
 async def test_a_close_that_comes_alone_needs_no_parser() -> None:
@@ -173,14 +205,14 @@ async def test_a_lone_read_that_fails_leaves_a_working_flusher() -> None:
 
 async def test_a_whole_text_message_is_known_and_nothing_else_is_taken_for_one() -> None:
     reading = Reading()
-    texts = ["whole", "", "t" * 125, "t" * 126, "t" * (MAX_PIECE - 8)]
+    texts = ["whole", "", "t" * 125, "t" * 126, "t" * (WITHOUT_GROWTH - 8)]
     for text in texts:
         reading.read(frame(Opcode.TEXT, text.encode()))
     assert reading.connection.texts == texts
     assert reading.parser is None
     others = [
         frame(Opcode.BINARY, b"b"),
-        frame(Opcode.TEXT, b"t" * (MAX_PIECE - 7)),  # a read of so many bytes might take long
+        frame(Opcode.TEXT, b"t" * (WITHOUT_GROWTH - 7)),  # it would let the buffer grow
         frame(Opcode.TEXT, b"parts", final=False),
         frame(Opcode.CONTINUATION, b"of one"),
     ]
@@ -190,7 +222,7 @@ async def test_a_whole_text_message_is_known_and_nothing_else_is_taken_for_one()
     for part in (whole[:3], whole[3:]):
         reading.read(part)
     assert reading.connection.texts == texts
-    expected = [b"b", b"t" * (MAX_PIECE - 7), b"parts", b"of one", b"whole"]
+    expected = [b"b", b"t" * (WITHOUT_GROWTH - 7), b"parts", b"of one", b"whole"]
     assert reading.connection.payloads[len(texts) :] == expected
 
 
