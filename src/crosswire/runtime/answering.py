@@ -84,6 +84,21 @@ class EventHandling(Protocol[SenderT_contra, CallT_contra]):
         """Call the handlers of an event; see :meth:`Answerer.handle`."""
         ...
 
+    def handle_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: SenderT_contra,
+        call: CallT_contra | None,
+        count: HandlerCount,
+        /,
+    ) -> bool:
+        """Call the only handler of an event; see :meth:`Answerer.handle_sole`."""
+        ...
+
 
 class AnsweringObserver(Protocol):
     """Puts what measures or traces the handling of events around it."""
@@ -155,7 +170,25 @@ class Answerer(Generic[SenderT, CallT]):
         listener = listeners[0]
         if len(listeners) > 1 or listener.once:
             return self._handle_any(SharedEvent(name, subject, codec, payload, sender, call, count), listeners)
-        call_handler = listener.call_as(codec)
+        return self.handle_sole(name, listener, listener.call_as(codec), subject, payload, sender, call, count)
+
+    def handle_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: SenderT,
+        call: CallT | None,
+        count: HandlerCount,
+    ) -> bool:
+        """Call the only handler of an event, which stays; otherwise as :meth:`handle`.
+
+        Args:
+            listener: the handler.
+            call_handler: one of the functions of ``listener`` that call it.
+        """
         if listener.is_async or self._waiting:  # behind handlers of earlier events that have not begun
             return self.start_sole(name, listener, call_handler, subject, payload, sender, call, count)
         copy_context = count.copy_context  # functions in slots are read first: else Python looks for a method
@@ -194,12 +227,7 @@ class Answerer(Generic[SenderT, CallT]):
         call: CallT | None,
         count: HandlerCount,
     ) -> bool:
-        """Call the only handler of an event soon, in the background; otherwise as :meth:`handle`.
-
-        Args:
-            listener: the handler, which stays.
-            call_handler: function of ``listener`` that calls it.
-        """
+        """Call the only handler of an event soon, in the background; otherwise as :meth:`handle_sole`."""
         if count.running >= self._limit:
             self.fail(name, sender, call, self._callers.busy(name))
             return False

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from crosswire.core.codecs import Codec
+from crosswire.core.decoded_calls import DecodedCall
 from crosswire.core.listeners import Listener
 from crosswire.core.metric_families import MetricFamily, labelled
 from crosswire.core.payload_types import RawPayload
@@ -143,3 +144,20 @@ class MeasuredAnswerer:
         self._count_event(name)
         timed: _TimedCall | None = None if call is None else (call, name, environment.perf_counter())
         return self._answerer.handle(name, listeners, subject, codec, payload, sender, timed, count)
+
+    def handle_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: Any,
+        call: Any,
+        count: HandlerCount,
+        /,
+    ) -> bool:
+        """Call the only handler of an event; see :meth:`crosswire.runtime.answering.Answerer.handle_sole`."""
+        self._count_event(name)
+        timed: _TimedCall | None = None if call is None else (call, name, environment.perf_counter())
+        return self._answerer.handle_sole(name, listener, call_handler, subject, payload, sender, timed, count)

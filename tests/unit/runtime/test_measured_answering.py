@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 
 from crosswire.core.codecs import JSON
-from crosswire.core.listeners import NO_LISTENERS
+from crosswire.core.listeners import NO_LISTENERS, Listener
 from crosswire.core.messages import ABSENT
 from crosswire.core.metric_families import Distribution
+from crosswire.core.signatures import Arguments
 from crosswire.errors import EventError
 from crosswire.runtime.handler_counts import SharedHandlerCount
 from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswerer, MeasuredCallers
@@ -45,6 +46,16 @@ class NotedHandling:
         self.calls.append(arguments[5])
         return True
 
+    def handle_sole(self, name: str, *arguments: Any) -> bool:
+        self.calls.append(arguments[5])
+        return True
+
+
+def say(_sender: str) -> None: ...
+
+
+LISTENERS = (Listener(say, Arguments(data=True, sender=str), "say"),)
+
 
 class Measured:
     """A measured answerer of fakes; its events are counted in ``events``."""
@@ -62,6 +73,13 @@ class Measured:
         assert self._answerer.handle(event, NO_LISTENERS, None, JSON, ABSENT, "13", call, SharedHandlerCount())
         return self.handling.calls[-1]
 
+    def handle_sole(self, event: str, call: int | None) -> Any:
+        """Hand on an event that has one handler; return the call as the handlers' callers get it."""
+        (listener,) = LISTENERS
+        count = SharedHandlerCount()
+        assert self._answerer.handle_sole(event, listener, listener.call_json, None, ABSENT, "13", call, count)
+        return self.handling.calls[-1]
+
     def counts(self) -> dict[str, int]:
         family, _ = self.times.families(("seconds", ""), ("refused", ""))
         return {
@@ -77,17 +95,19 @@ class Measured:
 
 def test_an_answer_reaches_its_call_and_its_time_is_counted() -> None:
     measured = Measured()
-    call = measured.handle("say", 7)
-    measured.callers.answer("13", call, "hello")
+    measured.callers.answer("13", measured.handle("say", 7), "hello")
     assert measured.base.told == [("13", 7, "hello", "say")]
-    assert measured.counts() == {"say": 1}
-    assert measured.events == ["say"]
+    measured.callers.answer("13", measured.handle_sole("say", 8), "again")
+    assert measured.base.told[1:] == [("13", 8, "again", "say")]
+    assert measured.counts() == {"say": 2}
+    assert measured.events == ["say", "say"]
 
 
 def test_an_event_is_counted_and_not_timed() -> None:
     measured = Measured()
     assert measured.handle("say", None) is None
-    assert measured.events == ["say"]
+    assert measured.handle_sole("hello", None) is None
+    assert measured.events == ["say", "hello"]
     assert measured.counts() == {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextvars import Context
 from typing import Any
 
@@ -12,6 +13,7 @@ from opentelemetry.context import Context as SpanContext
 from opentelemetry.trace import Span, Status, StatusCode
 
 from crosswire.core.codecs import Codec
+from crosswire.core.decoded_calls import DecodedCall
 from crosswire.core.listeners import Listener
 from crosswire.core.payload_types import RawPayload
 from crosswire.core.traceparents import TRACEPARENT
@@ -48,12 +50,42 @@ class TracedAnswerer:
         /,
     ) -> bool:
         """Call the handlers of an event; see :meth:`crosswire.runtime.answering.Answerer.handle`."""
+        return self._traced(
+            name,
+            call,
+            count,
+            lambda traced: self._answerer.handle(name, listeners, subject, codec, payload, sender, call, traced),
+        )
+
+    def handle_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: Any,
+        call: Any,
+        count: HandlerCount,
+        /,
+    ) -> bool:
+        """Call the only handler of an event; see :meth:`crosswire.runtime.answering.Answerer.handle_sole`."""
+        return self._traced(
+            name,
+            call,
+            count,
+            lambda traced: self._answerer.handle_sole(
+                name, listener, call_handler, subject, payload, sender, call, traced
+            ),
+        )
+
+    def _traced(self, name: str, call: Any, count: HandlerCount, handle: Callable[[_TracedCount], bool]) -> bool:
+        """Handle an event in a span, with a count that ends the span; return whether a handler may still be running."""
         span, context = self._spans.start_handling(name, TRACEPARENT.get(), is_call=call is not None)
         token = otel_context.attach(context)
         started = False
         try:
-            traced = _TracedCount(count, span, context)
-            started = self._answerer.handle(name, listeners, subject, codec, payload, sender, call, traced)
+            started = handle(_TracedCount(count, span, context))
         finally:
             otel_context.detach(token)
             if not started:
