@@ -82,7 +82,7 @@ class PendingRequests:
         prefix: of the ids; empty where only this node sees the answers.
     """
 
-    __slots__ = ("_count", "_deadline", "_pending", "_prefix", "_shared_until", "_timeout", "_wheel")
+    __slots__ = ("_count", "_deadline", "_loop", "_pending", "_prefix", "_shared_until", "_timeout", "_wheel")
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = f"{prefix}{environment.token_hex(_RANDOM_BYTES)}"
@@ -91,6 +91,7 @@ class PendingRequests:
         self._wheel = TimerWheel()
         self._deadline = Deadline(self)  # of the request that began last
         self._timeout = 0.0  # of the same
+        self._loop: asyncio.AbstractEventLoop | None = None  # from the first call on
         self._shared_until = -inf  # time until which a request with that timeout has that deadline too
 
     def __len__(self) -> int:
@@ -114,7 +115,11 @@ class PendingRequests:
         if timeout != self._timeout or environment.monotonic() >= self._shared_until:
             self._begin_deadline(timeout)
         deadline = self._deadline
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()  # each time it would be a system call on Python 3.11
         call = PendingCall()
+        call._loop = loop
         call.is_done = False
         call.error = call.go_on = None
         call._asyncio_future_blocking = True  # until a task waits for it

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator
 from contextvars import Context
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
@@ -16,8 +17,8 @@ class AnswerFuture(Generic[T]):
     A handler that awaits it in a lane goes on at once; a task does in the next turn. For a task it is a future, and has
     what a task uses of one. asyncio's own, with the iterator over it, would cost twice as much.
 
-    Whoever makes it sets ``is_done`` to False, ``error`` and ``go_on`` to None, and what asyncio calls blocking to
-    True: a constructor in Python would cost as much as all of that.
+    Whoever makes it sets the loop, ``is_done`` to False, ``error`` and ``go_on`` to None, and what asyncio calls
+    blocking to True: a constructor in Python would cost as much as all of that.
 
     Attributes:
         is_done: whether it is set, or cancelled.
@@ -27,12 +28,13 @@ class AnswerFuture(Generic[T]):
             until one does.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "answer", "error", "go_on", "is_done")
+    __slots__ = ("_asyncio_future_blocking", "_loop", "answer", "error", "go_on", "is_done")
 
     answer: T
     error: BaseException | None
     go_on: Callable[[], object] | None
     is_done: bool
+    _loop: asyncio.AbstractEventLoop  # a task reads it, where there is no `get_loop` to call
     _asyncio_future_blocking: bool
 
     def set_result(self, answer: T) -> None:
@@ -67,15 +69,16 @@ class AnswerFuture(Generic[T]):
         Raises:
             InvalidStateError: there is none yet.
         """
-        if not self.is_done:
+        error = self.error
+        if error is None and self.is_done:
+            return self.answer
+        if error is None:
             raise asyncio.InvalidStateError("the answer is not there yet")
-        error, self.error = self.error, None  # it will refer to this call, and so to this object
+        self.error = None  # it will refer to this call, and so to this object
         try:
-            if error is not None:
-                raise error
+            raise error
         finally:
             del error
-        return self.answer
 
     def cancel(self, msg: Any = None) -> bool:
         """Set an error that says so; return False if it is done. A handler in a lane does not go on by itself."""
@@ -87,17 +90,9 @@ class AnswerFuture(Generic[T]):
             self.go_on()
         return True
 
-    def get_loop(self) -> asyncio.AbstractEventLoop:
-        """Return the running event loop: nothing else asks for it than a task that is about to wait."""
-        return asyncio.get_running_loop()
-
     def add_done_callback(self, wake: Callable[[Any], object], *, context: Context | None = None) -> None:
         """Wake a task in the next turn after the answer is there."""
-        loop = asyncio.get_running_loop()
-
-        def go_on() -> None:
-            loop.call_soon(wake, self, context=context)
-
+        go_on: Any = partial(self._loop.call_soon, wake, self, context=context)
         self.go_on = go_on
         if self.is_done:
             go_on()
