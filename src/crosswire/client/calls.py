@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, Protocol
 from crosswire.client.hooks import Hooks
 from crosswire.core.codecs import Codec
 from crosswire.core.listeners import Hook
-from crosswire.core.payload_types import PayloadType, RawPayload
+from crosswire.core.payload_types import PayloadType, RawPayload, decode_answer
 from crosswire.core.pending_calls import CallIds, PendingCalls
 from crosswire.errors import CallTimeout, InvalidPayload, NotConnected
 from crosswire.types import Close
@@ -94,7 +94,7 @@ class Calls:
         if waiter is None or waiter.answer.done():
             return
         try:
-            value = codec.payload(waiter.kind, raw)
+            value = decode_answer(codec.payload, waiter.kind, raw)
         except InvalidPayload as error:
             waiter.answer.set_exception(error)
         else:

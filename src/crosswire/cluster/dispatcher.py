@@ -28,7 +28,7 @@ from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.listeners import EventListeners
 from crosswire.core.messages import EventMessage
 from crosswire.core.names import require_event
-from crosswire.core.payload_types import ANY, PayloadType
+from crosswire.core.payload_types import ANY, PayloadType, decode_answer
 from crosswire.core.positions import LogPosition
 from crosswire.core.targets import Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import ConfigError, EventError, InvalidPayload
@@ -331,7 +331,7 @@ def _read(gathered: _Gathered, kind: PayloadType) -> tuple[dict[str, Any], dict[
     for read, encoded in ((from_msgpack, gathered.answers), (kind.from_json, gathered.large)):
         for user, answer in encoded.items():
             try:
-                answers[user] = read(answer)
+                answers[user] = decode_answer(read, answer)
             except InvalidPayload as error:
                 errors[user] = InvalidPayload(error.message, sender=user)
     return answers, errors

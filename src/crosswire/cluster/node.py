@@ -27,7 +27,7 @@ from crosswire.core.payload_types import ANY, payload_type
 from crosswire.core.revocations import MAX_NAME
 from crosswire.errors import UsageError
 from crosswire.runtime import process
-from crosswire.runtime.loop_thread import WrongThread
+from crosswire.runtime.loop_thread import WrongThread, get_ident
 from crosswire.types import ANYTHING, NodeInfo, NodeStatus, Replies, RoomList, T
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ class Node:
         self._declare_history = parts.declare_history
         self._lifecycle = parts.lifecycle
         self._connection = parts.lifecycle.connection
+        self._current = parts.lifecycle.current
         self._thread_sends = parts.thread_sends
         self.thread_calls = parts.thread_calls
         self.client_channels = parts.lifecycle.client_channels
@@ -263,8 +264,11 @@ class Node:
         """
         require_call(name, event, timeout)
         kind = ANY if type is ANYTHING else payload_type(type)
-        connection = self._connection  # read first: else Python looks for a method
-        return connection().requester.call(name, event, data, timeout, kind)
+        current = self._current
+        connection = current.connection
+        if connection is None or get_ident() != current.thread:
+            connection = self._connection()  # raises, unless the node is about to have joined
+        return connection.requester.call(name, event, data, timeout, kind)
 
     async def gather(
         self,

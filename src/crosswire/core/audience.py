@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import msgspec
 
 from crosswire.core.event_policies import PolicyName, SendPolicy, given_policy
-from crosswire.core.names import require_event, require_name, require_prefix
+from crosswire.core.names import MAX_KEPT_NAME, require_event, require_name, require_prefix
 from crosswire.core.options import require_limit, require_timeout
 from crosswire.core.payload_types import PayloadType, payload_type
 from crosswire.core.positions import LogPosition, parse_position
@@ -316,9 +316,10 @@ class Audiences:
         """Return the audience of one user, on all its connections."""
         target = ToUsers((require_name(id, "a user id"),), one=True)
         audience = UserAudience(target, self._dispatcher)
-        if len(self.known) >= MAX_USERS:
-            self.known.clear()
-        self.known[target.users[0]] = audience  # most users are sent more than one message
+        if len(id) <= MAX_KEPT_NAME:
+            if len(self.known) >= MAX_USERS:
+                self.known.clear()
+            self.known[id] = audience  # most users are sent more than one message
         return audience
 
     def users(self, ids: Iterable[str]) -> Audience:

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple, TypeGuard, get_args
 import msgspec
 
 from crosswire.core.codecs import JSON
-from crosswire.core.names import require_event
+from crosswire.core.names import MAX_KEPT_NAME, require_event
 from crosswire.core.options import suggestion
 from crosswire.errors import ConfigError, InvalidPayload, UsageError
 
@@ -84,7 +84,7 @@ class EventPolicies:
 
     def keep_head(self, event: str) -> None:
         """Keep what the messages of an event begin with, unless it has a policy. Its name has been checked."""
-        if event in self.declared:
+        if event in self.declared or len(event) > MAX_KEPT_NAME:
             return
         if len(self.heads) >= MAX_HEADS:
             self.heads.clear()

@@ -7,6 +7,8 @@ from crosswire.errors import UsageError
 
 RESERVED = "$"
 """Event names that start with this belong to the protocol."""
+MAX_KEPT_NAME = 128
+"""Characters of a name that is kept for the next message: whoever chooses names must not fill the memory with them."""
 
 
 def require_name(value: object, what: str) -> str:

@@ -23,6 +23,24 @@ _MAY_HOLD_BYTES = re.compile(b"[\xc4-\xc6]")
 """Bytes with which binary data of MessagePack begins; other text than ASCII has them too."""
 
 
+def decode_answer(decode: Callable[..., Any], *arguments: object) -> Any:
+    """Return what ``decode`` makes of an answer, in a type that the application has asked for.
+
+    Args:
+        decode: decodes a payload, and raises :exc:`InvalidPayload`.
+        arguments: of ``decode``.
+
+    Raises:
+        InvalidPayload: the answer is not of the type, or the type itself raised an error, as in ``__post_init__``.
+    """
+    try:
+        return decode(*arguments)
+    except InvalidPayload:
+        raise
+    except Exception as error:
+        raise InvalidPayload(f"the type of the answer raised {type(error).__name__}") from error
+
+
 class PayloadType:
     """Decoder of payloads, from JSON or MessagePack, into one Python type.
 

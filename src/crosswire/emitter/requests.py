@@ -12,7 +12,7 @@ from crosswire.core import envelopes
 from crosswire.core.codecs import NODE_MSGPACK
 from crosswire.core.envelopes import SERVICE
 from crosswire.core.options import MAX_SECONDS
-from crosswire.core.payload_types import ANY, PayloadType, RawPayload, payload_type
+from crosswire.core.payload_types import ANY, PayloadType, RawPayload, decode_answer, payload_type
 from crosswire.core.replies import GatheredReplies
 from crosswire.emitter.connection import EmitterConnection
 from crosswire.emitter.dialects import EmitterDialect, NodeReply
@@ -101,6 +101,6 @@ def _answer(dialect: EmitterDialect, reply: NodeReply, kind: PayloadType) -> Any
     if reply.error is not None:
         raise reply.error
     try:
-        return dialect.codec.payload(kind, reply.payload)
+        return decode_answer(dialect.codec.payload, kind, reply.payload)
     except InvalidPayload as invalid:
         raise InvalidPayload(invalid.message, sender=reply.sender) from invalid

@@ -59,10 +59,17 @@ def reached_listeners(
     for listener in listeners:
         if busy and listener.is_async:
             break
-        try:
-            if listener.once and listener.takes_data:
-                codec.payload(listener.payload, payload)
-        except InvalidPayload:
+        if listener.once and listener.takes_data and not _fits(listener, codec, payload):
             continue
         reached.append(listener)
     return reached
+
+
+def _fits(listener: Listener, codec: Codec, payload: RawPayload) -> bool:
+    try:
+        codec.payload(listener.payload, payload)
+    except InvalidPayload:
+        return False
+    except Exception:  # noqa: BLE001 - of the handler's own type: it comes again when it is called, and is reported
+        return True
+    return True

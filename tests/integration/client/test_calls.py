@@ -19,6 +19,14 @@ class Point:
     y: int = 0
 
 
+@dataclass
+class Known:
+    x: int
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.x)
+
+
 async def test_each_call_gets_its_own_answer() -> None:
     async with FakeServer() as server:
         server.answers = {"say": {"msg": "hi"}, "nothing": None, "number": 5}
@@ -184,3 +192,15 @@ async def test_an_answer_becomes_the_type_that_was_asked_for_or_is_refused() -> 
             with pytest.raises(ConfigError, match="can't be a payload's type"):
                 await client.call("point", type=asyncio.Event)
             assert await client.call("odd") == {"x": "1"}
+
+
+async def test_an_answer_whose_type_raises_an_error_fails_its_call_only() -> None:
+    async with FakeServer() as server:
+        server.answers = {"point": {"x": 1}}
+        async with quick_client(server.url) as client:
+            recorder = HookRecorder(client)
+            with pytest.raises(InvalidPayload, match=r"the type of the answer raised KeyError$") as caught:
+                await client.call("point", type=Known)
+            assert isinstance(caught.value.__cause__, KeyError)
+            assert await client.call("point", type=Point) == Point(1)
+            assert recorder.closes == []

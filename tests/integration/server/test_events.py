@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 import pytest
 
 from crosswire import Socket, UsageError
+from crosswire.errors import InvalidPayload
 from tests.integration.server.support import HookRecorder, connect, make_server
 
 ORDINARY = [
@@ -72,6 +75,43 @@ async def test_once_is_called_for_one_event_only() -> None:
         await peer.send("say")
         await peer.rest()
         assert calls == ["once", "on, once", "on", "decorated", "on"]
+
+
+class Known(msgspec.Struct):
+    x: int
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.x)
+
+
+async def test_a_handler_whose_type_raises_an_error_has_failed() -> None:
+    server = make_server()
+    recorder = HookRecorder(server)
+
+    @server.once("say")
+    def say(socket: Socket, data: Known) -> None:
+        raise AssertionError("it has no data")
+
+    async with server, connect(server) as peer:
+        assert (await peer.refused("say", {"x": 1}))[0] == "HANDLER_ERROR"
+        assert [type(error) for error in recorder.errors] == [KeyError]
+        assert (await peer.refused("say", {"x": 1}))[0] == "NO_HANDLER"
+
+
+async def test_calls_whose_type_raises_an_error_are_told_and_the_connection_stays() -> None:
+    server = make_server()
+    async with server, connect(server) as peer:
+        (socket,) = server.sockets
+        call = asyncio.create_task(socket.call("ask", type=Known))
+        gather = asyncio.create_task(server.everyone.gather("ask", type=Known))
+        for _ in range(2):
+            asked = await peer.receive()
+            await peer.send_text(json.dumps({"callId": asked["callId"], "payload": {"x": 1}}))
+        with pytest.raises(InvalidPayload, match=r"raised KeyError$"):
+            await call
+        (error,) = (await gather).errors.values()
+        assert (error.code, error.message) == ("INVALID_PAYLOAD", "the type of the answer raised KeyError")
+        await peer.rest()
 
 
 async def test_a_handler_added_with_once_is_removed_before_its_call() -> None:

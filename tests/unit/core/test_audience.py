@@ -7,6 +7,7 @@ import pytest
 
 from crosswire.core.audience import MAX_USERS, Audience, Audiences, Dispatcher, Room, RoomDispatcher, require_close_code
 from crosswire.core.event_policies import EventPolicy
+from crosswire.core.names import MAX_KEPT_NAME
 from crosswire.core.payload_types import ANY, payload_type
 from crosswire.core.targets import Everyone, Excluded, ToRoom, ToUsers
 from crosswire.errors import UsageError
@@ -85,11 +86,13 @@ def test_a_user_is_checked_at_once_however_often(recorder: Recorder, user: Any) 
             audiences.user(user)
 
 
-def test_the_audiences_of_more_users_than_are_kept(recorder: Recorder) -> None:
+def test_only_so_many_audiences_and_none_with_a_long_name_are_kept(recorder: Recorder) -> None:
     audiences = Audiences(cast(RoomDispatcher, recorder))
-    for _ in range(2):
-        for number in range(MAX_USERS + 2):
-            assert audiences.user(f"{number}").target == ToUsers((f"{number}",), one=True)
+    for number in range(MAX_USERS + 2):
+        audiences.user(f"{number}")
+    long = "x" * (MAX_KEPT_NAME + 1)
+    assert audiences.user(long).target == ToUsers((long,), one=True)
+    assert audiences.known.keys() == {f"{MAX_USERS}", f"{MAX_USERS + 1}"}
 
 
 async def test_other_methods_return_the_dispatchers_answer(room: Room, recorder: Recorder) -> None:

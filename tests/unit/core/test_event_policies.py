@@ -19,6 +19,7 @@ from crosswire.core.event_policies import (
     given_policy,
 )
 from crosswire.core.messages import EventMessage
+from crosswire.core.names import MAX_KEPT_NAME
 from crosswire.errors import ConfigError, InvalidPayload, UsageError
 
 
@@ -110,7 +111,9 @@ def test_a_given_policy_counts_more_than_the_declared_one() -> None:
     assert policies.of_message("other", {}, None) is None
 
 
-@given(st.text(), st.recursive(st.none() | st.text() | st.integers(-(2**63), 2**63 - 1), st.lists))
+@given(
+    st.text(max_size=MAX_KEPT_NAME), st.recursive(st.none() | st.text() | st.integers(-(2**63), 2**63 - 1), st.lists)
+)
 def test_the_head_of_an_event_and_data_make_a_message(event: str, data: Any) -> None:
     policies = EventPolicies()
     policies.keep_head(event)
@@ -132,4 +135,5 @@ def test_only_so_many_heads_are_kept() -> None:
     policies = EventPolicies()
     for number in range(MAX_HEADS + 2):
         policies.keep_head(f"{number}")
+    policies.keep_head("x" * (MAX_KEPT_NAME + 1))
     assert policies.heads.keys() == {f"{MAX_HEADS}", f"{MAX_HEADS + 1}"}
