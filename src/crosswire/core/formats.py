@@ -160,7 +160,7 @@ class AnyOutbox(Protocol):
 
     @property
     def fd(self) -> int:
-        """File descriptor of the socket while a fan-out may write frames to it, past the empty queue; else -1."""
+        """File descriptor of the socket while a fan-out may write frames to it, past the empty queue; else negative."""
         ...
 
     def push(self, encoded: Any, /) -> None:

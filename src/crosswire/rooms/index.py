@@ -110,7 +110,7 @@ class RoomIndex(Generic[MemberT]):
         del mine[namespace][id]
         if not mine[namespace]:
             del mine[namespace]
-        self._remove(member, namespace, id, is_shared=bool(mine))
+        self._remove(member, namespace, id, bool(mine))
         if mine:
             self._share_only(mine, -1)
         else:
@@ -122,10 +122,10 @@ class RoomIndex(Generic[MemberT]):
         rooms = self._rooms_of.get(member)
         if rooms is None:
             return {}
-        is_shared = sum(map(len, rooms.values())) > 1
+        is_shared = len(rooms) > 1 or len(next(iter(rooms.values()))) > 1
         for namespace, ids in rooms.items():
             for id_ in ids:
-                self._remove(member, namespace, id_, is_shared=is_shared)
+                self._remove(member, namespace, id_, is_shared)
         self._forget(member)
         return rooms
 
@@ -230,10 +230,11 @@ class RoomIndex(Generic[MemberT]):
                 (id_,) = ids
                 self._rooms[namespace][id_].shared += change
 
-    def _remove(self, member: MemberT, namespace: str, id: str, *, is_shared: bool) -> None:
+    def _remove(self, member: MemberT, namespace: str, id: str, is_shared: bool) -> None:
         rooms = self._rooms[namespace]
         room = rooms[id]
-        room.shared -= is_shared
+        if is_shared:
+            room.shared -= 1
         room.discard(member)
         if not room.members:
             del rooms[id]

@@ -189,11 +189,10 @@ class Answerer(Generic[SenderT, CallT]):
             listener: the handler.
             call_handler: one of the functions of ``listener`` that call it.
         """
+        if listener.is_async or self._waiting:  # behind handlers of earlier events that have not begun
+            return self.start_sole(name, listener, call_handler, subject, payload, sender, call, count)
         copy_context = count.copy_context  # functions in slots are read first: else Python looks for a method
         context = copy_context()
-        if listener.is_async or self._waiting:  # behind handlers of earlier events that have not begun
-            job = self._finish_sole(name, listener, call_handler, subject, payload, sender, call, count)
-            return self._start(job, name, sender, call, count, context)
         watch = self._watch
         began = 0.0 if watch is None else environment.monotonic()
         try:  # one plain function, the usual case and the fastest
@@ -205,19 +204,52 @@ class Answerer(Generic[SenderT, CallT]):
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
-            self._fail(name, sender, call, error)
+            self.fail(name, sender, call, error)
             return False
         if type(value) is CoroutineType:
-            job = self._finish_begun(name, value, sender, call, count)
-            if self._start(job, name, sender, call, count, context):
-                return True
-            value.close()
-        elif call is not None:
+            return self.go_on(name, value, sender, call, count, context)
+        if call is not None:
             answer = self._answer
             try:
                 answer(sender, call, value)
             except InvalidPayload as error:
-                self._fail(name, sender, call, _unsendable("return value", error))
+                self.fail(name, sender, call, unsendable("return value", error))
+        return False
+
+    def start_sole(
+        self,
+        name: str,
+        listener: Listener,
+        call_handler: DecodedCall,
+        subject: object,
+        payload: RawPayload,
+        sender: SenderT,
+        call: CallT | None,
+        count: HandlerCount,
+    ) -> bool:
+        """Call the only handler of an event soon, in the background; otherwise as :meth:`handle_sole`."""
+        if count.running >= self._limit:
+            self.fail(name, sender, call, self._callers.busy(name))
+            return False
+        count.running += 1
+        copy_context = count.copy_context
+        job = self._finish_sole(name, listener, call_handler, subject, payload, sender, call, count)
+        self._workers.start(job, copy_context(), count, name)
+        return True
+
+    def go_on(
+        self,
+        name: str,
+        begun: CoroutineType[Any, Any, Any],
+        sender: SenderT,
+        call: CallT | None,
+        count: HandlerCount,
+        context: Context,
+    ) -> bool:
+        """Await the coroutine that the only handler of an event has returned; return whether it was begun."""
+        if self._start(self._finish_begun(name, begun, sender, call, count), name, sender, call, count, context):
+            return True
+        begun.close()
         return False
 
     def _handle_any(self, event: SharedEvent[SenderT, CallT], listeners: tuple[Listener, ...]) -> bool:
@@ -263,7 +295,7 @@ class Answerer(Generic[SenderT, CallT]):
         """Run ``job`` in the background, unless too many handlers are running; return whether it was started."""
         if count.running >= self._limit:
             job.close()
-            self._fail(name, sender, call, self._callers.busy(name))
+            self.fail(name, sender, call, self._callers.busy(name))
             return False
         count.running += 1
         self._workers.start(job, context, count, name)
@@ -289,18 +321,18 @@ class Answerer(Generic[SenderT, CallT]):
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 returns.require(value)
         except asyncio.CancelledError as error:
-            self._fail(name, sender, call, error)
+            self.fail(name, sender, call, error)
             if is_being_cancelled():
                 raise
         except Exception as error:  # noqa: BLE001 - a handler may raise anything; it is reported
-            self._fail(name, sender, call, error)
+            self.fail(name, sender, call, error)
         else:
             if call is not None:
                 answer = self._answer  # read first, as in `handle_sole`
                 try:
                     answer(sender, call, value)
                 except InvalidPayload as error:
-                    self._fail(name, sender, call, _unsendable("return value", error))
+                    self.fail(name, sender, call, unsendable("return value", error))
         finally:
             count.handler_ended()
 
@@ -311,11 +343,11 @@ class Answerer(Generic[SenderT, CallT]):
         try:
             value = await begun
         except asyncio.CancelledError as error:
-            self._fail(name, sender, call, error)
+            self.fail(name, sender, call, error)
             if is_being_cancelled():
                 raise
         except Exception as error:  # noqa: BLE001 - as above
-            self._fail(name, sender, call, error)
+            self.fail(name, sender, call, error)
         else:
             if call is not None:
                 self._reply(name, sender, call, value)
@@ -326,9 +358,10 @@ class Answerer(Generic[SenderT, CallT]):
         try:
             self._answer(sender, call, value)
         except InvalidPayload as error:
-            self._fail(name, sender, call, _unsendable("return value", error))
+            self.fail(name, sender, call, unsendable("return value", error))
 
-    def _fail(self, name: str, sender: SenderT, call: CallT | None, error: BaseException) -> None:
+    def fail(self, name: str, sender: SenderT, call: CallT | None, error: BaseException) -> None:
+        """Report an exception of a handler, and refuse the call with it."""
         self._report(name, sender, call, error)
         if call is not None:
             self._refuse(name, sender, call, error)
@@ -338,7 +371,7 @@ class Answerer(Generic[SenderT, CallT]):
         try:
             self._callers.refuse(sender, call, error if isinstance(error, EventError) else HANDLER_ERROR)
         except InvalidPayload as reason:
-            self._report(name, sender, call, _unsendable("refusal", reason))
+            self._report(name, sender, call, unsendable("refusal", reason))
             self._callers.refuse(sender, call, HANDLER_ERROR)
 
     def _report(
@@ -348,5 +381,6 @@ class Answerer(Generic[SenderT, CallT]):
         self._callers.report(sender, name, error, awaited=awaited, is_answer=is_answer and awaited)
 
 
-def _unsendable(what: str, reason: InvalidPayload) -> TypeError:
+def unsendable(what: str, reason: InvalidPayload) -> TypeError:
+    """Return the error for a value of a handler that can't be sent."""
     return TypeError(f"the handler's {what} can't be sent: {reason.message}")

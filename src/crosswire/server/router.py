@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
-from typing import Protocol
+from contextvars import Context
+from math import inf
+from types import CoroutineType
+from typing import Any, Protocol
 
 from crosswire.core import messages
 from crosswire.core.codecs import JSON, UNDECODABLE, Codec, no_json_message
@@ -14,7 +16,8 @@ from crosswire.core.messages import BACKGROUND, FOREGROUND, MAX_CALL_ID, Message
 from crosswire.core.payload_types import decode_answer
 from crosswire.core.payload_weights import message_weight
 from crosswire.errors import EventError, InvalidMessage, InvalidPayload, NameTooLong, Reject
-from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
+from crosswire.runtime import environment
+from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling, unsendable
 from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.log_records import about, get_logger
 from crosswire.runtime.throttled_warnings import reason
@@ -79,11 +82,13 @@ class Router:
         "_events",
         "_failures",
         "_find_sole",
-        "_handle_sole",
         "_held",
         "_hold_at",
         "_hooks",
         "_max_name",
+        "_slow",
+        "_waiting",
+        "_watch",
     )
 
     def __init__(
@@ -97,13 +102,16 @@ class Router:
     ) -> None:
         self._events = events
         self._find_sole = events.find_sole
+        watch = workers.watch
+        self._watch = watch
+        self._slow = inf if watch is None else watch.limit
         self._hooks = hooks
         self._failures = failures
         self._clients: Callers[SessionView, str] = _Clients(failures)
         answerer: Answerer[SessionView, str] = Answerer(self._clients, events, workers, limits.handlers)
         self._base_answerer = answerer
         self._answerer: EventHandling[SessionView, str] = answerer
-        self._handle_sole: Callable[..., bool] = answerer.handle_sole  # bound once
+        self._waiting = workers.waiting
         self._all_handlers = all_handlers
         self._held = HeldLimits(limits)
         self._max_name = limits.name
@@ -115,7 +123,7 @@ class Router:
         self._clients = observer.callers(self._clients)
         self._base_answerer.replace_callers(self._clients)
         self._answerer = observer.answerer(self._answerer)
-        self._handle_sole = self._answerer.handle_sole
+        self._find_sole = _find_none  # the observer sees only what is handed to the answerer
 
     def receive(self, session: SessionView, codec: Codec, data: str | bytes) -> bool:
         """Handle one message of a client, whatever it is; return False if it was postponed instead."""
@@ -129,7 +137,11 @@ class Router:
         return self._handle(session, codec, data, message)
 
     def receive_text(self, session: SessionView, text: str) -> bool:
-        """Do the same with a text message, which is always JSON; with few calls for the usual one."""
+        """Do the same with a text message, which is always JSON.
+
+        The usual message is for a plain function, the only handler of its event. What the answerer would do with it
+        stands here, so that there are few calls for it.
+        """
         try:
             message = _decode_text(text)
         except UNDECODABLE as error:
@@ -146,12 +158,54 @@ class Router:
             or (callback_id is not None and not 0 < len(callback_id) <= MAX_CALL_ID)
         ):
             return self._handle(session, JSON, text, message)
-        handle = self._handle_sole
-        if handle(
-            event, listener, listener.call_json, session.socket, message.payload, session, callback_id, handlers
+        if listener.is_async or self._waiting:  # behind handlers of earlier events that have not begun
+            return self._start_sole(session, event, listener, message)
+        copy_context = handlers.copy_context
+        context = copy_context()
+        began = environment.monotonic()
+        try:
+            try:
+                value = context.run(listener.call_json, session.socket, message.payload)
+            finally:
+                if environment.monotonic() - began > self._slow and self._watch is not None:
+                    self._watch.report(event, began)
+            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
+                value = returns.checked(value)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
+            self._base_answerer.fail(event, session, callback_id, error)
+            return True
+        if type(value) is CoroutineType:
+            self._go_on(session, event, message, value, context)
+        elif callback_id is not None:
+            try:
+                ConnectedClient.answer(session, callback_id, value)
+            except InvalidPayload as error:
+                self._base_answerer.fail(event, session, callback_id, unsendable("return value", error))
+        return True
+
+    def _start_sole(self, session: SessionView, event: str, listener: Listener, message: Message) -> bool:
+        """Start the only handler of an event in the background."""
+        handlers = session.handlers
+        if self._base_answerer.start_sole(
+            event, listener, listener.call_json, session.socket, message.payload, session, message.callback_id, handlers
         ) and (handlers.running >= self._hold_at or self._all_handlers.full):
             session.hold_messages_if_busy()
         return True
+
+    def _go_on(
+        self,
+        session: SessionView,
+        event: str,
+        message: Message,
+        begun: CoroutineType[Any, Any, Any],
+        context: Context,
+    ) -> None:
+        """Await a coroutine that a plain handler has returned, in the background."""
+        handlers = session.handlers
+        if self._base_answerer.go_on(event, begun, session, message.callback_id, handlers, context) and (
+            handlers.running >= self._hold_at or self._all_handlers.full
+        ):
+            session.hold_messages_if_busy()
 
     def _handle(self, session: SessionView, codec: Codec, data: str | bytes, message: Message) -> bool:
         """Handle a message that is decoded; return False if it was postponed instead."""
@@ -326,6 +380,10 @@ class _Clients:
         elif session.client.is_open or not (isinstance(error, asyncio.CancelledError) and is_being_cancelled()):
             # A handler that is cancelled because its connection is gone, or the server stops, has not failed.
             self._failures.report(session, error, f"a handler of {event!r}", event=event, answers=awaited)
+
+
+def _find_none(_event: str | None) -> Listener | None:
+    return None
 
 
 _decode_text = JSON.decode_text  # text is always JSON
