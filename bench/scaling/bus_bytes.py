@@ -11,7 +11,7 @@ from threading import Event, Thread
 from typing import NamedTuple, TypeVar
 
 from bench.native import BenchError
-from bench.scaling.model import member_traffic
+from bench.scaling.model import MemberTraffic, member_traffic, probe_bytes
 from bench.scaling.runs import Cluster, Measured, Trial, run_once
 from crosswire.testing.redis_process import RedisProcess
 
@@ -143,5 +143,10 @@ def measure_member_bytes(running: Cluster) -> float:
     """Return the bytes of a message about membership to Redis, or from it."""
     bus = BusBytes(running.redis)
     bus.during(partial(time.sleep, IDLE_TIME))
-    traffic = member_traffic(len(running.serving.ports))
-    return bus.counted().size * traffic.published / (traffic.published + traffic.forwarded)
+    return member_bytes_of(bus.counted(), member_traffic(len(running.serving.ports)))
+
+
+def member_bytes_of(counted: Counted, traffic: MemberTraffic) -> float:
+    """Return the bytes of a message about membership, of all that went over the bus while nothing was said."""
+    in_second = counted.size * counted.per_second - traffic.probes * probe_bytes()
+    return in_second / (traffic.published + traffic.forwarded)

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import NamedTuple
 
-from bench.scaling.model import Costs, Message, Shares, fit, member_traffic, met_a_second, shares
+from bench.scaling.model import Costs, Message, Shares, fit, member_traffic, met_a_second, redis_member_cost, shares
 from bench.scaling.processes import cpu_of
 from bench.scaling.redis_loop import JOINED, publish_costs
 from bench.scaling.runs import Cluster, Measured, Observed, Trial, rates_of, used_in
@@ -112,7 +112,7 @@ def costs_of(observed: Sequence[Observed], idle: Mapping[int, Shares], member_by
         cold=cold,
         beat=beat * 1e6,
         idle=idle[1].nodes,
-        redis_idle=idle[1].redis - (one.published * publish + one.forwarded * forward) / 1e6,
+        redis_idle=idle[1].redis - redis_member_cost(one, publish, forward),
         member_bytes=member_bytes,
     )
 

@@ -7,7 +7,7 @@ from statistics import median
 from typing import NamedTuple
 
 from bench.scaling.bus_bytes import BytesOfRun
-from bench.scaling.model import Costs, bus_bytes, error, member_traffic, shares
+from bench.scaling.model import Costs, bus_bytes, error, member_traffic, probe_bytes, shares
 from bench.scaling.runs import Measured, Observed, Trial, rates_of, used_in
 
 GOOD = 0.15
@@ -87,7 +87,9 @@ def _wire(costs: Costs, trial: Trial, wire: BytesOfRun) -> float:
     said = sum(each.per_second * size for each, size in zip(wire.said, sizes, strict=True))
     of_message = said / sum(each.per_second for each in wire.said)
     of_members = costs.member_bytes * (membership.published + membership.forwarded)
-    return ((published - membership.published) * of_message + of_members) / published
+    of_probes = membership.probes * probe_bytes()
+    messages = published - membership.published - membership.probes
+    return (messages * of_message + of_members + of_probes) / published
 
 
 def _middle(pairs: Sequence[Pair]) -> Pair:

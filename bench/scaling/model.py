@@ -10,10 +10,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from crosswire import Redis
 from crosswire.core.envelopes import HEADER_SIZE, ClientMessage, encode
 from crosswire.core.membership import beat_interval
 from crosswire.core.watch import WATCH_INTERVAL, WATCHED
 
+PROBE_INTERVAL = Redis("redis://127.0.0.1").ping_interval
+"""Seconds after which a node sends itself the next message over each Redis."""
 MEAN_BEAT = 0.75
 """Part of the interval between two beats that passes on average, where beats are rare."""
 
@@ -130,11 +133,15 @@ def met_a_second(costs: Costs, said: Sequence[Rate]) -> float:
 def idle_shares(costs: Costs, nodes: int) -> Shares:
     """Return what a cluster uses while nothing is said: its nodes tell each other that they are alive."""
     traffic = member_traffic(nodes)
-    forwarding = traffic.published * costs.publish + traffic.forwarded * costs.forward
     return Shares(
         nodes * (costs.idle + traffic.received * costs.beat / 1e6),
-        costs.redis_idle + forwarding / 1e6,
+        costs.redis_idle + redis_member_cost(traffic, costs.publish, costs.forward),
     )
+
+
+def redis_member_cost(traffic: MemberTraffic, publish: float, forward: float) -> float:
+    """Return the share of a core that membership and probes take of each Redis, by the microseconds of a message."""
+    return ((traffic.published + traffic.probes) * publish + (traffic.forwarded + traffic.probes) * forward) / 1e6
 
 
 class Wire(NamedTuple):
@@ -197,11 +204,13 @@ class MemberTraffic(NamedTuple):
         received: by each node.
         published: by all nodes, on each Redis.
         forwarded: by each Redis.
+        probes: messages that all nodes send themselves over each Redis, to see whether it is there.
     """
 
     received: float
     published: float
     forwarded: float
+    probes: float
 
 
 def member_traffic(nodes: int) -> MemberTraffic:
@@ -211,10 +220,17 @@ def member_traffic(nodes: int) -> MemberTraffic:
     beats = nodes / (max(beat_interval(1), interval * MEAN_BEAT) if rare else interval)
     asked = WATCHED / WATCH_INTERVAL if rare else 0.0  # and as many answers, to each node and by each
     published = beats + 2 * nodes * asked
-    return MemberTraffic(beats * (nodes - 1) / nodes + 2 * asked, published, beats * nodes + 2 * nodes * asked)
+    received, forwarded = beats * (nodes - 1) / nodes + 2 * asked, beats * nodes + 2 * nodes * asked
+    return MemberTraffic(received, published, forwarded, nodes / PROBE_INTERVAL)
 
 
 def old_member_traffic(nodes: int) -> MemberTraffic:
     """Return the same if every node beat twice a second, however many there are."""
     beats = nodes / beat_interval(1)
-    return MemberTraffic(beats * (nodes - 1) / nodes, beats, beats * nodes)
+    return MemberTraffic(beats * (nodes - 1) / nodes, beats, beats * nodes, nodes / PROBE_INTERVAL)
+
+
+def probe_bytes() -> int:
+    """Return the bytes of a probe on its way to Redis and back, with the answer."""
+    channel, body = b"cw:p:0123456789abcdef:1", b"10-0123456789abcdef"
+    return len(b":1\r\n") + _resp(b"PUBLISH", channel, body) + _resp(b"message", channel, body)

@@ -8,7 +8,7 @@ from textwrap import fill
 from bench.scaling.comparison import GOOD, Compared, repetition, verdict
 from bench.scaling.figures import Figures
 from bench.scaling.memory import Memory
-from bench.scaling.model import member_traffic, nodes_cost, old_member_traffic, redis_cost
+from bench.scaling.model import member_traffic, nodes_cost, old_member_traffic, redis_cost, redis_member_cost
 from bench.scaling.projection import FULL, PLANS, Plan, Projection, membership_of_redis, project
 
 WIDTH = 120
@@ -80,7 +80,7 @@ def members(figures: Figures) -> str:
     """Say what the beats of a large cluster would cost each Redis, and what they do."""
     redis, square = figures.main_redis, old_member_traffic(LARGE)
     together, now = membership_of_redis(redis, square), membership_of_redis(redis, member_traffic(LARGE))
-    alone = (square.published * redis.publish + square.forwarded * redis.forward) / 1e6
+    alone = redis_member_cost(square, redis.publish, redis.forward)
     return paragraph(
         f"So beats of {LARGE:,} members, twice a second each, would take {together:.0%} of the core of each Redis, "
         f"all of them alike, at the cost of messages that are joined, and {alone:.1f} cores at that of one at a time. "

@@ -6,7 +6,16 @@ from math import ceil
 from typing import NamedTuple
 
 from bench.scaling.calibration import RedisCosts
-from bench.scaling.model import Costs, MemberTraffic, Message, bus_bytes, member_traffic, nodes_cost, user_message
+from bench.scaling.model import (
+    Costs,
+    MemberTraffic,
+    Message,
+    bus_bytes,
+    member_traffic,
+    nodes_cost,
+    redis_member_cost,
+    user_message,
+)
 
 CHANNEL = b"cw:r:4:chat1000"
 SIZE = 100
@@ -99,7 +108,7 @@ def busy_publish(redis: RedisCosts, listening: int) -> float:
 
 def membership_of_redis(redis: RedisCosts, traffic: MemberTraffic) -> float:
     """Return the share of a core that membership takes of each Redis."""
-    return (traffic.published * redis.publish + traffic.forwarded * redis.forward_joined) / 1e6
+    return redis_member_cost(traffic, redis.publish, redis.forward_joined)
 
 
 def redis_needed(messages: float, membership: float) -> int | None:

@@ -72,7 +72,9 @@ def test_nodes_use_something_while_nothing_is_said() -> None:
     costs = replace(COSTS, idle=0.001, redis_idle=0.002)
     traffic = member_traffic(8)
     assert idle_shares(costs, 8).nodes == pytest.approx(8 * (0.001 + traffic.received * 15 / 1e6))
-    assert idle_shares(costs, 8).redis == pytest.approx(0.002 + (traffic.published * 15 + traffic.forwarded * 10) / 1e6)
+    to_redis, from_redis = traffic.published + traffic.probes, traffic.forwarded + traffic.probes
+    assert traffic.probes == 16  # two a second from each node, to itself
+    assert idle_shares(costs, 8).redis == pytest.approx(0.002 + (to_redis * 15 + from_redis * 10) / 1e6)
     assert shares(costs, 8, []) == idle_shares(costs, 8)
 
 

@@ -8,10 +8,20 @@ from dataclasses import replace
 import pytest
 from bench.native import BenchError, Serving
 from bench.scaling import runs
-from bench.scaling.bus_bytes import BytesOfRun, Counted, Look, count, meeting_in
+from bench.scaling.bus_bytes import BytesOfRun, Counted, Look, count, meeting_in, member_bytes_of
 from bench.scaling.calibration import costs_of, with_meetings
 from bench.scaling.comparison import Compared, Pair, compare, repetition, verdict
-from bench.scaling.model import Costs, Rate, Shares, idle_shares, member_traffic, nodes_cost, redis_cost, shares
+from bench.scaling.model import (
+    Costs,
+    Rate,
+    Shares,
+    idle_shares,
+    member_traffic,
+    nodes_cost,
+    probe_bytes,
+    redis_cost,
+    shares,
+)
 from bench.scaling.runs import (
     Cluster,
     Measured,
@@ -150,8 +160,16 @@ def test_beats_are_among_the_bytes_of_each_publish() -> None:
     )
     assert often.measured == 0.5
     traffic = member_traffic(2)
-    beats = 10.0 * (traffic.published + traffic.forwarded)
-    assert rarely.predicted == pytest.approx(((8 - traffic.published) * often.predicted + beats) / 8)
+    unsaid = 10.0 * (traffic.published + traffic.forwarded) + traffic.probes * probe_bytes()
+    said = 8 - traffic.published - traffic.probes
+    assert rarely.predicted == pytest.approx((said * often.predicted + unsaid) / 8)
+
+
+def test_probes_are_not_among_the_bytes_of_a_message_about_membership() -> None:
+    traffic = member_traffic(2)
+    published = traffic.published + traffic.probes
+    in_second = 90.0 * (traffic.published + traffic.forwarded) + traffic.probes * probe_bytes()
+    assert member_bytes_of(Counted(in_second / published, published), traffic) == pytest.approx(90)
 
 
 def test_the_bytes_are_predicted_from_what_was_said_in_the_run_in_which_they_were_counted() -> None:
