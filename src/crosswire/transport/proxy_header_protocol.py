@@ -130,8 +130,10 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         self._transport.close()
 
     def _start(self, transport: asyncio.Transport, header: ProxyHeader) -> None:
-        self._handshakes.discard(self)
+        if self not in self._handshakes:  # the connection has ended meanwhile
+            return
         protocol = self._make_next(header)
+        self._handshakes.pass_on(self, protocol)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if self._data:
