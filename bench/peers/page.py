@@ -44,6 +44,8 @@ Crosswire is built to be fast, and what was tried.
   the runs, with the least and the most in brackets; in the plots these are the whiskers.
 - **Latency** is the time from the moment when the load generator sends a message to the moment when it has a delivery
   or an answer. With many messages in flight it is above all the time that they wait for each other.
+- **Yardsticks.** "bare epoll loop in C" and "bare callbacks in Python" are no servers: they do the work and nothing
+  else. They check, limit, number and acknowledge nothing. The second is on the libraries that Crosswire is on.
 - **The original** is websocket-cross-server-adapter. Where nodes talk to each other it has a second row, of runs with
   as little warm-up as those of servers that are not compiled while they run; the targets are beside the first.
 - **Installed** from PyPI and npm, by `make bench-peers`. Where a registry lacks websocket-cross-server-adapter, its row

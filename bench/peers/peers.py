@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
@@ -123,6 +124,10 @@ def _on_python(module: str, *, always_redis: bool = False) -> Start:
     return Program(lambda: [python(), "-m", f"bench.peers.adapters.{module}"], always_redis=always_redis).start
 
 
+def _bare_python() -> Sequence[str]:
+    return [sys.executable, "-m", "bench.peers.adapters.bare_python"]
+
+
 def _crosswire(*options: str) -> Start:
     """Run Crosswire, with options of its adapter."""
     return Program(lambda: [*CROSSWIRE_NODE, *options]).start
@@ -143,6 +148,13 @@ PEERS = [
         SPREADING | OPTIONS | {ASK, SEVERAL_REDIS, CROSSWIRE_OPTION},
     ),
     Peer("c", "bare epoll loop in C", _native, JSON, frozenset({FANOUT, CALLS, CONNECT})),
+    Peer(
+        "python",
+        "bare callbacks in Python",
+        Program(_bare_python).start,
+        JSON,
+        frozenset({FANOUT, CALLS, SPREAD, TELL, ASK}),
+    ),
     Peer(
         "bun",
         "Bun",

@@ -156,7 +156,7 @@ class FanOut:
             return
         held, self._held = self._held, {}
         self.held_for, self._size, self._is_exclusive = None, 0, True
-        if self._compared:
+        if self._apart:  # of a comparison that may have come to no end
             self._apart, self._compared = set(), 0
         push_all = self._push_all
         for messages in held.values():

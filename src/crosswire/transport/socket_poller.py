@@ -17,10 +17,10 @@ LONE_TURNS = 8
 
 if sys.platform == "linux":
     READABLE, WRITABLE = select.EPOLLIN, select.EPOLLOUT
-    PEER_ENDED = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
-    _NEWS = select.EPOLLET | select.EPOLLRDHUP
+    MORE_BEHIND = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR | select.EPOLLPRI
+    _NEWS = select.EPOLLET | select.EPOLLRDHUP | select.EPOLLPRI
 else:
-    READABLE, WRITABLE, PEER_ENDED, _NEWS = 1, 4, 0, 0
+    READABLE, WRITABLE, MORE_BEHIND, _NEWS = 1, 4, 0, 0
 
 
 class PolledSocket(Protocol):
@@ -30,8 +30,8 @@ class PolledSocket(Protocol):
         """Read or write, and return whether bytes were read.
 
         Args:
-            events: has :data:`READABLE`, :data:`WRITABLE`, or of :data:`PEER_ENDED` what says that the peer sends
-                nothing more, or the socket has failed.
+            events: has :data:`READABLE`, :data:`WRITABLE`, or of :data:`MORE_BEHIND` what says that one read does not
+                take all: the end of the connection is behind it, or an urgent byte, at which the kernel ends a read.
         """
         ...
 

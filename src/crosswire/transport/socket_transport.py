@@ -6,7 +6,7 @@ import asyncio
 import socket
 from typing import Any
 
-from crosswire.transport.socket_poller import PEER_ENDED, READABLE, WRITABLE, SocketPoller
+from crosswire.transport.socket_poller import MORE_BEHIND, READABLE, WRITABLE, SocketPoller
 from crosswire.transport.watermarks import HIGH_WATER_MARK
 
 
@@ -124,7 +124,7 @@ class SocketTransport(asyncio.Transport):
             protocol.buffer_updated(size)
         else:
             protocol.data_received(bytes(view[:size]))
-        if size == len(view) or events & PEER_ENDED:
+        if size == len(view) or events & MORE_BEHIND:
             self.read_again()
         return True
 
@@ -149,7 +149,7 @@ class SocketTransport(asyncio.Transport):
             self._drop(error)
 
     def read_again(self) -> None:
-        """Go on in the next turn, as there may be more to read than there was room for, or the end."""
+        """Go on in the next turn, as there may be more to read than was read, or the end."""
         if not self._is_closing:
             self._poller.watch(self._descriptor, self._events, self._events)
 

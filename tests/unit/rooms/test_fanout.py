@@ -219,6 +219,20 @@ def test_exclusive_rooms_wait_side_by_side_however_large_they_are(
     assert all(member.pushed == [JSON_TEXT.encode(NEWS)] for member in [*room, *crowd])
 
 
+def test_a_comparison_that_ends_at_a_large_room_leaves_nothing_for_the_next(
+    fanout: FanOut, room: list[FakeMember], turn: FakeTurn
+) -> None:
+    crowd = outboxes([FakeMember(str(number)) for number in range(SMALL_ROOM + 1)])
+    fanout.hold(frames_of(fanout, NEWS), outboxes(room[:1]), None, True)
+    fanout.hold(frames_of(fanout, NEWS), crowd, None, True)
+    fanout.hold(frames_of(fanout, NEWS), outboxes(room[1:2]))
+    assert all(len(member.pushed) == 1 for member in crowd)
+    fanout.hold(frames_of(fanout, NEWS), outboxes(room[:1]))
+    assert not room[1].pushed, "these two have no member in common"
+    turn.end()
+    assert [len(member.pushed) for member in room] == [2, 1, 0]
+
+
 @pytest.mark.parametrize("kinds", [(True, False), (False, True), (True, True, False, True)])
 def test_members_are_compared_unless_all_rooms_are_exclusive(
     fanout: FanOut, room: list[FakeMember], turn: FakeTurn, kinds: tuple[bool, ...]

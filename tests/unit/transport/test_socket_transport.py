@@ -97,6 +97,15 @@ async def bench() -> AsyncIterator[Bench]:
     it.poller.end()
 
 
+def tcp_pair() -> tuple[socket.socket, socket.socket]:
+    """Return a socket that does not block, and its peer, connected over TCP."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        peer = socket.create_connection(server.getsockname())
+        own, _ = server.accept()
+    own.setblocking(False)
+    return own, peer
+
+
 async def read_all(peer: socket.socket, size: int) -> bytes:
     """Return ``size`` bytes that come, or fewer if the connection ends before."""
     data = b""
@@ -296,14 +305,24 @@ async def test_a_protocol_may_keep_a_connection_whose_peer_has_ended_sending() -
         assert await read_all(peer, 100) == b"an answer"
 
 
+@on_every_loop
+async def test_what_is_behind_an_urgent_byte_is_read_too() -> None:
+    async with bench() as it:
+        own, peer = tcp_pair()
+        it.peers.append(peer)
+        recorder = Recorder()
+        SocketTransport(own, "", it.poller, recorder).begin()
+        peer.send(b"in front, ")
+        peer.send(b"!", socket.MSG_OOB)  # the kernel ends a read there, though there is more
+        peer.send(b"and behind")
+        await wait_until(lambda: recorder.received == b"in front, and behind")
+
+
 async def test_a_reset_ends_the_connection_with_its_error() -> None:
     async with bench() as it:
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            peer = socket.create_connection(server.getsockname())
-            own, address = server.accept()
-        own.setblocking(False)
+        own, peer = tcp_pair()
         recorder = Recorder()
-        transport = SocketTransport(own, address, it.poller, recorder)
+        transport = SocketTransport(own, own.getpeername(), it.poller, recorder)
         transport.begin()
         assert transport.get_extra_info("peername") == peer.getsockname()
         assert transport.get_extra_info("sockname") == peer.getpeername()
