@@ -144,6 +144,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         self._transport.pause_reading()
         self._tls_start = TlsStart(self._transport, self, self._tls, self._turns, first)
         self._tasks.start(self._negotiate_tls(self._tls_start, header), "crosswire TLS handshake")
+        self._tls_start.feed_soon()
 
     async def _negotiate_tls(self, start: TlsStart, header: ProxyHeader) -> None:
         try:

@@ -55,11 +55,20 @@ class TlsStart:
         Raises:
             OSError: the peer can't agree with this server, or is gone.
         """
-        # start_tls takes the connection over before it waits, and is ready in the next turn of the loop. The first
-        # bytes follow in that turn, before anything else is read.
         loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._feed_in_turn)
         return await loop.start_tls(self._transport, self._protocol, server_side=True, **self._options)
+
+    def feed_soon(self) -> None:
+        """Let the first bytes follow once TLS has begun; to be called as soon as ``negotiate`` runs in a task.
+
+        ``start_tls`` takes the connection over in its first step, and reads from it in the next turn of the loop. The
+        first bytes follow in that turn, before anything is read: later, uvloop would have read what comes behind them.
+        """
+        loop = asyncio.get_running_loop()
+        if self._transport.get_protocol() is self._protocol:  # its first step is still to come
+            loop.call_soon(loop.call_soon, self._feed_in_turn)
+        else:
+            loop.call_soon(self._feed_in_turn)
 
     def _feed_in_turn(self) -> None:
         if self._turns.is_over:

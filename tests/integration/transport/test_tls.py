@@ -15,6 +15,7 @@ from crosswire.transport.read_turns import LONG_TURN
 from tests.integration.transport.raw_connection import RawConnection
 from tests.support.aio import wait_until
 from tests.support.certificates import tls_contexts
+from tests.support.loops import on_every_loop
 
 
 async def test_a_tls_handshake_that_takes_too_long_is_dropped_too(tmp_path: Path) -> None:
@@ -46,6 +47,20 @@ def hello(trusting: ssl.SSLContext) -> bytes:
     with pytest.raises(ssl.SSLWantReadError):
         trusting.wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname="localhost").do_handshake()
     return outgoing.read()
+
+
+@on_every_loop
+async def test_a_client_may_send_the_beginning_of_its_handshake_byte_by_byte(tmp_path: Path) -> None:
+    server_tls, trusting = tls_contexts(tmp_path)
+    loop = asyncio.get_running_loop()
+    async with Server(port=0, tls=server_tls) as server:
+        with socket.create_connection(("127.0.0.1", server.port)) as own:
+            own.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            own.setblocking(False)
+            for each in hello(trusting):
+                await loop.sock_sendall(own, bytes((each,)))
+                await asyncio.sleep(0)
+            assert await loop.sock_recv(own, 1) == b"\x16"  # its answer, and no alert
 
 
 async def test_of_many_handshakes_that_begin_at_once_each_turn_of_the_loop_does_some(
