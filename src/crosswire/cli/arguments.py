@@ -378,6 +378,8 @@ def _seconds(text: str) -> float:
         seconds = inf
     if 0 <= seconds <= MAX_SECONDS:
         return seconds
+    if MAX_SECONDS < seconds < inf:
+        raise argparse.ArgumentTypeError(f"{text!r} is too long: give {MAX_SECONDS:.0f} seconds or less")
     raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds")
 
 

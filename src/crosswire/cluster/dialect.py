@@ -125,6 +125,11 @@ class ClientInbox(Protocol):
     """Takes the messages of other nodes for this node's clients."""
 
     @property
+    def wants_msgpack(self) -> bool:
+        """Whether one of the clients wants MessagePack."""
+        ...
+
+    @property
     def deliver(self) -> Deliver:
         """Function that delivers a message to the clients of the target that are connected to this node.
 

@@ -102,7 +102,10 @@ class ReceivedClientMessages:
             return False
         if clients is None:
             return True
-        _deliver(clients, target, received)
+        if len(received) > 1 and not clients.wants_msgpack and _are_for_all(received):
+            clients.deliver_texts(target, [each.json for each in received])
+        else:
+            _deliver(clients, target, received)
         return True
 
     def take_for_kept_room(self, room: ToRoom, inbox: RoomInbox, body: bytes, *, only_check: bool = False) -> bool:
@@ -136,6 +139,14 @@ def _deliver(clients: ClientInbox, target: Target, received: Iterable[ClientMess
             deliver(target, _encoded(each), excluded)
         except Exception:
             logger.exception("delivering a message of another node failed")  # and on to the next
+
+
+def _are_for_all(received: Iterable[ClientMessage]) -> bool:
+    """Return whether nobody is left out of messages, and none may be dropped."""
+    for each in received:  # noqa: SIM110 - a generator would cost several times as much
+        if each.exclude or each.exclude_sockets or each.policy is not None:
+            return False
+    return True
 
 
 def _encoded(message: ClientMessage) -> EncodedMessage:

@@ -121,6 +121,9 @@ class PendingHandshakes:
     def __len__(self) -> int:
         return len(self._started)
 
+    def __contains__(self, handshake: object) -> bool:
+        return handshake in self._started
+
     def add(self, handshake: PendingHandshake, address: str = "") -> bool:
         """Start the time of a handshake; return False if its connection is to be dropped.
 
@@ -141,6 +144,11 @@ class PendingHandshakes:
             self._make_room(self._limit, now)
         self._started[handshake] = _Started(now, key)
         return True
+
+    def pass_on(self, handshake: PendingHandshake, follower: PendingHandshake) -> None:
+        """Let another protocol go on with a pending connection: its time begins anew, its address stays counted."""
+        started = self._started.pop(handshake)
+        self._started[follower] = _Started(self._loop.time(), started.key)
 
     def has_room(self) -> bool:
         """Return whether there are fewer than may be, or so many may give way that there are."""

@@ -86,9 +86,10 @@ class HandshakeProtocol(asyncio.Protocol):
     def connection_made(self, transport: Any) -> None:
         """Wait for the request until the timeout."""
         self._transport = transport
-        handshakes = self._handshakes
-        is_counted = self._proxy_header is not None  # by the protocol before this one
-        if not handshakes.add(self, self._peer() if handshakes.guards_addresses and not is_counted else ""):
+        handshakes, is_first = self._handshakes, self._proxy_header is None
+        if not is_first and self in handshakes:  # passed on by the protocol before this one
+            return
+        if not handshakes.add(self, self._peer() if handshakes.guards_addresses and is_first else ""):
             self._is_over = True
             self._transport.abort()
 

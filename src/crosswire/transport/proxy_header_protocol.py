@@ -11,6 +11,7 @@ from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.log_records import get_logger
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.transport.pending_handshakes import PendingHandshakes
+from crosswire.transport.picows_handshake import HandshakeProtocol
 from crosswire.transport.proxy_header import BadProxyHeader, ProxyHeader, parse_proxy_header
 from crosswire.transport.read_turns import ReadTurns
 from crosswire.transport.tls_start import TlsOptions, TlsStart
@@ -57,7 +58,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         handshakes: PendingHandshakes,
         warnings: ThrottledWarnings,
         tls: TlsOptions,
-        make_next: Callable[[ProxyHeader], asyncio.Protocol],
+        make_next: Callable[[ProxyHeader], HandshakeProtocol],
         tasks: BackgroundTasks,
         turns: ReadTurns,
     ) -> None:
@@ -130,8 +131,10 @@ class ProxyHeaderProtocol(asyncio.Protocol):
         self._transport.close()
 
     def _start(self, transport: asyncio.Transport, header: ProxyHeader) -> None:
-        self._handshakes.discard(self)
+        if self not in self._handshakes:  # the connection has ended meanwhile
+            return
         protocol = self._make_next(header)
+        self._handshakes.pass_on(self, protocol)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)
         if self._data:

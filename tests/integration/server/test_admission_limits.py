@@ -78,6 +78,16 @@ async def test_an_address_that_waits_for_no_answer_is_dropped_early() -> None:
         await third.gone()
 
 
+async def test_an_address_that_says_nothing_behind_tls_is_dropped_early_too(tmp_path: Path) -> None:
+    tls, trusting = tls_contexts(tmp_path)
+    async with make_server(limits=Limits(address_connections=2), tls=tls) as server, AsyncExitStack() as stack:
+        for _ in range(2):
+            peer = await stack.enter_async_context(raw_stream(server))
+            await peer.writer.start_tls(trusting, server_hostname="localhost")
+        third = await stack.enter_async_context(raw_stream(server))
+        await third.gone()
+
+
 async def test_behind_a_proxy_it_is_the_address_of_the_client() -> None:
     limits = Limits(address_connections=1)
     async with make_server(limits=limits, trusted_proxies=["127.0.0.1"]) as server, AsyncExitStack() as stack:

@@ -187,6 +187,10 @@ def test_top_goes_on_by_default() -> None:
         (("serve", "a:b", "--port", "65536"), "crosswire serve: argument --port: '65536' is no port"),
         (("serve", "a:b", "--drain", "-1"), "crosswire serve: argument --drain: '-1' is no number of seconds"),
         (("serve", "a:b", "--drain", "nan"), "crosswire serve: argument --drain: 'nan' is no number of seconds"),
+        (
+            ("serve", "a:b", "--drain", "3155760001"),
+            "crosswire serve: argument --drain: '3155760001' is too long: give 3155760000 seconds or less",
+        ),
         (("serve", "a:b", "--drain", "soon"), "crosswire serve: argument --drain: 'soon' is no number of seconds"),
         (("serve", "a:b", "--work", "2"), "crosswire serve: unrecognized arguments: --work 2"),
         (("nodes", "--redis", "x", "--embedded"), "argument --embedded: not allowed with argument --redis"),

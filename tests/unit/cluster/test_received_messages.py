@@ -9,6 +9,7 @@ import pytest
 from crosswire.cluster.received_messages import ReceivedClientMessages
 from crosswire.core import envelopes
 from crosswire.core.envelopes import Claim, ClientBatch, ClientMessage, Envelope, LogPlace, TextBatch
+from crosswire.core.event_policies import MessagePolicy
 from crosswire.core.formats import EncodedMessage
 from crosswire.core.targets import Excluded, Target, ToRoom, ToUsers
 from crosswire.errors import InvalidMessage
@@ -24,6 +25,8 @@ class Reading:
     def __init__(self) -> None:
         self.delivered: list[tuple[bytes, Excluded | None]] = []
         self.placed: list[tuple[bytes, LogPlace | None]] = []
+        self.together: list[int] = []
+        self.wants_msgpack = False
         self.claims: list[Claim] = []
         self.unreadable = 0
         self.received = ReceivedClientMessages(self)
@@ -37,6 +40,7 @@ class Reading:
 
     def deliver_texts(self, target: Target, texts: Sequence[bytes]) -> None:
         self.delivered.extend((text, None) for text in texts)
+        self.together.append(len(texts))
 
     def claimed(self, user: str, claim: Claim) -> None:
         self.claims.append(claim)
@@ -72,6 +76,19 @@ def test_the_messages_of_a_batch_are_delivered_in_their_order() -> None:
     assert reading.take(FIRST)
     assert reading.take(TextBatch([SECOND.json, FIRST.json]))
     assert [text for text, _ in reading.delivered] == [FIRST.json, SECOND.json, FIRST.json, SECOND.json, FIRST.json]
+
+
+def test_a_batch_for_everybody_is_delivered_at_once_though_clients_of_other_nodes_want_messagepack() -> None:
+    reading = Reading()
+    packed = [ClientMessage(each.json, msgpack=b"\x81\xa5event\xa11") for each in (FIRST, SECOND)]
+    assert reading.take(ClientBatch(packed))
+    assert reading.together == [2]
+    reading.wants_msgpack = True  # their form would be lost
+    assert reading.take(ClientBatch(packed))
+    reading.wants_msgpack = False
+    assert reading.take(ClientBatch([FIRST, ClientMessage(SECOND.json, policy=MessagePolicy("volatile", "2"))]))
+    assert reading.together == [2]
+    assert [text for text, _ in reading.delivered] == [FIRST.json, SECOND.json] * 3
 
 
 def test_each_message_of_a_batch_has_its_own_exclusions() -> None:

@@ -148,6 +148,22 @@ async def test_an_address_has_a_number_of_pending_handshakes() -> None:
     handshakes.close()
 
 
+@on_instant_loop
+async def test_an_address_stays_counted_while_another_protocol_goes_on_with_its_connection() -> None:
+    handshakes = PendingHandshakes(10, guard=AddressGuard(1, None))
+    tls, request, other = FakeHandshake(), FakeHandshake(), FakeHandshake()
+    assert handshakes.add(tls, "10.0.0.1")
+    await asyncio.sleep(9)
+    handshakes.pass_on(tls, request)
+    assert (tls in handshakes, request in handshakes) == (False, True)
+    assert not handshakes.add(other, "10.0.0.1")
+    await asyncio.sleep(9)
+    assert request.calls == []  # its time has begun anew
+    handshakes.discard(request)
+    assert handshakes.add(other, "10.0.0.1")
+    handshakes.close()
+
+
 async def test_an_address_connects_at_most_twice_as_fast_as_its_websockets() -> None:
     handshakes = PendingHandshakes(10, guard=AddressGuard(None, 1))
     admitted = [handshakes.add(FakeHandshake(), "10.0.0.1") for _ in range(30)]
