@@ -151,7 +151,7 @@ class SocketTransport(asyncio.Transport):
     def read_again(self) -> None:
         """Go on in the next turn, as there may be more to read than was read, or the end."""
         if not self._is_closing:
-            self._poller.watch(self._descriptor, self._events, self._events)
+            self._report_again()
 
     def end_of_reading(self) -> None:
         """Tell the protocol that the peer sends nothing more, and close the connection if it wants that."""
@@ -264,6 +264,10 @@ class SocketTransport(asyncio.Transport):
             before, self._events = self._events, events
             self._poller.watch(self._descriptor, events, before)
 
+    def _report_again(self) -> None:
+        """Let the poller report in the next turn what it has reported before, as far as it still is so."""
+        self._poller.watch(self._descriptor, self._events, self._events)
+
     def _send(self, data: bytes | bytearray | memoryview[Any]) -> int:
         """Return the number of bytes that the kernel has taken."""
         try:
@@ -278,10 +282,15 @@ class SocketTransport(asyncio.Transport):
         del waiting[: self._send(waiting)]
         if self._is_lost:
             return
+        is_full = bool(waiting)  # the kernel's buffer, so that epoll reports when there is room again
         if self._is_writer_paused and len(waiting) <= self._low:
             self._is_writer_paused = False
             self._protocol.resume_writing()  # it may write, behind what waits
-        if waiting or self._is_lost:
+        if self._is_lost:
+            return
+        if waiting:
+            if not is_full:
+                self._report_again()
             return
         self._waiting = None
         self._watch(self._events & ~WRITABLE)

@@ -18,6 +18,9 @@ from tests.support.loops import on_every_loop
 MUCH = b"0123456789abcdef" * 65536
 """More bytes than two sockets of one machine hold."""
 
+TIMEOUT = 20
+"""Seconds after which a wait fails."""
+
 
 class Recorder(asyncio.Protocol):
     """Protocol that records what it is told."""
@@ -162,6 +165,25 @@ async def test_what_is_written_when_there_is_room_comes_behind_what_waits() -> N
         recorder.resume_writing = lambda: transport.write(b"behind")  # type: ignore[method-assign]
         transport.write(MUCH)
         assert await read_all(peer, len(MUCH) + 6) == MUCH + b"behind"
+
+
+@on_every_loop
+async def test_what_is_written_when_the_kernel_has_taken_all_needs_no_further_event() -> None:
+    async with bench() as it:
+        own, peer = tcp_pair()
+        own.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 64 * 1024)
+        peer.setblocking(False)
+        it.peers.append(peer)
+        recorder = Recorder()
+        transport = SocketTransport(own, "", it.poller, recorder)
+        transport.begin()
+        behind = [b"and ", b"behind"]
+        recorder.resume_writing = lambda: transport.write(behind.pop(0)) if behind else None  # type: ignore[method-assign]
+        transport.set_write_buffer_limits(0, 0)  # so that it is told then
+        transport.write(MUCH * 8)  # more than both sides' buffers
+        assert transport.get_write_buffer_size()
+        expected = MUCH * 8 + b"and behind"
+        assert await asyncio.wait_for(read_all(peer, len(expected)), TIMEOUT) == expected
 
 
 async def test_watermarks_say_when_the_protocol_is_paused() -> None:
