@@ -153,5 +153,7 @@ class ProxyHeaderProtocol(asyncio.Protocol):
             logger.debug("a TLS handshake failed: %s", error)
             self._handshakes.discard(self)
             return
+        finally:
+            self._tls_start = None  # it refers to us: without the cycle both are freed with the connection
         if transport is not None and not transport.is_closing():
             self._start(transport, header)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 import ssl
 from collections import Counter
@@ -11,6 +12,7 @@ import pytest
 from crosswire import ConfigError, Limits, Server
 from crosswire.runtime import environment
 from crosswire.transport.buffered_protocol import feed_buffered_protocol
+from crosswire.transport.proxy_header_protocol import ProxyHeaderProtocol
 from crosswire.transport.read_turns import LONG_TURN
 from tests.integration.transport.raw_connection import RawConnection
 from tests.support.aio import wait_until
@@ -97,3 +99,20 @@ async def test_of_many_handshakes_that_begin_at_once_each_turn_of_the_loop_does_
             each.close()
     assert max(done.values()) <= 3  # two that have just come fill a turn, and one that has waited
     assert done.total() == 8
+
+
+async def test_what_began_tls_is_freed_with_its_connection_and_not_by_the_garbage_collector(tmp_path: Path) -> None:
+    server_tls, trusting = tls_contexts(tmp_path)
+    gc.collect()
+    gc.disable()
+    try:
+        async with Server(port=0, tls=server_tls) as server:
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", server.port, ssl=trusting, server_hostname="localhost"
+            )
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            assert (await reader.read()).startswith(b"HTTP/1.1 200")
+            writer.close()
+            await wait_until(lambda: not any(isinstance(kept, ProxyHeaderProtocol) for kept in gc.get_objects()))
+    finally:
+        gc.enable()
