@@ -202,6 +202,7 @@ class PicowsReader(SocketReader):
         """Pass the end of the connection on, behind what arrived before."""
         connection, self._is_lost = self._connection, True
         del self._connection  # it refers to us: without the cycle both are freed now, not by the garbage collector
+        del self._transport  # as does one of the event loop, over TLS
         connection.outbox.forbid_direct()  # at once: the number of the socket may soon be another's
         if self._pieces is None:
             connection.lost()

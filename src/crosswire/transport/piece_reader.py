@@ -95,7 +95,7 @@ class PieceReader:
         grown_buffers: GrownBuffers,
         rate: ReadRate | None = None,
     ) -> None:
-        self._transport = transport
+        self._transport: asyncio.Transport | None = transport
         self._connection = connection
         self._parsers = parsers
         self._turns = turns
@@ -234,7 +234,8 @@ class PieceReader:
         """Drop the connection, as serving it has failed."""
         self._has_turns = False
         self.discard()
-        self._transport.abort()
+        if self._transport is not None:
+            self._transport.abort()
         if self._is_lost:  # the transport tells its end only once
             self._pass_on_loss()
 
@@ -384,12 +385,13 @@ class PieceReader:
     def _pass_on_loss(self) -> None:
         connection = self._connection
         del self._connection  # it refers to us: without the cycle both are freed now, not by the garbage collector
+        self._transport = None  # as does one of the event loop, over TLS
         self._drop_parser()
         connection.lost()
 
     def _settle(self) -> None:
         """Read from the transport unless the connection has paused that, or something waits."""
-        if self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
             return
         if self.is_reading:
             self._transport.resume_reading()

@@ -8,10 +8,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from websockets.asyncio.client import connect
 
 from crosswire import ConfigError, Limits, Server
 from crosswire.runtime import environment
 from crosswire.transport.buffered_protocol import feed_buffered_protocol
+from crosswire.transport.picows_reader import PicowsReader
 from crosswire.transport.proxy_header_protocol import ProxyHeaderProtocol
 from crosswire.transport.read_turns import LONG_TURN
 from tests.integration.transport.raw_connection import RawConnection
@@ -113,6 +115,22 @@ async def test_what_began_tls_is_freed_with_its_connection_and_not_by_the_garbag
             writer.write(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             assert (await reader.read()).startswith(b"HTTP/1.1 200")
             writer.close()
-            await wait_until(lambda: not any(isinstance(kept, ProxyHeaderProtocol) for kept in gc.get_objects()))
+            await wait_until(lambda: not any(type(kept) is ProxyHeaderProtocol for kept in gc.get_objects()))
+    finally:
+        gc.enable()
+
+
+@on_every_loop
+async def test_a_websocket_over_tls_is_freed_when_it_is_closed_and_not_by_the_garbage_collector(tmp_path: Path) -> None:
+    server_tls, trusting = tls_contexts(tmp_path)
+    gc.collect()
+    gc.disable()
+    try:
+        async with Server(port=0, tls=server_tls) as server:
+            server.on("hello", lambda socket, data: "hello")
+            for texts in (['{"event":"hello","payload":1}'], ['{"event":"hello",', '"payload":1}']):  # one in pieces
+                async with connect(f"wss://localhost:{server.port}/", ssl=trusting) as client:
+                    await client.send(texts)
+                await wait_until(lambda: not any(type(kept) is PicowsReader for kept in gc.get_objects()))
     finally:
         gc.enable()
