@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from contextvars import Context
-from math import inf
 from types import CoroutineType
 from typing import Any, Protocol
 
@@ -86,7 +85,6 @@ class Router:
         "_hold_at",
         "_hooks",
         "_max_name",
-        "_slow",
         "_waiting",
         "_watch",
     )
@@ -102,9 +100,7 @@ class Router:
     ) -> None:
         self._events = events
         self._find_sole = events.find_sole
-        watch = workers.watch
-        self._watch = watch
-        self._slow = inf if watch is None else watch.limit
+        self._watch = workers.watch
         self._hooks = hooks
         self._failures = failures
         self._clients: Callers[SessionView, str] = _Clients(failures)
@@ -162,13 +158,14 @@ class Router:
             return self._start_sole(session, event, listener, message)
         copy_context = handlers.copy_context
         context = copy_context()
-        began = environment.monotonic()
+        watch = self._watch
+        began = 0.0 if watch is None else environment.monotonic()
         try:
             try:
                 value = context.run(listener.call_json, session.socket, message.payload)
             finally:
-                if environment.monotonic() - began > self._slow and self._watch is not None:
-                    self._watch.report(event, began)
+                if watch is not None and environment.monotonic() - began > watch.limit:
+                    watch.report(event, began)
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported

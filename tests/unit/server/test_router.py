@@ -11,6 +11,7 @@ from crosswire.core.codecs import JSON, MSGPACK
 from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
 from crosswire.errors import EventError, InvalidPayload, Reject
+from crosswire.runtime import environment
 from crosswire.server.client_calls import PendingClientCall
 from crosswire.server.socket import Socket
 from tests.support.fakes import FakeConnection, FakeServer
@@ -309,3 +310,15 @@ async def test_a_client_in_the_background_is_closed_unless_it_comes_back(events:
     connection, errors = await route_messages(*(f'{{"event":"{event}","payload":null}}' for event in events))
     assert [code for code, _ in connection.closes] == closes
     assert (connection.messages, errors) == ([], [])
+
+
+@on_instant_loop
+async def test_nobody_looks_at_the_clock_for_a_handler_that_is_not_watched(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = FakeServer(Limits())
+    server.events.on("say", lambda socket, data: data)
+    session, connection = server.connect()
+    with monkeypatch.context() as patched:
+        patched.setattr(environment, "monotonic", lambda: pytest.fail("somebody looked at the clock"))
+        server.router.receive(session, JSON, call("say", 5))
+    assert connection.messages == [answered(5)]
+    await server.end()
