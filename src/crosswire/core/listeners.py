@@ -54,6 +54,7 @@ class Listener:
     """
 
     __slots__ = (
+        "_calls",
         "arity",
         "call_json",
         "call_msgpack",
@@ -78,17 +79,17 @@ class Listener:
         self.is_async = is_async(handler)
         self.once = once
         self.tag = tag
-        self.call_json = self._decoded_call(JSON)
-        self.call_msgpack = self._decoded_call(NODE_MSGPACK)
+        self._calls: dict[Codec, DecodedCall] = {}
+        self.call_json = self.call_as(JSON)
+        self.call_msgpack = self.call_as(NODE_MSGPACK)
 
     def call_as(self, codec: Codec) -> DecodedCall:
         """Return the function that calls a handler of an event with data that the codec decodes."""
-        if codec is JSON:
-            return self.call_json
-        return self.call_msgpack if codec is NODE_MSGPACK else self._decoded_call(codec)
-
-    def _decoded_call(self, codec: Codec) -> DecodedCall:
-        return decoded_call(self.handler, codec, self.payload, arity=self.arity, takes_data=self.takes_data)
+        call = self._calls.get(codec)
+        if call is None:
+            call = decoded_call(self.handler, codec, self.payload, arity=self.arity, takes_data=self.takes_data)
+            self._calls[codec] = call
+        return call
 
     def matches(self, handler_or_tag: Handler | Tag | None) -> bool:
         """Return whether ``off`` with this argument removes this listener; ``off(None)`` removes every listener."""

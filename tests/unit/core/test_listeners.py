@@ -4,8 +4,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+import msgspec
 import pytest
 
+from crosswire.core.codecs import JSON, MSGPACK, NODE_MSGPACK, Codec
 from crosswire.core.listeners import EventListeners, Hook, Listener, remove
 from crosswire.core.signatures import Arguments
 from crosswire.errors import ConfigError, UsageError
@@ -82,6 +84,14 @@ def test_a_listener_knows_how_it_is_called(events: EventListeners) -> None:
     assert [each.arity for each in listeners] == [2, 1, 1, 1, 2]
     assert [each.is_async for each in listeners] == [False, True, True, True, False]
     assert listeners[0].payload.annotation is int
+
+
+@pytest.mark.parametrize("codec", [JSON, NODE_MSGPACK, MSGPACK])
+def test_the_function_that_calls_a_handler_is_made_once_for_each_codec(events: EventListeners, codec: Codec) -> None:
+    events.on("say", lambda socket, data: data)
+    (listener,) = events.of("say")
+    assert listener.call_as(codec) is listener.call_as(codec)
+    assert listener.call_as(codec)(None, msgspec.Raw(codec.encode(5))) == 5
 
 
 def test_a_listener_added_with_once_is_taken_once(events: EventListeners) -> None:
