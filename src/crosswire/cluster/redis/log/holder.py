@@ -177,11 +177,10 @@ class Holder:
 
     async def _connect(self, link: Link) -> None:
         self._lost = asyncio.get_running_loop().create_future()
-        self._link = link
         link.listen(self._take, self._lose)
+        self._link = link
         try:
-            if not await self._wait_while_alive(asyncio.ensure_future(self._ask_for_run())):
-                raise Unreachable("it does not answer")
+            await self._wait_while_alive(asyncio.ensure_future(self._ask_for_run()))
         except BaseException:
             link.close("it was not used")
             raise
@@ -198,28 +197,28 @@ class Holder:
             await asyncio.wait((self._lost,), timeout=self._interval)
             if self._lost.done():
                 raise Unreachable(self._lost.result())
-            answer = self.ask(ASK_REPLICATION)
-            if not await self._wait_while_alive(answer):
-                raise Unreachable(self._lost.result() if self._lost.done() else "it does not answer")
-            if (reply := answer.result()) is not None:
-                self._run.take_replication(reply)
-                self.commands.use_run(self._run.name)
+            self._run.take_replication(await self._wait_while_alive(self.ask(ASK_REPLICATION)))
+            self.commands.use_run(self._run.name)
 
-    async def _wait_while_alive(self, awaited: asyncio.Future[Any]) -> bool:
-        """Wait for an answer while replies arrive; return whether it came. A task is cancelled if it did not."""
+    async def _wait_while_alive(self, awaited: asyncio.Future[Any]) -> Any:
+        """Wait for an answer while replies arrive, and return it. A task is cancelled if it does not come.
+
+        Raises:
+            Unreachable: no reply arrived for the timeout, or the connection was lost, perhaps right behind the answer.
+        """
         link, quiet = self._link, 0
         heard = 0 if link is None else link.heard
         wait = self._timeout / _CHECKS
         try:
             while quiet < _CHECKS:
                 await asyncio.wait((awaited, self._lost), timeout=wait, return_when="FIRST_COMPLETED")
-                if awaited.done():
-                    awaited.result()
-                    return True
+                answer = awaited.result() if awaited.done() else None
                 if self._lost.done() or link is None:
-                    return False
+                    raise Unreachable(self._lost.result())
+                if answer is not None:
+                    return answer
                 quiet, heard = (0 if link.heard != heard else quiet + 1), link.heard
-            return False
+            raise Unreachable("it does not answer")
         finally:
             awaited.cancel()
 

@@ -33,17 +33,21 @@ class Talk:
     Attributes:
         results: of the appends, by their number, in the order in which they came.
         changes: how often the holder could be reached, or no more.
+        links: dialed before those to the Redis.
     """
 
     def __init__(self) -> None:
         self.results: list[tuple[int, object]] = []
         self.changes: list[bool] = []
+        self.links: list[Link] = []
         self.redis = FakeRedis()
         self.run_id = b"one"
         commands = Commands(b"cw:", b"seed")
         self.holder = Holder("id", "redis://there", self.dial, commands, 1000.0, 5.0, self.changed)
 
     async def dial(self) -> Link:
+        if self.links:
+            return self.links.pop()
         self.redis = FakeRedis()
         return self.redis.link
 
@@ -103,6 +107,32 @@ async def test_a_holder_that_is_stopped_while_it_connects_leaves_nothing() -> No
     await tasks.cancel()
     await made.holder.close(0.0)
     assert made.changes == []
+
+
+async def test_a_connection_that_is_lost_right_behind_the_first_answers_is_not_used() -> None:
+    made, tasks = Talk(), BackgroundTasks()
+    tasks.start(made.holder.run(), "holder")
+    await made.prepare()
+    made.redis.link.close("cut")  # in the turn of the last answer
+    await made.prepare()  # it connects again
+    assert made.changes == []
+    await wait_until(lambda: made.holder.is_available)
+    made.append(1)
+    await made.sent(1)
+    await tasks.cancel()
+    await made.holder.close(0.0)
+
+
+async def test_a_connection_that_was_lost_before_it_was_used_is_opened_again() -> None:
+    made, tasks = Talk(), BackgroundTasks()
+    lost = Link()
+    lost.close("cut")
+    made.links.append(lost)
+    tasks.start(made.holder.run(), "holder")
+    await made.prepare()
+    await wait_until(lambda: made.holder.is_available)
+    await tasks.cancel()
+    await made.holder.close(0.0)
 
 
 async def test_appends_are_answered_in_their_order() -> None:
