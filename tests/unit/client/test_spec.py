@@ -108,6 +108,7 @@ class FixedTrace:
 
     def __init__(self, place: str) -> None:
         self._place = place
+        self.answering = self
 
     def traceparent(self) -> str:
         return self._place
