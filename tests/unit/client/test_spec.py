@@ -20,7 +20,7 @@ from crosswire.errors import ConfigError, CrosswireError, EventError, NotConnect
 from crosswire.runtime import environment
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
-from tests.unit.client.fake_client import FakeClient
+from tests.unit.client.fake_client import FakeClient, settle
 
 pytestmark = on_instant_loop
 
@@ -95,12 +95,6 @@ async def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> N
         ((verb, value),) = step.items()
         await getattr(runner, verb)(value)
     await runner.end(strict=kind not in FROM_THE_BEGINNING)
-
-
-async def settle() -> None:
-    """Let everything happen that waits for no time."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 class FixedTrace:
