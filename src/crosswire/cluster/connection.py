@@ -221,16 +221,18 @@ class ClusterConnection:
         await self.port.stop()
 
     async def leave(self) -> None:
-        """Leave the cluster, and disconnect from the bus."""
+        """Leave the cluster, and disconnect from the bus; if this is cancelled, without waiting for logs of rooms."""
         self._leaving = True
         self._declarations.end()
-        await self.histories.stop()
-        self._requests.end_all()
-        self.owners.unwatch_all()
-        self._responders.alive = False
-        self.native.flush()
-        self.members.announce_leave()
-        await self.port.stop()
+        try:
+            await self.histories.stop()
+        finally:
+            self._requests.end_all()
+            self.owners.unwatch_all()
+            self._responders.alive = False
+            self.native.flush()
+            self.members.announce_leave()
+            await self.port.stop()
 
     def _required_channels(self) -> list[bytes]:
         """List the channels without which this node can't join."""

@@ -110,10 +110,12 @@ class Holder:
         link = self._link
         if link is None:
             return
-        if self._on_their_way:
-            await asyncio.wait((self.ask(command(b"PING")),), timeout=timeout)
-        self._failure_logged = True  # the end is not a failure
-        link.close("the log of rooms is closed")
+        try:
+            if self._on_their_way:
+                await asyncio.wait((self.ask(command(b"PING")),), timeout=timeout)
+        finally:
+            self._failure_logged = True  # the end is not a failure
+            link.close("the log of rooms is closed")
         await link.closed()
 
     def append(self, append: Append, *, is_fresh: bool = False) -> None:
