@@ -104,10 +104,12 @@ class Holder:
         link = self._link
         if link is None:
             return
-        if self._on_their_way:
-            await asyncio.wait((self.ask(command(b"PING")),), timeout=timeout)
-        self._failure_logged = True  # the end is not a failure
-        link.close("the log of rooms is closed")
+        try:
+            if self._on_their_way:
+                await asyncio.wait((self.ask(command(b"PING")),), timeout=timeout)
+        finally:
+            self._failure_logged = True  # the end is not a failure
+            link.close("the log of rooms is closed")
         await link.closed()
 
     def append(self, append: Append, *, is_fresh: bool = False) -> None:
@@ -135,17 +137,22 @@ class Holder:
             BusUnavailable: the Redis can't be reached, or refuses.
         """
         async with self._reads:
-            is_fresh = False
-            for _ in range(_ATTEMPTS):
-                reply = await self.ask(encode(is_fresh))
-                if reply == ANOTHER_RUN or _is_forgotten(reply):
-                    is_fresh = await self._ask_for_run()
-                elif isinstance(reply, list):
-                    return reply
-                else:
-                    why = "the connection was lost" if reply is None else str(reply)
-                    raise BusUnavailable(f"{self._shown} does not give what a room has kept: {why}")
-            raise BusUnavailable(f"{self._shown} forgets the scripts again and again")
+            try:
+                return await self._read(encode)
+            except Unreachable as error:
+                raise BusUnavailable(f"{self._shown} does not give what a room has kept: {error}") from error
+
+    async def _read(self, encode: Callable[[bool], bytes]) -> list[Any]:
+        is_fresh = False
+        for _ in range(_ATTEMPTS):
+            reply = await self.ask(encode(is_fresh))
+            if reply == ANOTHER_RUN or _is_forgotten(reply):
+                is_fresh = await self._ask_for_run()
+            elif isinstance(reply, list):
+                return reply
+            else:
+                raise Unreachable("the connection was lost" if reply is None else str(reply))
+        raise Unreachable("it forgets the scripts again and again")
 
     def ask(self, encoded: bytes) -> asyncio.Future[Any]:
         """Send a command. The result of the future is the reply, or None if the connection is lost."""
