@@ -259,6 +259,7 @@ async def test_a_request_may_stop_the_server() -> None:
         peer.writer.write(b"GET /stop HTTP/1.1\r\nHost: a\r\n\r\n")
         await wait_until(lambda: not server.running)
         await peer.gone()
+        await server.stop()  # it has begun already, and is waited for
 
 
 async def test_requests_are_logged_by_uvicorns_logger(caplog: pytest.LogCaptureFixture) -> None:
