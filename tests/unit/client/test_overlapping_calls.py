@@ -11,9 +11,15 @@ from crosswire.transport.open_connection import OpenConnection
 from tests.support.aio import wait_until
 from tests.support.loops import on_instant_loop
 from tests.unit.client.fake_client import FakeClient
-from tests.unit.client.test_open_close import READY, settle
 
 pytestmark = on_instant_loop
+
+READY = '{"event":"$ready","payload":null}'
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
 
 
 async def test_reconnect_ends_an_attempt_though_the_one_before_it_has_ended_late() -> None:
@@ -22,8 +28,9 @@ async def test_reconnect_ends_an_attempt_though_the_one_before_it_has_ended_late
     async def dial(target: ConnectTarget, _receiver: ClientReceiver) -> OpenConnection:
         dials.append(target)
         number = len(dials)
+        never: asyncio.Future[OpenConnection] = asyncio.get_running_loop().create_future()
         try:
-            return await asyncio.get_running_loop().create_future()
+            return await never
         finally:
             if number == 1:
                 await asyncio.sleep(0.1)
