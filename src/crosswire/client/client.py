@@ -375,7 +375,7 @@ class Client:
         if self._observer is not None:
             raise ConfigError("the client is traced already: instrument it once")
         self._observer = observer
-        self._router.observe(observer)
+        self._router.observe(observer.answering)
         self._message_router = observer.router(self._router)
 
     def use_connector(self, connector: Connect) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -20,13 +20,6 @@ from tests.support.aio import wait_until
 RECOVERY_TIMEOUT = 2.0
 """Seconds after the return of a Redis within which all works again."""
 _SLACK = 2.0
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisProcess]:
-    """A Redis that the test may kill."""
-    with RedisProcess() as process:
-        yield process
 
 
 def bus_over(redis: RedisProcess, **options: Any) -> Redis:
