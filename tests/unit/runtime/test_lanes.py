@@ -89,8 +89,9 @@ class Jobs:
     def task_waits(self, task: asyncio.Task[None]) -> None:
         self.waiting.append(task)
 
-    def task_released(self, task: asyncio.Task[None]) -> None:
-        self.waiting.remove(task)
+    def job_ended(self, task: asyncio.Task[None] | None) -> None:
+        if task is not None:
+            self.waiting.remove(task)
 
     def job_dropped(self) -> None: ...
 
