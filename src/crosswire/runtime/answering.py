@@ -201,8 +201,6 @@ class Answerer(Generic[SenderT, CallT]):
             finally:
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(name, began)
-            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self.fail(name, sender, call, error)
             return False
