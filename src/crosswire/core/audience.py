@@ -157,7 +157,7 @@ class Audience(msgspec.Struct, frozen=True, eq=False):
         Args:
             event: its name.
             data: as for :meth:`send`.
-            timeout: seconds.
+            timeout: seconds, or ``math.inf``.
             type: what an answer is decoded into; one that does not fit is among the errors, as :exc:`InvalidPayload`.
 
         Returns:
