@@ -158,10 +158,11 @@ class FrameParser(WSListener):
     # WSListener
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Pass a frame on to the connection, or keep its text.
+        """Pass a frame on to the connection, a whole text message right to the receiver; or keep its text.
 
         picows makes a member of an enum for the kind of a frame, which takes half as long as its parsing. So a whole
-        text message, as nearly every frame is one, is known by its header, and only its text is asked for.
+        text message, as nearly every frame is one, is known by its header, and only its text is asked for. All of it is
+        one function, as several calls of a client often come in one read.
         """
         connection = self.connection
         if connection is None:
@@ -170,17 +171,18 @@ class FrameParser(WSListener):
             except UnicodeDecodeError:
                 self.is_invalid = True
             return
-        start, self._start = self._start, self._filled - frame.tail_size
         try:
-            if not (self._filled and self.view[start] == TEXT_BYTE and connection.takes_texts):
-                connection.frame(frame)
-                return
-            try:
-                text = frame.get_payload_as_utf8_text()
-            except UnicodeDecodeError:
-                connection.invalid_text()
-                return
-            connection.receiver.text(text)
+            if self._filled:
+                start, self._start = self._start, self._filled - frame.tail_size
+                if self.view[start] == TEXT_BYTE and connection.takes_texts:  # not compressed either
+                    try:
+                        text = frame.get_payload_as_utf8_text()
+                    except UnicodeDecodeError:
+                        connection.invalid_text()
+                    else:
+                        connection.receiver.text(text)
+                    return
+            connection.frame(frame)
         except Exception:
             logger.exception("a connection is closed, as receiving a message failed")
             connection.failed()  # at once: picows would pass on what is behind it in the read

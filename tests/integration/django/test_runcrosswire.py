@@ -113,7 +113,7 @@ async def test_several_processes_share_a_port_and_the_redis_of_the_settings(proj
                 client.on("heard", heard.put_nowait)
                 assert await client.call("where") in ("chat-1", "chat-2")
                 client.send("shout", "hello")
-                assert await asyncio.wait_for(heard.get(), 5) == "hello"
+                assert await asyncio.wait_for(heard.get(), 20) == "hello"
             assert await asyncio.to_thread(served.interrupt) == 0
     assert served.output.count("crosswire.server: listening on") == 2
     assert "Traceback" not in served.output
