@@ -14,7 +14,7 @@ class ClientObserver(Protocol):
 
     @property
     def answering(self) -> AnsweringObserver:
-        """What sees how the events of the server are handled."""
+        """The observer of how events of the server are handled."""
         ...
 
     def router(self, router: MessageRouter, /) -> MessageRouter:

@@ -15,7 +15,7 @@ class NodeObserver(Protocol):
 
     @property
     def answering(self) -> AnsweringObserver:
-        """What sees how the events of other nodes are handled."""
+        """The observer of how events of other nodes are handled."""
         ...
 
     def dialect(self, dialect: RequestDialect, /) -> RequestDialect:

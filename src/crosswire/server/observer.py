@@ -14,7 +14,7 @@ class ServerObserver(Protocol):
 
     @property
     def answering(self) -> AnsweringObserver:
-        """What sees how the events of clients are handled."""
+        """The observer of how events of clients are handled."""
         ...
 
     def router(self, router: MessageRouter, /) -> MessageRouter:

