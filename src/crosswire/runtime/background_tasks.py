@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from contextvars import Context
 from types import CoroutineType
 from typing import Any, Protocol
@@ -132,24 +132,26 @@ class BackgroundTasks:
     async def cancel(self, besides: asyncio.Task[Any] | None = None) -> None:
         """Cancel all tasks, even new ones that they start, and wait until they have ended, but not forever.
 
-        The current task is left out, and so is ``besides``, a task that waits for the current one.
+        The current task is left out, and so is ``besides``, a task that waits for the current one. If this is cancelled,
+        the tasks are cancelled all the same, without waiting.
         """
+        cancelled = set[asyncio.Task[Any]]()
         self.waited_for += 1
         try:
             await self._end_idle()
-            await self._cancel_all(besides)
+            await self._cancel_all(besides, cancelled)
+        except asyncio.CancelledError:
+            _cancel_once(self._others(besides), cancelled)
+            raise
         finally:
             self.waited_for -= 1
 
-    async def _cancel_all(self, besides: asyncio.Task[Any] | None) -> None:
-        loop, cancelled = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
+    async def _cancel_all(self, besides: asyncio.Task[Any] | None, cancelled: set[asyncio.Task[Any]]) -> None:
+        loop = asyncio.get_running_loop()
         deadline = loop.time() + CANCEL_TIMEOUT
         while others := self._others(besides):
             begun = [task for task in others if has_begun(task)]
-            for task in begun:
-                if task not in cancelled:  # once each: a second time would interrupt its cleanup
-                    task.cancel()
-            cancelled.update(begun)
+            _cancel_once(begun, cancelled)
             if (remaining := deadline - loop.time()) <= 0:
                 names = ", ".join(sorted(task.get_name() for task in others))
                 logger.error("background tasks do not end although they are cancelled, and are left behind: %s", names)
@@ -166,6 +168,14 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.pop(task, None)
         _report(task)
+
+
+def _cancel_once(tasks: Iterable[asyncio.Task[Any]], cancelled: set[asyncio.Task[Any]]) -> None:
+    """Cancel tasks unless they were: a second time would interrupt their cleanup."""
+    for task in tasks:
+        if task not in cancelled:
+            task.cancel()
+            cancelled.add(task)
 
 
 def has_begun(task: asyncio.Task[Any]) -> bool:

@@ -173,3 +173,13 @@ async def test_tasks_that_begin_others_while_they_clean_up_are_cancelled_with_th
     await tasks.cancel()
     assert ended == [1, 2, 3, 4, 5]
     assert len(tasks) == 0
+
+
+async def test_a_task_that_has_just_started_is_cancelled_though_the_cancelling_is_too() -> None:
+    tasks = BackgroundTasks()
+    cancelling = asyncio.ensure_future(tasks.cancel())
+    task = tasks.start(asyncio.Event().wait(), "endless")
+    asyncio.get_running_loop().call_soon(cancelling.cancel)
+    await asyncio.wait({cancelling})
+    await asyncio.wait({task}, timeout=1)
+    assert (cancelling.cancelled(), task.cancelled(), len(tasks)) == (True, True, 0)
