@@ -11,7 +11,7 @@ from crosswire.core.codecs import NODE_MSGPACK, Codec
 from crosswire.core.envelopes import Answer
 from crosswire.core.payload_types import ANY, PayloadType, RawPayload
 from crosswire.core.replies import GatheredReplies
-from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone
+from crosswire.errors import CallTimeout, EventError, InvalidPayload, NodeGone, NotConnected
 from crosswire.runtime import environment
 from crosswire.runtime.answer_futures import AnswerFuture
 from crosswire.runtime.log_records import get_logger
@@ -85,7 +85,7 @@ class PendingRequests:
         prefix: of the ids; empty where only this node sees the answers.
     """
 
-    __slots__ = ("_count", "_deadline", "_pending", "_prefix", "_shared_until", "_timeout", "_wheel")
+    __slots__ = ("_count", "_deadline", "_ended", "_pending", "_prefix", "_shared_until", "_timeout", "_wheel")
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = f"{prefix}{environment.token_hex(_RANDOM_BYTES)}"
@@ -95,12 +95,16 @@ class PendingRequests:
         self._deadline = Deadline(self)  # of the request that began last
         self._timeout = 0.0  # of the same
         self._shared_until = -inf  # time until which a request with that timeout has that deadline too
+        self._ended = False  # then no request shares the deadline of another
 
     def __len__(self) -> int:
         return len(self._pending)
 
     def begin(self, request: PendingRequest, timeout: float) -> str:
-        """Add a request, for ``timeout`` seconds and a tick of the wheel; return the id that its answers will carry."""
+        """Add a request, for ``timeout`` seconds and a tick of the wheel; return the id that its answers will carry.
+
+        After :meth:`end_all`, it ends at the next tick.
+        """
         self._count += 1
         call_id = self._prefix + str(self._count)
         if timeout != self._timeout or environment.monotonic() >= self._shared_until:
@@ -111,10 +115,16 @@ class PendingRequests:
         return call_id
 
     def begin_call(self, name: str, event: str, timeout: float, kind: PayloadType = ANY) -> PendingCall:
-        """Make a request to one node, and add it; see :class:`PendingCall`, and :meth:`begin`."""
+        """Make a request to one node, and add it; see :class:`PendingCall`, and :meth:`begin`.
+
+        Raises:
+            NotConnected: after :meth:`end_all`.
+        """
         self._count = count = self._count + 1  # as in `begin`, which would be one call more
         call_id = self._prefix + str(count)
         if timeout != self._timeout or environment.monotonic() >= self._shared_until:
+            if self._ended:
+                raise NotConnected("the node stops, so it can't call any node")
             self._begin_deadline(timeout)
         deadline = self._deadline
         call = PendingCall()
@@ -138,7 +148,10 @@ class PendingRequests:
         self._deadline = deadline = Deadline(self)
         deadline.loop = asyncio.get_running_loop()
         self._timeout = timeout
-        deadline.slot, self._shared_until = self._wheel.add_shared(deadline, timeout)
+        if self._ended:
+            deadline.slot = self._wheel.add(deadline, 0)
+        else:
+            deadline.slot, self._shared_until = self._wheel.add_shared(deadline, timeout)
 
     def _is_met(self, deadline: Deadline) -> None:
         """Drop the timer of a deadline whose requests are all answered, unless others may have it yet."""
@@ -231,7 +244,7 @@ class PendingRequests:
     def end_all(self) -> None:
         """End all requests, as this node stops."""
         self._wheel.stop()
-        self._shared_until = -inf
+        self._ended, self._shared_until = True, -inf
         pending, self._pending = self._pending, {}
         for request in pending.values():
             request.end()
