@@ -132,8 +132,8 @@ class BackgroundTasks:
     async def cancel(self, besides: asyncio.Task[Any] | None = None) -> None:
         """Cancel all tasks, even new ones that they start, and wait until they have ended, but not forever.
 
-        The current task is left out, and so is ``besides``, a task that waits for the current one. If this is cancelled,
-        the tasks are cancelled all the same, without waiting.
+        The current task is left out, and so is ``besides``, a task that waits for the current one. If this is
+        cancelled, the tasks are cancelled all the same, without waiting.
         """
         cancelled = set[asyncio.Task[Any]]()
         self.waited_for += 1

@@ -38,6 +38,7 @@ from crosswire.server.handshake import Handshake
 from crosswire.server.held_messages import HeldLimits
 from crosswire.server.hook_runner import HookRunner
 from crosswire.server.hooks import Hooks
+from crosswire.server.identifications import Identifications
 from crosswire.server.observer import ServerObserver
 from crosswire.server.received_messages import CountingRouter
 from crosswire.server.registry import Registry
@@ -123,6 +124,7 @@ class ServerParts:
                 self.registry,
                 self.joins,
                 self._duplicates,
+                Identifications(self.registry, self._duplicates),
                 calls,
                 ThreadCalls(),
                 SocketPolicies(EventPolicies(), self._skipped),

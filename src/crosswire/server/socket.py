@@ -27,6 +27,7 @@ from crosswire.server.client_gone import ClientGone
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.duplicates import DuplicatePolicy
 from crosswire.server.handshake import Handshake
+from crosswire.server.identifications import Identifications
 from crosswire.server.registry import Registry
 from crosswire.server.room_joins import RoomJoins
 from crosswire.server.socket_policies import SocketPolicies
@@ -44,6 +45,7 @@ class SocketParts:
         registry: the connections by user and room.
         joins: lets connections into rooms.
         duplicates: decides which connection of a user stays.
+        identifications: gives connections other users.
         calls: calls clients; replaced by what measures or traces them.
         thread_calls: the calls of other threads; replaced by those of the server's node.
         policies: of what is sent to single connections; replaced by those of the server's node.
@@ -53,6 +55,7 @@ class SocketParts:
     registry: Registry[ConnectedClient[Socket]]
     joins: RoomJoins
     duplicates: DuplicatePolicy
+    identifications: Identifications[ConnectedClient[Socket]]
     calls: ClientCalling
     thread_calls: ThreadCalls
     policies: SocketPolicies
@@ -275,22 +278,12 @@ class Socket:
         """
         self._require_thread()
         require_name(user, "a user id")
-        client, registry, duplicates = self._client, self._parts.registry, self._parts.duplicates
+        client, duplicates = self._client, self._parts.duplicates
         client.require_open()
-        before = client.user
         if duplicates.keeps_out(client, user):
             await duplicates.drop_dead(user)
             client.require_open()
-        if not registry.rename(client, user):
-            refused = Reject(CloseCode.REPLACED, "the user is connected already")
-            client.close(refused.close_code, refused.reason)
-            raise refused
-        try:
-            await duplicates.announce(client)
-        except BaseException:
-            if client.is_open and client.user == user:
-                registry.rename(client, before)
-            raise
+        await self._parts.identifications.identify(client, user)
         if not client.is_open and duplicates.mode == "refuse":
             raise Reject(CloseCode.REPLACED, "the user is connected already")
 
