@@ -96,7 +96,7 @@ class Endpoint:
         dialer: connects to it.
         healthy: whether the last probe came back in time.
         usable: whether it can be published on, perhaps without a working subscriber.
-        retired: whether no more messages are published on it.
+        retired_by: the calls that do not want messages to be published on it any more, or not yet.
         discarded: whether it was removed.
         latency: milliseconds of the round trip of the last probe.
         last_error: the text of the last error.
@@ -120,7 +120,8 @@ class Endpoint:
     ) -> None:
         self.address = dialer.address
         self.id = dialer.address.id
-        self.healthy = self.usable = self.retired = self.discarded = False
+        self.healthy = self.usable = self.discarded = False
+        self.retired_by: set[object] = set()
         self.latency: float | None = None
         self.last_error: str | None = None
         self.denied: str | None = None
@@ -141,6 +142,11 @@ class Endpoint:
         loop = asyncio.get_running_loop()
         self._echo: asyncio.Future[None] = loop.create_future()
         self._broken: asyncio.Future[None] = loop.create_future()  # done when an open connection is lost
+
+    @property
+    def retired(self) -> bool:
+        """Whether no more messages are published on the Redis."""
+        return bool(self.retired_by)
 
     @property
     def status(self) -> LinkStatus:

@@ -36,6 +36,9 @@ RETIRE_TIMEOUT = 1.0
 CLOSE_TIMEOUT = 0.5
 """Seconds in which a stop waits for acknowledgements, and then for the connections to close."""
 
+_BEING_ADDED = "the call that adds it"
+"""Member of ``Endpoint.retired_by`` until an added Redis works."""
+
 logger = get_logger("crosswire.redis")
 
 
@@ -180,7 +183,7 @@ class Endpoints:
             if known is None and endpoint.retired:  # if not, another call has added it meanwhile
                 await self._discard(endpoint)
             raise
-        endpoint.retired = False
+        endpoint.retired_by.clear()
         self._update_pool()
 
     async def retire(self, url: str) -> None:
@@ -194,12 +197,13 @@ class Endpoints:
             raise ConfigError("this Redis is not in use, so it can't be removed: node.redis.status() tells which are")
         if all(each.retired for each in self._all.values() if each is not endpoint):
             raise ConfigError(f"{endpoint.address.shown} is the last Redis: add another one before you remove it")
-        before, endpoint.retired = endpoint.retired, True
+        acknowledged = endpoint.publisher.ask(command(b"PING"))
+        endpoint.retired_by.add(acknowledged)  # which is this call's own
         self._update_pool()
         try:
-            await asyncio.wait((endpoint.publisher.ask(command(b"PING")),), timeout=RETIRE_TIMEOUT)
+            await asyncio.wait((acknowledged,), timeout=RETIRE_TIMEOUT)
         except BaseException:
-            endpoint.retired = before
+            endpoint.retired_by.discard(acknowledged)
             self._update_pool()
             raise
 
@@ -228,7 +232,8 @@ class Endpoints:
         endpoint = self._factory.make(address, embedded, self)
         if embedded is not None:
             self._embedded[endpoint.id] = embedded
-        endpoint.retired = added
+        if added:
+            endpoint.retired_by.add(_BEING_ADDED)
         self._all[endpoint.id] = endpoint
         self._reported[endpoint.id] = endpoint.status
         tasks = self._tasks[endpoint.id] = BackgroundTasks()

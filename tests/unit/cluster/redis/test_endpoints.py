@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import pytest
 
@@ -17,7 +17,7 @@ class FakeEndpoint:
     """An endpoint that works at once, and takes a moment to close."""
 
     healthy = usable = True
-    retired = discarded = False
+    discarded = False
     denied = None
     status = None
 
@@ -26,7 +26,12 @@ class FakeEndpoint:
         self.address = address
         self.publisher = SimpleNamespace(connection=SimpleNamespace(connected=True), ask=self._ask)
         self.subscriber = SimpleNamespace(refusals={})
+        self.retired_by: set[object] = set()
         self._closed = closed
+
+    @property
+    def retired(self) -> bool:
+        return bool(self.retired_by)
 
     def _ask(self, _command: bytes) -> asyncio.Future[None]:
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
@@ -41,14 +46,27 @@ class FakeEndpoint:
         self._closed.append(self.id)
 
 
+class SlowEndpoint(FakeEndpoint):
+    """An endpoint whose Redis acknowledges nothing."""
+
+    def _ask(self, _command: bytes) -> asyncio.Future[None]:
+        return asyncio.get_running_loop().create_future()
+
+
+def make_endpoints(kind: type[FakeEndpoint], closed: list[str], available: list[bool]) -> Endpoints:
+    factory: Any = SimpleNamespace(make=lambda address, _embedded, _events: kind(address, closed))
+    pool: Any = SimpleNamespace(use=lambda _usable: None, close=lambda: None)
+    events: Any = SimpleNamespace(paths_changed=lambda: None)
+    endpoints = Endpoints(factory, pool, events, redundant=False, available_changed=available.append)
+    endpoints.available = True
+    return endpoints
+
+
 @pytest.mark.parametrize("turns", range(1, 12))
 @on_instant_loop
 async def test_a_stop_that_is_cancelled_disconnects_from_all_redis(turns: int) -> None:
     closed, available = list[str](), list[bool]()
-    factory: Any = SimpleNamespace(make=lambda address, _embedded, _events: FakeEndpoint(address, closed))
-    pool: Any = SimpleNamespace(use=lambda _usable: None, close=lambda: None)
-    endpoints = Endpoints(factory, pool, cast(Any, None), redundant=False, available_changed=available.append)
-    endpoints.available = True
+    endpoints = make_endpoints(FakeEndpoint, closed, available)
     await endpoints.start(("redis://a:1", "redis://b:1", "redis://c:1"))
     stopping = asyncio.create_task(endpoints.stop())
     for _ in range(turns):
@@ -60,3 +78,38 @@ async def test_a_stop_that_is_cancelled_disconnects_from_all_redis(turns: int) -
     assert endpoints.count == 0
     assert not endpoints.available
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+@on_instant_loop
+async def test_a_cancelled_removal_leaves_another_one_of_the_same_redis_alone(cancelled: int) -> None:
+    closed = list[str]()
+    endpoints = make_endpoints(SlowEndpoint, closed, [])
+    await endpoints.start(("redis://a:1", "redis://b:1"))
+    removals = [asyncio.create_task(endpoints.remove("redis://b:1")) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    removals[cancelled].cancel()
+    await asyncio.wait(removals)
+    assert removals[1 - cancelled].exception() is None
+    assert endpoints.urls == ["redis://a:1"]
+    await endpoints.stop()
+
+
+@on_instant_loop
+async def test_a_redis_stays_in_use_once_all_its_removals_were_cancelled_or_it_was_added_again() -> None:
+    endpoints = make_endpoints(SlowEndpoint, [], [])
+    await endpoints.start(("redis://a:1", "redis://b:1"))
+    removals = [asyncio.create_task(endpoints.remove("redis://b:1")) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    for removal in removals:
+        assert [each.retired for each in endpoints.used] == [False, True]
+        removal.cancel()
+        await asyncio.wait({removal})
+    assert [each.retired for each in endpoints.used] == [False, False]
+    removals = [asyncio.create_task(endpoints.remove("redis://b:1")) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    await endpoints.add("redis://b:1")
+    removals[1].cancel()
+    await asyncio.wait(removals)
+    assert [each.retired for each in endpoints.used] == [False, False]
+    await endpoints.stop()
