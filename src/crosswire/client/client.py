@@ -382,10 +382,11 @@ class Client:
         """Open connections with another function from now on, in tests that have no network."""
         self._connector = connector
 
-    async def _open_session(self, owner: SessionEvents) -> Session:
+    async def _open_session(self, owner: SessionEvents, run: object) -> Session:
         calls = Calls(self._ids, self._hooks)
         session = Session(
             owner,
+            run,
             self._message_router,
             calls,
             self._heartbeat,

@@ -26,8 +26,8 @@ _RENEWED_STATUS = 401
 
 _BY_CLIENT = Close(CloseCode.CLIENT_CLOSED, "closed by the client")
 
-Connect = Callable[[SessionEvents], Awaitable[Session]]
-"""Function that makes a session for its owner and connects it; raises :exc:`NotConnected`."""
+Connect = Callable[[SessionEvents, object], Awaitable[Session]]
+"""Function that makes a session for its owner and that owner's run, and connects it; raises :exc:`NotConnected`."""
 
 
 class Reconnection:
@@ -165,7 +165,7 @@ class Reconnection:
 
     def session_opened(self, session: Session) -> bool:
         """Take an open connection; return False if it is not wanted any more."""
-        if self._phases.phase is not Phase.CONNECTING:
+        if self._phases.phase is not Phase.CONNECTING or session.run is not self._run_token:
             return False
         self._phases.move(Trigger.OPENED)
         self.session = session
@@ -255,7 +255,7 @@ class Reconnection:
         limit = self._dialling = asyncio.timeout(self._connect_timeout)
         try:
             async with limit:
-                return await self._connect(self)
+                return await self._connect(self, token)
         except TimeoutError:
             failure = NotConnected(f"can't connect: no answer within {self._connect_timeout:g} s", self.last)
         except NotConnected as error:

@@ -52,6 +52,7 @@ class Session:
 
     Args:
         owner: callbacks.
+        run: object that stands for the owner's row of attempts to which this one belongs.
         router: calls the handlers of the server's events and calls.
         calls: of the client to the server, on this connection alone.
         heartbeat: runs while the server has let the client in.
@@ -62,12 +63,14 @@ class Session:
         observer: traces the client; None if nobody does.
 
     Attributes:
+        run: as given.
         is_ready: whether the server has let the client in.
     """
 
     def __init__(
         self,
         owner: SessionEvents,
+        run: object,
         router: MessageRouter,
         calls: Calls,
         heartbeat: HeartbeatTimer,
@@ -80,6 +83,7 @@ class Session:
         self._observer = observer
         self._calling: Calling = calls if observer is None else observer.calls(calls)
         self._owner = owner
+        self.run = run
         self._router = router
         self._calls = calls
         self._heartbeat = heartbeat

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from typing import cast
 
 from crosswire.client.open_close import SLOW_HOOK_TIME
 from crosswire.transport.client_connection import ClientReceiver, ConnectTarget
 from crosswire.transport.open_connection import OpenConnection
 from tests.support.aio import wait_until
 from tests.support.loops import on_instant_loop
-from tests.unit.client.fake_client import FakeClient
+from tests.unit.client.fake_client import FakeClient, FakeConnection
 
 pytestmark = on_instant_loop
 
@@ -84,3 +85,34 @@ async def test_two_closes_that_give_up_a_hook_leave_the_next_one_alone() -> None
     assert told == ["close", "close ended", "open"]
     await asyncio.wait(closes)
     await fake.client.close()
+
+
+async def test_an_attempt_that_succeeds_after_its_end_is_not_taken_for_the_next_one() -> None:
+    fake, dialled = FakeClient(announces=True), list[FakeConnection]()
+
+    async def dial(_target: ConnectTarget, receiver: ClientReceiver) -> OpenConnection:
+        connection = FakeConnection(receiver, announces=True)
+        dialled.append(connection)
+        try:
+            await asyncio.shield(connection.upgrade())  # as where the answer has arrived, but was not read
+        except asyncio.CancelledError:
+            await asyncio.sleep(0.1)
+            raise
+        return cast(OpenConnection, connection)
+
+    fake.client.use_connector(dial)
+    first = asyncio.create_task(fake.client.connect())
+    await settle()
+    closing = asyncio.create_task(fake.client.close())
+    second = asyncio.create_task(fake.client.connect())
+    await settle()
+    assert len(dialled) == 2
+    dialled[0].open()
+    assert not dialled[0].was_wanted
+    dialled[1].open()
+    dialled[1].receive(READY)
+    await second
+    assert [event for event, *_ in fake.told] == ["open"]
+    await fake.client.close()
+    await asyncio.wait({first, closing})
+    assert first.exception() is not None
