@@ -70,8 +70,8 @@ class DuplicatePolicy:
         self._probe_timeout = probe_timeout
         self._channels: GetChannels = no_channels
         self._tasks: BackgroundTasks
-        # What ends the waits for objections to a connection; until it does not belong to its user any more.
-        self._contested: dict[UserConnection, asyncio.Future[None]] = {}
+        # What ends the announcements of a connection that wait for objections; several may be under way.
+        self._contested: dict[UserConnection, set[asyncio.Future[None]]] = {}
         self._probed: set[UserConnection] = set()  # connections whose peers were pinged and have not answered yet
 
     def attach(self, channels: GetChannels, tasks: BackgroundTasks) -> None:
@@ -132,14 +132,19 @@ class DuplicatePolicy:
         """Wait until a server with an older connection of the user has had time to ping it and to object."""
         if not connection.is_open:
             return
-        withdrawn = self._contested.setdefault(connection, asyncio.get_running_loop().create_future())
-        with suppress(TimeoutError):  # no server objected
-            async with asyncio.timeout(self._probe_timeout + CLAIM_ROUND_TRIP):
-                await asyncio.shield(withdrawn)  # another announcement may wait for it too
+        withdrawn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiting = self._contested.setdefault(connection, set())
+        waiting.add(withdrawn)
+        try:
+            await asyncio.wait((withdrawn,), timeout=self._probe_timeout + CLAIM_ROUND_TRIP)
+        finally:
+            waiting.discard(withdrawn)
+            if not waiting and self._contested.get(connection) is waiting:
+                del self._contested[connection]
 
     def withdraw(self, connection: UserConnection) -> None:
         """Stop waiting for objections to a connection, as it does not belong to its user any more."""
-        if (withdrawn := self._contested.pop(connection, None)) is not None:
+        for withdrawn in self._contested.pop(connection, ()):
             withdrawn.set_result(None)
 
     def claimed(self, user: str, claim: Claim) -> None:

@@ -178,6 +178,20 @@ async def test_two_announcements_of_one_connection_both_wait_for_objections() ->
     await first
 
 
+@pytest.mark.parametrize("ending", ["in time", "cancelled", "withdrawn"])
+async def test_nothing_is_kept_of_announcements_that_are_over(ending: str) -> None:
+    tested = DuplicatesUnderTest("refuse", elsewhere=True)
+    announcements = [asyncio.create_task(tested.policy.announce(tested.connection)) for _ in range(2)]
+    await asyncio.sleep(1)
+    if ending == "cancelled":
+        for each in announcements:
+            each.cancel()
+    elif ending == "withdrawn":
+        tested.policy.withdraw(tested.connection)
+    await asyncio.wait(announcements)
+    assert tested.policy._contested == {}
+
+
 async def test_a_connection_that_is_kept_out_waits_no_more_in_any_announcement() -> None:
     tested = DuplicatesUnderTest("refuse", elsewhere=True)
     loop = asyncio.get_running_loop()
