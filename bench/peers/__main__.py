@@ -24,10 +24,11 @@ from bench.peers.continuing import digest, interrupted
 from bench.peers.installed import versions
 from bench.peers.peers import PEERS, Peer
 from bench.peers.report import as_markdown
-from bench.peers.rounds import USUAL_RUNS, Runs
-from bench.peers.runs import QUICK_SECONDS, SECONDS, measure
+from bench.peers.rounds import USUAL_RUNS, USUAL_SECONDS, Runs, Seconds
+from bench.peers.runs import measure
 from bench.peers.works import WORKS, PeerWork
 
+QUICK_SECONDS = 0.4
 INTERRUPTED = 130
 """Exit status after Ctrl-C, as shells have it."""
 
@@ -61,10 +62,11 @@ def _compare(arguments: argparse.Namespace, command: str) -> Comparison:
     build("epoll_server")
     works = [work for work in WORKS if is_chosen(work, arguments.only)]
     peers = [_peer(name) for name in arguments.peer] or PEERS
-    seconds = arguments.seconds or (QUICK_SECONDS if arguments.quick else SECONDS)
+    wanted = arguments.seconds or (QUICK_SECONDS if arguments.quick else None)
+    seconds = Seconds.equally(wanted) if wanted else USUAL_SECONDS
     runs = Runs.equally(arguments.runs) if arguments.runs else USUAL_RUNS
     date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-    settings = {"command": command, "runs": list(runs), "seconds": seconds, "source": digest()}
+    settings = {"command": command, "runs": list(runs), "seconds": list(seconds), "source": digest()}
     comparison = Comparison([(command, date)], {**machine(), **versions()}, settings=settings)
     if arguments.go_on and (earlier := interrupted(arguments.json, comparison, peers)):
         comparison = go_on(earlier, comparison)
@@ -112,10 +114,16 @@ def _arguments() -> argparse.Namespace:
         "--runs",
         type=int,
         metavar="N",
-        help=f"runs of each peer at each work; by default {USUAL_RUNS.usual}, {USUAL_RUNS.with_target} where a target "
-        f"compares some, and {USUAL_RUNS.of_target} of those",
+        help=f"runs of each peer at each work; by default {USUAL_RUNS.usual}, and {USUAL_RUNS.of_target} of those that "
+        "a target compares",
     )
-    parser.add_argument("--seconds", type=float, metavar="S", help=f"that a run measures, {SECONDS:g} by default")
+    parser.add_argument(
+        "--seconds",
+        type=float,
+        metavar="S",
+        help=f"that a run measures; by default {USUAL_SECONDS.usual:g}, and {USUAL_SECONDS.with_target:g} at works "
+        "where a target compares some peers",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures of all runs there")
     parser.add_argument(
         "--from", dest="read", nargs="+", type=Path, metavar="FILE", help="measure nothing, read what --json wrote"

@@ -12,8 +12,8 @@ from bench.peers.comparison import Comparison
 from bench.peers.peers import COMPILING, Peer
 from bench.peers.plots import Bar, Panel, picture
 from bench.peers.report import heading, short, table, targets
-from bench.peers.rounds import USUAL_RUNS
-from bench.peers.runs import MAX_WARMUP, SECONDS, Result
+from bench.peers.rounds import USUAL_RUNS, USUAL_SECONDS
+from bench.peers.runs import MAX_WARMUP, Result
 from bench.peers.sections import SECTIONS, Section
 from bench.peers.summary import outcomes, spread
 
@@ -36,11 +36,11 @@ Crosswire is built to be fast, and what was tried.
   message or connection: what a second brings depends on the load generator, too.
 - **Checked.** Each client has to get each message once; a loss, a refusal or a close makes the run fail.
 - **Interleaved.** The servers take turns, each newly started for each run, so that a slow moment of the machine affects
-  all of them. Unless the command says otherwise a run measures for {SECONDS:g} s, after half as long; programs that are
+  all of them. Unless the command says otherwise a run measures for {USUAL_SECONDS.usual:g} s, or for
+  {USUAL_SECONDS.with_target:g} s at works with a target beside another server, after half as long; programs that are
   compiled while they run, as on Node.js and Bun, have at least {COMPILING:g} s before, to be at their best, and so for
-  each of several nodes, up to {MAX_WARMUP:g} s. Each server runs {USUAL_RUNS.usual} times,
-  {USUAL_RUNS.with_target} times at works with a target beside another server, and
-  {USUAL_RUNS.of_target} times if it is one of the two. A run that fails is told, and repeated. Figures are medians of
+  each of several nodes, up to {MAX_WARMUP:g} s. Each server runs {USUAL_RUNS.usual} times, and
+  {USUAL_RUNS.of_target} times if a target compares it. A run that fails is told, and repeated. Figures are medians of
   the runs, with the least and the most in brackets; in the plots these are the whiskers.
 - **Latency** is the time from the moment when the load generator sends a message to the moment when it has a delivery
   or an answer. With many messages in flight it is above all the time that they wait for each other.

@@ -10,13 +10,11 @@ from dataclasses import dataclass, field
 from bench.native import BenchError, NotInstalled, Serving, run_loadgen
 from bench.peers.peers import Peer
 from bench.peers.progress import OVERHEAD, Progress
-from bench.peers.rounds import Runs, rounds_of
+from bench.peers.rounds import Runs, Seconds, rounds_of
 from bench.peers.works import PeerWork
 from bench.workloads import TIMED_MODES, Figures
 from crosswire.errors import CrosswireError
 
-SECONDS, QUICK_SECONDS = 0.6, 0.4
-"""Seconds that a run measures, after a warm-up of half as long; of some peers it is longer."""
 MAX_WARMUP = 4.5
 """Seconds of warm-up at most, of peers that need one for each node, as the nodes share a core."""
 DEADLINE = 120.0
@@ -52,7 +50,7 @@ class Result:
 
 
 def measure(
-    works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: float, tell: Callable[[str], None]
+    works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: Seconds, tell: Callable[[str], None]
 ) -> Iterator[Result]:
     """Run each work on the peers that can do it, and yield a work's results when all its runs are done.
 
@@ -62,18 +60,18 @@ def measure(
         works: works in their order.
         peers: peers in their order.
         runs: how many there are of each peer at each work.
-        seconds: seconds that a run measures, if its mode has a duration.
+        seconds: how long a run measures.
         tell: is told what is done, a line each.
     """
     rounds = {work.id: rounds_of(work, [peer for peer in peers if is_measured(work, peer)], runs) for work in works}
     progress = Progress(
-        (work, peer, sum(duration(work, peer, seconds).values()) + OVERHEAD)
+        (work, peer, sum(duration(work, peer, seconds.of(work)).values()) + OVERHEAD)
         for work in works
         for turn in rounds[work.id]
         for peer in turn
     )
     for work in works:
-        yield from _Turns(work, rounds[work.id], seconds, progress, tell).run()
+        yield from _Turns(work, rounds[work.id], seconds.of(work), progress, tell).run()
 
 
 class _Turns:
@@ -134,7 +132,10 @@ def is_measured(work: PeerWork, peer: Peer) -> bool:
 
 
 def duration(work: PeerWork, peer: Peer, seconds: float) -> dict[str, float]:
-    """Return the seconds that a run measures, and those of its warm-up; nothing if its mode has no duration."""
+    """Return the seconds that a run measures, and those of its warm-up, half as many or what the peer needs.
+
+    It is nothing if the mode of the work has no duration.
+    """
     if work.mode not in TIMED_MODES:
         return {}
     needed = min(peer.warmup * work.setup.nodes, MAX_WARMUP)

@@ -8,20 +8,16 @@ made from the last run of each of these; the rest of it is written when others a
 from __future__ import annotations
 
 import argparse
-import datetime
 import os
-import platform
-import subprocess
 import sys
 import tempfile
-import tomllib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from crosswire.cluster.redis.embedded.database import find_server
 from crosswire.runtime import loops
+from tests.faults.circumstances import machine, today
 from tests.faults.history import report as history_report
 from tests.faults.history.outcome import RoomOutcome
 from tests.faults.history.run import run as run_rooms
@@ -42,21 +38,20 @@ RESULTS = ROOT / ".faults"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run them; return the exit code."""
     options = _parse(arguments)
-    machine = _machine()
+    made_on = {**machine(), "load average before, of other work": f"{os.getloadavg()[0]:.1f}"}
     outcomes = [outcome for scenario in options.scenarios for outcome in _both(scenario, options.short)]
     rooms = [_rooms(scenario, options.short) for scenario in options.rooms]
     print(f"\n{table(outcomes)}\n\n{history_report.table(rooms)}")
     if options.write is not None:
-        _write(options.write, outcomes, machine, short=options.short)
+        _write(options.write, outcomes, made_on, short=options.short)
     problems = [problem for outcome in outcomes for problem in outcome.problems]
     return 1 if problems or any(outcome.problems for outcome in rooms) else 0
 
 
-def _write(file: Path, outcomes: list[Outcome], machine: dict[str, str], *, short: bool) -> None:
+def _write(file: Path, outcomes: list[Outcome], made_on: dict[str, str], *, short: bool) -> None:
     text = file.read_text(encoding="utf-8") if file.exists() else ""
     if outcomes:
-        today = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
-        text = page(outcomes, SHORT if short else LONG, today, machine)
+        text = page(outcomes, SHORT if short else LONG, today(), made_on)
     last = [RESULTS / f"{scenario.name}.json" for scenario in ROOM_SCENARIOS]
     rooms = [msgspec.json.decode(each.read_bytes(), type=RoomOutcome) for each in last if each.exists()]
     file.write_text(history_report.put_section(text, rooms) if rooms else text, encoding="utf-8")
@@ -85,18 +80,6 @@ def _both(scenario: Scenario, short: bool) -> Iterator[Outcome]:
         for problem in outcome.problems:
             print(f"  FAILED: {problem}", flush=True)
         yield outcome
-
-
-def _machine() -> dict[str, str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    version = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
-    return {
-        "Crosswire": project["version"],
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "Redis": " ".join(version.split()[:3]),
-        "cores, for all processes together": str(os.cpu_count()),
-        "load average before, of other work": f"{os.getloadavg()[0]:.1f}",
-    }
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -11,6 +11,7 @@ from crosswire.testing.proxy import ProxiedConnection, TcpProxy
 from crosswire.testing.redis_process import RedisProcess
 from tests.faults.logs import Arrivals, read_published, read_received
 from tests.faults.programs import Program
+from tests.faults.redis_servers import start_proxies, start_servers, urls_of
 from tests.faults.workload import NODES, Workload, node_name
 
 REDIS = 2
@@ -118,14 +119,10 @@ class Cluster:
         return next(link for link in self.proxies[redis].links if name in link.first_bytes)
 
     async def _start(self) -> None:
-        for redis in self.redis:
-            self._stack.callback(redis.stop)
-        await asyncio.gather(*[asyncio.to_thread(redis.start) for redis in self.redis])
-        urls = [redis.url for redis in self.redis]
+        urls = await start_servers(self.redis, self._stack)
         if self._proxied:
-            for redis in self.redis:
-                self.proxies.append(await self._stack.enter_async_context(TcpProxy("127.0.0.1", redis.port)))
-            urls = [f"redis://127.0.0.1:{proxy.port}" for proxy in self.proxies]
+            self.proxies = await start_proxies(self.redis, self._stack)
+            urls = urls_of(self.proxies)
         for node in range(NODES):
             self.nodes.append(await self._run_node(node, urls))
         for node in range(NODES):

@@ -1,10 +1,13 @@
-"""The commands to a program of a run, from its standard input."""
+"""The lines that a program of a run reads and writes: commands on stdin, what happened on stdout."""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+import time
 from collections.abc import AsyncIterator
+from typing import Any
 
 
 async def stdin_lines() -> AsyncIterator[str]:
@@ -18,3 +21,8 @@ async def stdin_lines() -> AsyncIterator[str]:
             yield line.decode().strip()
     finally:
         transport.close()
+
+
+def print_line(what: str, **more: Any) -> None:
+    """Print a line for the test, with the time."""
+    print(json.dumps({"what": what, "at": time.time(), **more}), flush=True)

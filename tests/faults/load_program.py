@@ -17,7 +17,7 @@ import msgspec
 from picows import WSFrame, WSListener, WSMsgType, WSTransport, ws_connect
 
 from crosswire.runtime import loops
-from tests.faults.lines import stdin_lines
+from tests.faults.lines import print_line, stdin_lines
 from tests.faults.logs import RECEIVED
 from tests.faults.workload import Workload, user
 
@@ -107,13 +107,13 @@ async def serve(workload: Workload, ports: list[int], file: BinaryIO) -> None:
     """Connect, listen, and answer until stdin is closed."""
     log = Log(file)
     transports = await connect_all(workload, ports, log)
-    print(json.dumps({"what": "ready"}), flush=True)
+    print_line("ready")
     async for command in stdin_lines():
         if command == "count":
-            print(json.dumps({"what": "count", "count": log.count}), flush=True)
+            print_line("count", count=log.count)
         elif command == "report":
             file.flush()
-            print(json.dumps({"what": "report", "lost": log.lost}), flush=True)
+            print_line("report", lost=log.lost)
     for transport in transports:
         transport.disconnect()
 

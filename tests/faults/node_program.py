@@ -20,7 +20,7 @@ from typing import Any
 from crosswire import Handshake, Redis, Server, Socket
 from crosswire.runtime import loops
 from crosswire.types import GapInfo, LinkStatus, NodeInfo
-from tests.faults.lines import stdin_lines
+from tests.faults.lines import print_line, stdin_lines
 from tests.faults.logs import PUBLISHED
 from tests.faults.workload import NODES, ROOM, Workload, node_name, user
 
@@ -28,11 +28,6 @@ _TICK_INTERVAL = 0.01
 """Seconds between two rounds of publishing."""
 _STALL_TIME = 0.5
 """Seconds of a standstill after which the missed messages are not published in a burst."""
-
-
-def print_line(what: str, **more: Any) -> None:
-    """Print a line for the test."""
-    print(json.dumps({"what": what, "at": time.time(), **more}), flush=True)
 
 
 class Publisher:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
-WAIT_TIMEOUT = 30.0
+WAIT_TIMEOUT = 60.0
 """Seconds that a process has for what is asked of it; many times what it takes on a machine that does nothing else."""
 
 Line = dict[str, Any]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from tests.faults.outcome import LATE_AFTER, NOTICE_TIMEOUT, RECOVERY_TIMEOUT, Outcome
 from tests.faults.scenarios import SCENARIOS, SHORT, Length
+from tests.faults.tables import lasts, table_of
 from tests.faults.workload import NODES
 
 _COLUMNS = (
@@ -23,15 +24,11 @@ _COLUMNS = (
     "recovered",
     "verdict",
 )
-_LEFT = 2  # columns of text; the others are numbers
 
 
 def table(outcomes: Iterable[Outcome]) -> str:
     """Return a Markdown table that is readable as it is."""
-    rows = [_COLUMNS, *map(_row, outcomes)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    rule = ["-" * width if column < _LEFT else "-" * (width - 1) + ":" for column, width in enumerate(widths)]
-    return "\n".join(_line(row, widths) for row in (rows[0], rule, *rows[1:]))
+    return table_of(_COLUMNS, map(_row, outcomes), texts=2)
 
 
 def page(outcomes: Sequence[Outcome], length: Length, date: str, machine: Mapping[str, str]) -> str:
@@ -66,14 +63,6 @@ def _row(outcome: Outcome) -> tuple[str, ...]:
     )
 
 
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [
-        cell.ljust(width) if column < _LEFT else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return f"| {' | '.join(cells)} |"
-
-
 _INTRODUCTION = """\
 # Reliability
 
@@ -83,9 +72,6 @@ itself, on {date}; {verdict}.
 
 
 def _faults() -> str:
-    def lasts(seconds: float) -> str:
-        return f"{seconds:g} s" if seconds else "for good"
-
     rows = "\n".join(f"| {each.name} | {each.title} | {lasts(each.long)} | {lasts(each.short)} |" for each in SCENARIOS)
     return f"""\
 ## The faults

@@ -8,13 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import datetime
 import os
-import platform
-import subprocess
 import sys
 import time
-import tomllib
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from crosswire.cluster.redis.embedded.database import find_server
+from tests.faults.circumstances import machine, today
 from tests.faults.programs import ROOT
 from tests.soak import churn, clock_jump, cycles, floods, netsplit, never_read, rolling_restart, storm
 from tests.soak.outcome import Figure, Outcome
@@ -36,12 +32,11 @@ Run = Callable[[], Coroutine[Any, Any, Outcome]]
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run them; return the exit code."""
     options = _parse(arguments)
-    machine = _machine()
     scenarios = _scenarios(options)
     outcomes = [_run(name, scenarios[name]) for name in options.only or scenarios]
     if options.write is not None:
         last = [outcome for name in scenarios if (outcome := _last(name)) is not None]
-        options.write.write_text(page(last, machine), encoding="utf-8")
+        options.write.write_text(page(last, machine()), encoding="utf-8")
     problems = [f"{outcome.name}: {problem}" for outcome in outcomes for problem in outcome.problems]
     print("\n" + ("\n".join(problems) or "everything held"))
     return 1 if problems else 0
@@ -69,7 +64,7 @@ def _run(name: str, run: Run) -> Outcome:
         outcome = Outcome(name, "it broke down")
         outcome.figures.append(Figure("ran to its end", repr(error)[:500].replace("\n", " "), "yes", held=False))
     outcome.seconds, outcome.load = time.monotonic() - begun, load
-    outcome.date = datetime.datetime.now(tz=datetime.UTC).date().isoformat()
+    outcome.date = today()
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.json").write_bytes(msgspec.json.encode(outcome))
     print(lines(outcome), flush=True)
@@ -80,17 +75,6 @@ def _last(name: str) -> Outcome | None:
     """Return the outcome of the last run of a scenario, or None if there was none."""
     file = RESULTS / f"{name}.json"
     return msgspec.json.decode(file.read_bytes(), type=Outcome) if file.exists() else None
-
-
-def _machine() -> dict[str, str]:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    version = subprocess.run([find_server(), "--version"], capture_output=True, text=True, check=True).stdout
-    return {
-        "Crosswire": project["version"],
-        "Python": f"{platform.python_implementation()} {platform.python_version()}",
-        "Redis": " ".join(version.split()[:3]),
-        "cores, for all processes together": str(os.cpu_count()),
-    }
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

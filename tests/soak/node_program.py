@@ -48,15 +48,10 @@ from typing import Any
 from crosswire import Handshake, Heartbeat, Redis, Server, Socket
 from crosswire.runtime import loops
 from crosswire.types import GapInfo, NodeInfo
-from tests.faults.lines import stdin_lines
+from tests.faults.lines import print_line, stdin_lines
 
 HEARTBEAT = Heartbeat(interval=2, timeout=2)
 """Short, so that the timers of connections that are gone are due soon."""
-
-
-def print_line(what: str, **more: Any) -> None:
-    """Print a line for the run."""
-    print(json.dumps({"what": what, "at": time.monotonic(), **more}), flush=True)
 
 
 def make_server(options: dict[str, Any]) -> Server:

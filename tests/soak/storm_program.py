@@ -22,16 +22,11 @@ from crosswire import Client
 from crosswire.runtime import loops
 from crosswire.types import RoomState
 from tests.faults.history.workload import user
-from tests.faults.lines import stdin_lines
+from tests.faults.lines import print_line, stdin_lines
 from tests.support.aio import wait_until
 
 TIMEOUT = 120.0
 """Seconds in which all clients must be in their rooms, or have heard what they have missed."""
-
-
-def print_line(what: str, **more: Any) -> None:
-    """Print a line for the run."""
-    print(json.dumps({"what": what, **more}), flush=True)
 
 
 class Crowd:

@@ -16,3 +16,6 @@ class Asked(AnswerFuture[Any]):
         self.is_done = False
         self.error = self.go_on = None
         self._asyncio_future_blocking = True
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        return self._loop

@@ -10,7 +10,6 @@ from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 from itertools import count
-from typing import NamedTuple
 
 import msgspec
 
@@ -20,9 +19,10 @@ from crosswire.core.formats import EncodedMessage
 from crosswire.core.kept_messages import Kept
 from crosswire.core.log_records import LogRecord, unpack_record
 from crosswire.core.positioned_messages import with_position
-from crosswire.core.positions import LogPosition, parse_position
+from crosswire.core.positions import LogPosition
 from crosswire.core.targets import ToRoom
 from crosswire.core.timeline import Change, Timeline
+from tests.support.model_client import Fallback, Lie, ModelClient, RoomFrame, Truth, require
 
 SIZE, TTL = 6, 60.0
 """Messages that the room keeps, and the seconds for which it does."""
@@ -34,119 +34,6 @@ VOID, BEGAN = "void", "began"
 """Notices of a node: it has delivered messages that the log does not have; it has begun a new epoch since then."""
 ROUNDS = 60
 """Rounds in which everything that is under way must have arrived."""
-
-
-class Lie(AssertionError):
-    """A client was told something that is not true, or was not told what it had to be told."""
-
-
-def require(truth: bool, complaint: str) -> None:
-    """Raise :class:`Lie` unless something is true."""
-    if not truth:
-        raise Lie(complaint)
-
-
-class Fallback(NamedTuple):
-    """A message that was delivered without a position, as the log could not be reached.
-
-    Attributes:
-        message: its number in the model.
-        after: the last position of the log at that time.
-        told: the nodes to which it was sent.
-    """
-
-    message: int
-    after: LogPosition | None
-    told: frozenset[int]
-
-
-class RoomFrame(NamedTuple):
-    """What a client is told about its room."""
-
-    at: LogPosition | None
-    recovered: bool | None
-
-
-@dataclass(eq=False)
-class ModelClient:
-    """A client of the newest kind: it remembers its position.
-
-    Attributes:
-        start: the position from which on it has a right to everything, until it is told another one.
-        heard: the messages since then.
-        known: all messages that it has heard, and those before its positions: it has no right to them any more.
-        frames: sent, and not received yet.
-        complaint: what it has missed, until it is told so.
-    """
-
-    model: HistoryModel
-    node: ModelNode | None = None
-    position: LogPosition | None = None
-    start: LogPosition | None = None
-    heard: set[int] = field(default_factory=set)
-    known: set[int] = field(default_factory=set)
-    frames: list[RoomFrame | bytes] = field(default_factory=list)
-    complaint: str = ""
-
-    def receive(self, number: int) -> None:
-        """Receive the next frames."""
-        frames, self.frames = self.frames[:number], self.frames[number:]
-        for frame in frames:
-            if isinstance(frame, RoomFrame):
-                self._take_state(frame)
-            else:
-                self._take_message(frame)
-
-    def _take_state(self, frame: RoomFrame) -> None:
-        if frame.recovered:
-            require(not self.complaint, self.complaint)
-            require(frame.at == self.position, "a client is recovered from its own position")
-        else:
-            self.position = self.start = frame.at
-            self.complaint = ""
-            self.heard.clear()
-            if frame.at is not None:
-                self.known |= self.model.messages_up_to(frame.at)
-
-    def _take_message(self, frame: bytes) -> None:
-        fields = msgspec.json.decode(frame)
-        message = fields["payload"]
-        at = parse_position(fields["at"]) if "at" in fields else None
-        if message in self.heard:
-            self.complaint = f"message {message} came twice"
-            # A client may roam and meet a copy again; then a loss is told, as with a message of an old epoch.
-            is_placed = at is not None and self.position is not None and at.epoch == self.position.epoch
-            require(not is_placed or message in self.model.passed_by, self.complaint)
-        if at is not None and self.position is not None and at.epoch > self.position.epoch:
-            raise Lie(f"message {message} of a new epoch came, and nothing was told")
-        if at is not None and self.position is not None and at.epoch == self.position.epoch:
-            require(at.offset > self.position.offset, f"message {message} came out of order")
-            for offset in range(self.position.offset + 1, at.offset):
-                is_known = self.model.logged[at.epoch, offset] <= self.known
-                require(is_known, f"a message before {message} is missing, and nothing was told")
-            self.position = at
-        if at is not None:
-            require(message in self.model.logged[at], f"message {message} has the position of another one")
-        self.heard.add(message)
-        self.known.add(message)
-
-    def check(self) -> None:
-        """Complain if anything is missing, now that nothing is under way."""
-        require(not self.complaint, self.complaint)
-        if self.start is None:
-            return
-        for (epoch, offset), messages in self.model.logged.items():
-            if epoch == self.start.epoch and offset > self.start.offset:
-                require(messages <= self.known, f"messages {messages - self.known} did not come, and nothing was told")
-        for fallback in self.model.fallbacks:
-            self.check_fallback(self.start, fallback)
-
-    def check_fallback(self, since: LogPosition, fallback: Fallback) -> None:
-        """Complain if a message without a position is missing since a position."""
-        after = fallback.after
-        if after is not None and after.epoch == since.epoch and after.offset >= since.offset:
-            is_there = fallback.message in self.known or fallback.message in self.model.kept
-            require(is_there, f"message {fallback.message} was delivered on another path, and nothing was told")
 
 
 @dataclass(eq=False)
@@ -218,13 +105,11 @@ class HistoryModel:
         self.rooms = rooms(lambda: f"E{next(self._epochs):07}")
         self.run = f"run{next(self._runs)}"
         self._snapshot = deepcopy(self.rooms)
-        self.logged: dict[tuple[str, int], set[int]] = {}
-        self.kept: set[int] = set()
-        self.passed_by: set[int] = set()  # messages that went past the log, though it may have them
-        self.fallbacks: list[Fallback] = []
+        self.truth = Truth()
         self.knowing: set[int] = set()  # origins of the nodes that know that the log is void
         self.nodes = [ModelNode(next(self._origins)) for _ in range(nodes)]
-        self.clients = [ModelClient(self) for _ in range(clients)]
+        self.clients = [ModelClient(self.truth) for _ in range(clients)]
+        self._node_of: dict[ModelClient, ModelNode] = {}
 
     # The log.
 
@@ -252,21 +137,11 @@ class HistoryModel:
         for record in map(unpack_record, records):
             if record.offset:
                 message = msgspec.json.decode(record.body)["payload"]
-                self.logged.setdefault((record.epoch, record.offset), set()).add(message)
-                self.kept.add(message)
+                self.truth.logged.setdefault((record.epoch, record.offset), set()).add(message)
+                self.truth.kept.add(message)
         for node in self.nodes:
             if node.timeline is not None and not node.is_cut:
                 node.records += records
-
-    def messages_up_to(self, position: LogPosition) -> set[int]:
-        """Return the messages that were ever kept in an epoch up to a position."""
-        return set[int]().union(
-            *(
-                messages
-                for (epoch, offset), messages in self.logged.items()
-                if epoch == position.epoch and offset <= position.offset
-            )
-        )
 
     # Sending.
 
@@ -308,7 +183,7 @@ class HistoryModel:
         if not node.queue:
             return
         for number, message in node.queue:
-            self.passed_by.add(message)
+            self.truth.passed_by.add(message)
             self._deliver_unplaced(node, node.name, number, message)
         node.owes_epoch = True
         _make_void(node)
@@ -319,7 +194,7 @@ class HistoryModel:
         others = [other for other in self.nodes if other is not node]
         after = self.rooms.last_position(LOG, self.run, self.now)
         told = frozenset(each.origin for each in self.nodes)
-        self.fallbacks += [Fallback(message, after, told) for _, message in node.queue]
+        self.truth.fallbacks += [Fallback(message, after, told) for _, message in node.queue]
         for other in others:
             other.copies.setdefault(node.origin, []).extend(node.queue)
         node.queue = []
@@ -418,9 +293,13 @@ class HistoryModel:
 
     # Clients.
 
+    def is_connected(self, client: ModelClient) -> bool:
+        """Whether a client is connected to a node."""
+        return client in self._node_of
+
     def join(self, client: ModelClient, node: ModelNode) -> None:
         """Let a client come to a node, and wait until it can be let into the room."""
-        client.node = node
+        self._node_of[client] = node
         node.joining.append(client)
         if node.timeline is None:
             node.timeline = self._new_timeline(SIZE, TTL)
@@ -437,7 +316,7 @@ class HistoryModel:
             answer = node.timeline.recover(offered, rewind=rewind, now=self.now / 1000, max_bytes=MAX_BYTES)
             client.frames = [RoomFrame(answer.at, answer.recovered), *(each.message.json for each in answer.messages)]
             if answer.recovered and offered is not None and not node.copies:
-                for fallback in self.fallbacks:
+                for fallback in self.truth.fallbacks:
                     if node.origin in fallback.told:
                         client.check_fallback(offered, fallback)
             node.members.append(client)
@@ -445,11 +324,11 @@ class HistoryModel:
 
     def drop(self, client: ModelClient, received: int, *, forget: bool) -> None:
         """Cut a client's connection after some of its frames; its node may forget the room if nobody is left."""
-        node = client.node
+        node = self._node_of.pop(client, None)
         if node is None:
             return
         client.receive(received)
-        client.frames, client.node = [], None
+        client.frames = []
         for clients in (node.members, node.joining):
             if client in clients:
                 clients.remove(client)
@@ -474,11 +353,11 @@ class HistoryModel:
         """Mend everything, let all clients come back, wait until nothing is under way, and check what they know."""
         self.is_down = False
         for index, client in enumerate(self.clients):
-            if client.node is None:
+            if not self.is_connected(client):
                 self.join(client, self.nodes[index % len(self.nodes)])
         self._let_all_arrive()
         for client in self.clients:
-            require(client.node is not None and client in client.node.members, "a client waits forever")
+            require(client in self._node_of[client].members, "a client waits forever")
             client.check()
 
     def _let_all_arrive(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from typing import Any, cast
+from typing import cast
 
 from picows import WSFrame
 
@@ -18,38 +18,17 @@ from crosswire.transport.read_rate import ReadRate
 from crosswire.transport.read_turns import ReadTurns
 from tests.support.aio import wait_until
 from tests.support.attacks import frame
+from tests.support.loop_transport import FakeTransport
 from tests.unit.transport.test_outbox import OutboxUnderTest
 
 MAX_MESSAGE = 1024 * 1024
 
 
-class FakeTransport:
-    """The event loop's transport, as far as it is read from."""
-
-    def __init__(self) -> None:
-        self.reading = True
-        self.closing = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self if name == "socket" else default
+class FakeSocket:
+    """A socket that nothing is done with."""
 
     def fileno(self) -> int:
         return 0
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    def write(self, data: bytes) -> None:
-        pass
-
-    def abort(self) -> None:
-        self.closing = True
 
 
 class Recorder:
@@ -126,7 +105,7 @@ class Reading:
         rate: ReadRate | None = None,
         parsers: FrameParsers | None = None,
     ) -> None:
-        self.transport = FakeTransport()
+        self.transport = FakeTransport(FakeSocket())
         self.connection = Recorder()
         self.turns = ReadTurns() if turns is None else turns  # an empty one is false
         self.grown = GrownBuffers()

@@ -37,7 +37,8 @@ export function makeCalls() {
         const aborted = () => settle(1, signal!.reason || new CrosswireError("aborted", "ABORTED"));
         if (signal && signal.aborted) return aborted();
         send(id);
-        late = after(timeout, () => settle(1, new CallTimeout(`no answer within ${timeout} s`)));
+        if (timeout < Infinity)
+          late = after(timeout, () => settle(1, new CallTimeout(`no answer within ${timeout} s`)));
         pending = after(pendingAfter, onPending);
         if (signal) signal.addEventListener("abort", aborted);
         waiting.set(id, settle);

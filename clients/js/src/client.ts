@@ -16,7 +16,7 @@ import { openSession } from "./session.js";
 
 /** The options of one call. Times are seconds. */
 export interface CallOptions {
-  /** Seconds to wait for the answer. Default: the client's `callTimeout`. */
+  /** Seconds to wait for the answer, or Infinity. Default: the client's `callTimeout`. */
   timeout?: number | undefined;
   /** Called once if no answer came within `pendingAfter`. */
   onPending?: (() => unknown) | undefined;
@@ -177,7 +177,7 @@ export class Client<ServerEvents extends object = AnyEvents, ClientEvents extend
     const { callTimeout, pendingAfter: usual } = this._settings;
     const { timeout = callTimeout, pendingAfter = usual, onPending, signal } = options;
     requireEvent(event);
-    FULL: requireNumber("timeout", timeout);
+    FULL: if (timeout !== Infinity) requireNumber("timeout", timeout);
     FULL: requireNumber("pendingAfter", pendingAfter);
     const send = (callbackId: string) => this._hand({ event, payload: orNull(data), callbackId });
     const pending = () => onPending && this._hookCaller._call(onPending);

@@ -336,6 +336,14 @@ test("a call that is answered in time leaves no timers and does not call onPendi
   expect(onPending).not.toHaveBeenCalled();
 });
 
+test("a call may wait without end", async () => {
+  const { client, last } = opened({ pingInterval: null });
+  const answer = client.call("say", undefined, { timeout: Infinity });
+  vi.advanceTimersByTime(3e9);
+  last().receive('{"payload":5,"callbackId":"1"}');
+  expect(await answer).toBe(5);
+});
+
 test("a signal stops the waiting", async () => {
   const { client, last } = opened();
   const controller = new AbortController();
@@ -378,6 +386,7 @@ test("misuse is thrown where it is made", async () => {
   expect(() => client.send("x", loop)).toThrow(InvalidPayload);
   await expect(client.call("x", 1, { timeout: 0 })).rejects.toThrow(ConfigError);
   await expect(client.call("x", 1, { pendingAfter: NaN })).rejects.toThrow(ConfigError);
+  await expect(client.call("x", 1, { pendingAfter: Infinity })).rejects.toThrow(ConfigError);
 });
 
 test.each([

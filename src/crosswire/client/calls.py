@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from math import inf
 from typing import Any, NamedTuple, Protocol
 
 from crosswire.client.hooks import Hooks
@@ -78,7 +79,9 @@ class Calls:
         answer: asyncio.Future[Any] = loop.create_future()
         send(call_id)
         self._pending.add(call_id, _Waiter(answer, kind))
-        timers = [loop.call_later(timeout, self._expired, call_id, event, timeout)]
+        timers: list[asyncio.TimerHandle] = []
+        if timeout < inf:
+            timers.append(loop.call_later(timeout, self._expired, call_id, event, timeout))
         if on_pending is not None:
             timers.append(loop.call_later(pending_after, self._hooks.fire, notice))
         try:

@@ -275,7 +275,7 @@ class Client:
         Args:
             event: as for :meth:`send`.
             data: as for :meth:`send`.
-            timeout: seconds to wait for the answer; None: the client's ``call_timeout``.
+            timeout: seconds to wait for the answer, or ``math.inf``; None: the client's ``call_timeout``.
             on_pending: called without arguments, once, if no answer came within ``pending_after``; sync or async.
             pending_after: seconds; None: the client's.
             type: what the answer is decoded into and must fit: a msgspec Struct, dataclass, TypedDict or builtin type.
@@ -300,7 +300,7 @@ class Client:
         answer: T = await self._session().call(
             event,
             data,
-            timeout=self._call_timeout if timeout is None else require_seconds("timeout", timeout),
+            timeout=self._call_timeout if timeout is None else require_seconds("timeout", timeout, endless=True),
             on_pending=on_pending,
             pending_after=self._pending_after
             if pending_after is None
@@ -375,7 +375,7 @@ class Client:
         if self._observer is not None:
             raise ConfigError("the client is traced already: instrument it once")
         self._observer = observer
-        self._router.observe(observer)
+        self._router.observe(observer.answering)
         self._message_router = observer.router(self._router)
 
     def use_connector(self, connector: Connect) -> None:

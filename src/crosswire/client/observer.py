@@ -9,8 +9,13 @@ from crosswire.client.router import MessageRouter
 from crosswire.runtime.answering import AnsweringObserver
 
 
-class ClientObserver(AnsweringObserver, Protocol):
+class ClientObserver(Protocol):
     """Sees what a client sends and handles. Without one, nothing of it is there."""
+
+    @property
+    def answering(self) -> AnsweringObserver:
+        """The observer of how events of the server are handled."""
+        ...
 
     def router(self, router: MessageRouter, /) -> MessageRouter:
         """Return what handles the messages of the server through this."""

@@ -73,7 +73,7 @@ class OpenCloseHooks:
         if not task.done():
             task.cancel()
             await asyncio.wait([task], timeout=SLOW_HOOK_TIME)
-        if not task.done():
+        if not task.done() and task is self._running:  # if not, another call has left it behind
             logger.error("a handler that does not end when it is cancelled is left behind: %s", task.get_name())
             self._running = None
             self._call_next()

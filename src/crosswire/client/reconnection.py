@@ -252,8 +252,9 @@ class Reconnection:
             await session.wait_ended()
 
     async def _dial(self, token: object) -> Session | None:
+        limit = self._dialling = asyncio.timeout(self._connect_timeout)
         try:
-            async with asyncio.timeout(self._connect_timeout) as self._dialling:
+            async with limit:
                 return await self._connect(self)
         except TimeoutError:
             failure = NotConnected(f"can't connect: no answer within {self._connect_timeout:g} s", self.last)
@@ -261,7 +262,8 @@ class Reconnection:
             failure = error
             failure.close = error.close or self.last
         finally:
-            self._dialling = None
+            if self._dialling is limit:  # if not, it is that of a run that has begun since then
+                self._dialling = None
         if self._run_token is token and self._phases.phase is not Phase.WAITING:  # the session was not lost meanwhile
             self._failed(failure)
         return None
@@ -291,11 +293,12 @@ class Reconnection:
         self._at_once = False
 
     async def _sleep(self, seconds: float) -> None:
-        self._wakeup = asyncio.get_running_loop().create_future()
+        wakeup = self._wakeup = asyncio.get_running_loop().create_future()
         try:
-            await asyncio.wait([self._wakeup], timeout=seconds)
+            await asyncio.wait([wakeup], timeout=seconds)
         finally:
-            self._wakeup = None
+            if self._wakeup is wakeup:
+                self._wakeup = None
 
     def _as_close(self, error: NotConnected) -> Close:
         """Return the close that the policy is asked about for a failed attempt."""

@@ -102,6 +102,7 @@ class ClusterConnection:
         self.alone = alone
         self.owns_name = False
         self._leaving = False  # then no more tasks are started
+        self._joins = 0  # that have begun; only the last of them goes on
         self._clients = clients
         self._responders = responders
         self._hooks = hooks
@@ -220,16 +221,18 @@ class ClusterConnection:
         await self.port.stop()
 
     async def leave(self) -> None:
-        """Leave the cluster, and disconnect from the bus."""
+        """Leave the cluster, and disconnect from the bus; if this is cancelled, without waiting for logs of rooms."""
         self._leaving = True
         self._declarations.end()
-        await self.histories.stop()
-        self._requests.end_all()
-        self.owners.unwatch_all()
-        self._responders.alive = False
-        self.native.flush()
-        self.members.announce_leave()
-        await self.port.stop()
+        try:
+            await self.histories.stop()
+        finally:
+            self._requests.end_all()
+            self.owners.unwatch_all()
+            self._responders.alive = False
+            self.native.flush()
+            self.members.announce_leave()
+            await self.port.stop()
 
     def _required_channels(self) -> list[bytes]:
         """List the channels without which this node can't join."""
@@ -240,9 +243,13 @@ class ClusterConnection:
         return channels
 
     async def _join(self) -> None:
+        """Join the cluster. If the bus is lost meanwhile, stop that: the node joins when the bus is back."""
+        self._joins = number = self._joins + 1
         for channel in self._required_channels():
             await self.port.wait_listening(channel)
         await self.members.joining.claim_name()
+        if not self.port.available or number != self._joins:  # who has the name might not have been heard
+            return
         self._begin_handling()
         await self.members.joining.introduce()
 

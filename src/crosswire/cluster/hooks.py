@@ -13,7 +13,7 @@ from crosswire.core.signatures import Arguments
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_calls import fire
 from crosswire.runtime.log_records import about, get_logger
-from crosswire.runtime.stop_signals import InterruptedBySignal
+from crosswire.runtime.stop_signals import is_broken_off
 from crosswire.runtime.throttled_warnings import ThrottledWarnings
 from crosswire.types import GapInfo, LinkStatus, NodeInfo, OwnerChange, SubscriptionFailure
 
@@ -142,7 +142,7 @@ class NodeHooks:
 
     def _fire(self, hook: AnyHook, *arguments: object) -> asyncio.Task[None] | None:
         def failed(error: BaseException) -> None:
-            if not isinstance(error, InterruptedBySignal):
+            if not is_broken_off(error):
                 logger.error("%s failed", hook.name, exc_info=error, extra=about(event=hook.name))
 
         return fire(hook, arguments, self._tasks, failed)

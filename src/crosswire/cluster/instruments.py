@@ -55,5 +55,5 @@ class NodeInstruments:
             ConfigError: the node runs already.
         """
         self._lifecycle.require_stopped("metrics and tracing")
-        self._responder.observe(observer)
+        self._responder.observe(observer.answering)
         self.observers.append(observer)

@@ -218,15 +218,20 @@ class NodeLifecycle:
             await self._handlers.cancel(caller)
 
     async def _leave(self, connection: ClusterConnection) -> None:
+        connection.end_checks()
         try:
-            connection.end_checks()
-            await self._background.cancel()
-            self._thread_calls.close()
-            self._channels.detach()
-            await connection.leave()
-            await self._background.cancel()  # what a gap has begun meanwhile
+            await carry_through(
+                self._background.cancel,
+                partial(self._disconnect, connection),
+                self._background.cancel,  # what a gap has begun meanwhile
+            )
         finally:
             self.current.connection = None
+
+    async def _disconnect(self, connection: ClusterConnection) -> None:
+        self._thread_calls.close()
+        self._channels.detach()
+        await connection.leave()
 
     async def wait_until_replaced(self) -> None:
         """Wait until another node has taken over this node's name."""

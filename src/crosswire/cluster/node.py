@@ -251,7 +251,7 @@ class Node:
             name: of the node; may be this one.
             event: its name.
             data: as for :meth:`send`.
-            timeout: seconds.
+            timeout: seconds, or ``math.inf``.
             type: the answer is decoded into it, as a payload into the annotation of a handler's data.
 
         Raises:

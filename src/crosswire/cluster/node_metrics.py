@@ -15,9 +15,8 @@ from crosswire.cluster.requester import NodeRequests, RequestDialect
 from crosswire.core.metric_families import Families, MetricFamily, counter, gauge, labelled, with_label
 from crosswire.core.tallies import SECONDS, EventHistograms, EventTotals, Histogram
 from crosswire.errors import NotConnected
-from crosswire.runtime.answering import Callers, EventHandling
 from crosswire.runtime.loop_lag import watch_loop_lag
-from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswerer, MeasuredCallers
+from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswering
 from crosswire.runtime.shared_metrics import SharedMetrics
 
 
@@ -30,6 +29,7 @@ class NodeMetrics:
         directory: shared by the processes on one port, which show the metrics of all; None for this process alone.
 
     Attributes:
+        answering: measures the handling of other nodes' events.
         also: returns further metrics of the same process: those of a server.
     """
 
@@ -44,6 +44,7 @@ class NodeMetrics:
         "_name",
         "_shared",
         "also",
+        "answering",
     )
 
     def __init__(
@@ -53,7 +54,8 @@ class NodeMetrics:
         self._connection = connection
         self._shared = None if directory is None else SharedMetrics(directory, name, self._own)
         self._answers = AnswerTimes()
-        self._events = EventTotals()
+        self._events = events = EventTotals()
+        self.answering = MeasuredAnswering(self._answers, AnsweredCall(), lambda event: events.add(event, 1, 0))
         self._calls = EventHistograms()
         self._gathers = EventHistograms()
         self._bus_delay = Histogram(SECONDS)
@@ -61,14 +63,6 @@ class NodeMetrics:
         self.also: Families = tuple
 
     # NodeObserver
-
-    def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
-        """Return callers that count how long requests take; see ``NodeObserver``."""
-        return MeasuredCallers(callers, self._answers, AnsweredCall())
-
-    def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
-        """Return an answerer that counts events of nodes; see ``NodeObserver``."""
-        return MeasuredAnswerer(answerer, lambda event: self._events.add(event, 1, 0))
 
     def dialect(self, dialect: RequestDialect) -> RequestDialect:
         """Return the dialect as it is; see ``NodeObserver``."""

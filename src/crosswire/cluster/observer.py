@@ -10,8 +10,13 @@ from crosswire.cluster.requester import NodeRequests, RequestDialect
 from crosswire.runtime.answering import AnsweringObserver
 
 
-class NodeObserver(AnsweringObserver, Protocol):
+class NodeObserver(Protocol):
     """Sees what a node sends and handles. Without one, nothing of it is there."""
+
+    @property
+    def answering(self) -> AnsweringObserver:
+        """The observer of how events of other nodes are handled."""
+        ...
 
     def dialect(self, dialect: RequestDialect, /) -> RequestDialect:
         """Return the dialect in which the application's events and requests are sent."""

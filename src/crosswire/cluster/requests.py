@@ -57,10 +57,13 @@ class Deadline:
 
     Attributes:
         ids: the requests that are not answered yet.
+        loop: of who waits for them, for whom looking it up each time would be a system call on Python 3.11.
         slot: of the timer wheel, with this deadline.
     """
 
-    __slots__ = ("_requests", "ids", "slot")
+    __slots__ = ("_requests", "ids", "loop", "slot")
+
+    loop: asyncio.AbstractEventLoop
 
     def __init__(self, requests: PendingRequests) -> None:
         self._requests = requests
@@ -82,7 +85,7 @@ class PendingRequests:
         prefix: of the ids; empty where only this node sees the answers.
     """
 
-    __slots__ = ("_count", "_deadline", "_loop", "_pending", "_prefix", "_shared_until", "_timeout", "_wheel")
+    __slots__ = ("_count", "_deadline", "_pending", "_prefix", "_shared_until", "_timeout", "_wheel")
 
     def __init__(self, prefix: str = "") -> None:
         self._prefix = f"{prefix}{environment.token_hex(_RANDOM_BYTES)}"
@@ -91,7 +94,6 @@ class PendingRequests:
         self._wheel = TimerWheel()
         self._deadline = Deadline(self)  # of the request that began last
         self._timeout = 0.0  # of the same
-        self._loop: asyncio.AbstractEventLoop | None = None  # from the first call on
         self._shared_until = -inf  # time until which a request with that timeout has that deadline too
 
     def __len__(self) -> int:
@@ -115,11 +117,7 @@ class PendingRequests:
         if timeout != self._timeout or environment.monotonic() >= self._shared_until:
             self._begin_deadline(timeout)
         deadline = self._deadline
-        loop = self._loop
-        if loop is None:
-            loop = self._loop = asyncio.get_running_loop()  # each time it would be a system call on Python 3.11
         call = PendingCall()
-        call._loop = loop
         call.is_done = False
         call.error = call.go_on = None
         call._asyncio_future_blocking = True  # until a task waits for it
@@ -138,6 +136,7 @@ class PendingRequests:
         if not last.ids:
             last.slot.pop(last, None)
         self._deadline = deadline = Deadline(self)
+        deadline.loop = asyncio.get_running_loop()
         self._timeout = timeout
         deadline.slot, self._shared_until = self._wheel.add_shared(deadline, timeout)
 
@@ -257,6 +256,10 @@ class PendingCall(AnswerFuture[Any]):
     timeout: float
     kind: PayloadType
     deadline: Deadline
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop of the task that awaits it."""
+        return self.deadline.loop
 
     def reply(self, sender: str, data: Any, error: EventError | None) -> bool:
         """Take the reply of the node that was asked; ignore replies of other nodes."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,10 +16,10 @@ from crosswire.core.traceparents import TRACEPARENT, incoming
 from crosswire.errors import EventError
 from crosswire.runtime import environment
 from crosswire.runtime.answering import Answerer, AnsweringObserver, Callers, EventHandling
-from crosswire.runtime.background_tasks import BackgroundTasks, is_being_cancelled
+from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.handler_counts import SharedHandlerCount
 from crosswire.runtime.log_records import about, get_logger
-from crosswire.runtime.stop_signals import InterruptedBySignal
+from crosswire.runtime.stop_signals import is_broken_off
 from crosswire.runtime.throttled_warnings import ThrottledWarnings, reason, shown
 from crosswire.runtime.workers import Workers
 
@@ -196,9 +195,7 @@ class _FailureLog:
             if not awaited:
                 self._refused(event, error)
             return
-        if isinstance(error, InterruptedBySignal) or (
-            isinstance(error, asyncio.CancelledError) and is_being_cancelled()
-        ):
+        if is_broken_off(error):
             return
         held_back = self._throttle.admit((event, type(error)), environment.monotonic())
         if held_back is not None:

@@ -45,7 +45,8 @@ class Listener:
         arity: number of arguments to call it with.
         takes_data: whether the last of these arguments is the data of an event.
         payload: for a handler of an event, the type that the data is validated against.
-        returns: for a handler of an event, the type that its answers are checked against; None if they are not checked.
+        returns: for an asynchronous handler of an event, the type that what is awaited is to be checked against; None
+            if it is not checked, or by the call.
         call_json: for a handler of an event, calls it with a subject and data in JSON.
         call_msgpack: the same with MessagePack as nodes use it.
         is_async: whether calling it returns an awaitable.
@@ -55,6 +56,7 @@ class Listener:
 
     __slots__ = (
         "_calls",
+        "_returns",
         "arity",
         "call_json",
         "call_msgpack",
@@ -75,8 +77,10 @@ class Listener:
         self.arity = info.arity
         self.takes_data = arguments.data and info.arity == len(arguments)
         self.payload: PayloadType = payload_type(info.data)
-        self.returns = return_type(info.returns) if arguments.data else None
         self.is_async = is_async(handler)
+        returns = return_type(info.returns) if arguments.data else None
+        self.returns = returns if self.is_async else None
+        self._returns = None if self.is_async else returns
         self.once = once
         self.tag = tag
         self._calls: dict[Codec, DecodedCall] = {}
@@ -87,7 +91,9 @@ class Listener:
         """Return the function that calls a handler of an event with data that the codec decodes."""
         call = self._calls.get(codec)
         if call is None:
-            call = decoded_call(self.handler, codec, self.payload, arity=self.arity, takes_data=self.takes_data)
+            call = decoded_call(
+                self.handler, codec, self.payload, self._returns, arity=self.arity, takes_data=self.takes_data
+            )
             self._calls[codec] = call
         return call
 

@@ -38,14 +38,18 @@ def is_seconds(value: object, *, zero: bool = False) -> TypeGuard[float]:
     return 0 < value <= MAX_SECONDS or (zero and value == 0)
 
 
-def require_seconds(option: str, value: object, *, zero: bool = False) -> float:
+def require_seconds(option: str, value: object, *, zero: bool = False, endless: bool = False) -> float:
     """Return ``value`` if it is a number of seconds above 0, or 0 as well if ``zero``, and at most a century.
+
+    If ``endless``, more than a century is taken too, and is infinite.
 
     Raises:
         ConfigError: it is not.
     """
     if is_seconds(value, zero=zero):
         return value
+    if endless and isinstance(value, int | float) and value > MAX_SECONDS:
+        return inf
     most = f", at most {MAX_SECONDS:.0f}" if is_finite(value) else ""
     raise ConfigError(f"{_given(option, value)}: give a number of seconds{_bound(zero)}{most}")
 

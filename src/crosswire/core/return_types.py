@@ -58,17 +58,19 @@ class ReturnType:
 
     Attributes:
         sure: classes whose instances fit; callers test them before they call the methods.
+        items: classes whose own instances fit as items of a dict with text for keys; none if unknown.
+        few: items of such a dict that callers look at one by one before they call the methods; -1 for none.
     """
 
-    __slots__ = ("_box", "_items", "_kind", "_looked_at", "sure")
+    __slots__ = ("_box", "_kind", "few", "items", "sure")
 
     def __init__(self, kind: PayloadType) -> None:
         self._kind = kind
         # msgspec analyses an annotation at every conversion, but a Struct that contains it only once.
         self._box = msgspec.defstruct("Answer", [("answer", kind.annotation)], array_like=True)
         self.sure = _classes(kind.annotation)
-        self._items = _item_classes(kind.annotation)
-        self._looked_at = _FEW if self._items else -1  # items of a dict that is looked at here
+        self.items = _item_classes(kind.annotation)
+        self.few = _FEW if self.items else -1
 
     def checked(self, value: Any) -> Any:
         """Check what a handler returned, and return it; of an awaitable, check the result once it is awaited.
@@ -76,13 +78,6 @@ class ReturnType:
         Raises:
             TypeError: the value does not fit.
         """
-        if type(value) is dict and len(value) <= self._looked_at:  # the usual answer: looking at it is half the work
-            items = self._items
-            for key in value:
-                if type(key) is not str or type(value[key]) not in items:
-                    break
-            else:
-                return value
         if hasattr(value, "__await__"):
             return self.awaited(value)  # pyright: ignore[reportArgumentType]
         self.require(value)
@@ -90,6 +85,13 @@ class ReturnType:
 
     def require(self, value: Any) -> None:
         """Check a value that is no awaitable; raises TypeError if it does not fit."""
+        if type(value) is dict and len(value) <= self.few:  # as in `decoded_call`: it is half the work
+            items = self.items
+            for key in value:
+                if type(key) is not str or type(value[key]) not in items:
+                    break
+            else:
+                return
         try:
             msgspec.convert((value,), self._box)
         except (msgspec.ValidationError, RecursionError, ValueError, TypeError) as error:

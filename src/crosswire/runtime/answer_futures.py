@@ -17,7 +17,7 @@ class AnswerFuture(Generic[T]):
     A handler that awaits it in a lane goes on at once; a task does in the next turn. For a task it is a future, and has
     what a task uses of one. asyncio's own, with the iterator over it, would cost twice as much.
 
-    Whoever makes it sets the loop, ``is_done`` to False, ``error`` and ``go_on`` to None, and what asyncio calls
+    Whoever makes it sets ``is_done`` to False, ``error`` and ``go_on`` to None, and what asyncio calls
     blocking to True: a constructor in Python would cost as much as all of that.
 
     Attributes:
@@ -28,13 +28,12 @@ class AnswerFuture(Generic[T]):
             until one does.
     """
 
-    __slots__ = ("_asyncio_future_blocking", "_loop", "answer", "error", "go_on", "is_done")
+    __slots__ = ("_asyncio_future_blocking", "answer", "error", "go_on", "is_done")
 
     answer: T
     error: BaseException | None
     go_on: Callable[[], object] | None
     is_done: bool
-    _loop: asyncio.AbstractEventLoop  # a task reads it, where there is no `get_loop` to call
     _asyncio_future_blocking: bool
 
     def set_result(self, answer: T) -> None:
@@ -62,6 +61,10 @@ class AnswerFuture(Generic[T]):
         return self.answer
 
     # What else a task uses, and a lane
+
+    def get_loop(self) -> asyncio.AbstractEventLoop:
+        """Return the loop of the task that awaits it; each class knows where it finds that."""
+        raise NotImplementedError
 
     def result(self) -> T:
         """Return the answer, or raise the error.
@@ -92,7 +95,7 @@ class AnswerFuture(Generic[T]):
 
     def add_done_callback(self, wake: Callable[[Any], object], *, context: Context | None = None) -> None:
         """Wake a task in the next turn after the answer is there."""
-        go_on: Any = partial(self._loop.call_soon, wake, self, context=context)
+        go_on: Any = partial(self.get_loop().call_soon, wake, self, context=context)
         self.go_on = go_on
         if self.is_done:
             go_on()

@@ -201,8 +201,6 @@ class Answerer(Generic[SenderT, CallT]):
             finally:
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(name, began)
-            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self.fail(name, sender, call, error)
             return False
@@ -233,7 +231,7 @@ class Answerer(Generic[SenderT, CallT]):
             return False
         count.running += 1
         copy_context = count.copy_context
-        job = self._finish_sole(name, listener, call_handler, subject, payload, sender, call, count)
+        job = self._finish_sole(name, listener, call_handler, subject, payload, sender, call)
         self._workers.start(job, copy_context(), count, name)
         return True
 
@@ -247,7 +245,7 @@ class Answerer(Generic[SenderT, CallT]):
         context: Context,
     ) -> bool:
         """Await the coroutine that the only handler of an event has returned; return whether it was begun."""
-        if self._start(self._finish_begun(name, begun, sender, call, count), name, sender, call, count, context):
+        if self._start(self._finish_begun(name, begun, sender, call), name, sender, call, count, context):
             return True
         begun.close()
         return False
@@ -278,7 +276,6 @@ class Answerer(Generic[SenderT, CallT]):
         try:
             await rest.run(event.invoke, outcome)
         finally:
-            event.count.handler_ended()
             self._settle(event, outcome)
 
     def _settle(self, event: SharedEvent[SenderT, CallT], outcome: Outcome) -> None:
@@ -310,13 +307,12 @@ class Answerer(Generic[SenderT, CallT]):
         payload: RawPayload,
         sender: SenderT,
         call: CallT | None,
-        count: HandlerCount,
     ) -> None:
         """Call the only handler of an event, await what it returns if that can be, and answer."""
         try:
             value = call_handler(subject, payload)
             del payload  # the message, which may be large; the handler has its data
-            if hasattr(value, "__await__"):
+            if type(value) is CoroutineType or hasattr(value, "__await__"):  # the usual one is known at once
                 value = await value
             if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
                 returns.require(value)
@@ -333,11 +329,9 @@ class Answerer(Generic[SenderT, CallT]):
                     answer(sender, call, value)
                 except InvalidPayload as error:
                     self.fail(name, sender, call, unsendable("return value", error))
-        finally:
-            count.handler_ended()
 
     async def _finish_begun(
-        self, name: str, begun: CoroutineType[Any, Any, Any], sender: SenderT, call: CallT | None, count: HandlerCount
+        self, name: str, begun: CoroutineType[Any, Any, Any], sender: SenderT, call: CallT | None
     ) -> None:
         """Await the coroutine that the only handler of an event has returned, and answer."""
         try:
@@ -351,8 +345,6 @@ class Answerer(Generic[SenderT, CallT]):
         else:
             if call is not None:
                 self._reply(name, sender, call, value)
-        finally:
-            count.handler_ended()
 
     def _reply(self, name: str, sender: SenderT, call: CallT, value: Any) -> None:
         try:

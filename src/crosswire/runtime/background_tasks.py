@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import sys
 from collections.abc import Coroutine
 from contextvars import Context
+from types import CoroutineType
 from typing import Any, Protocol
 
 from crosswire.errors import UsageError
@@ -143,15 +145,19 @@ class BackgroundTasks:
         loop, cancelled = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
         deadline = loop.time() + CANCEL_TIMEOUT
         while others := self._others(besides):
-            for task in others:
+            begun = [task for task in others if has_begun(task)]
+            for task in begun:
                 if task not in cancelled:  # once each: a second time would interrupt its cleanup
                     task.cancel()
-            cancelled.update(others)
+            cancelled.update(begun)
             if (remaining := deadline - loop.time()) <= 0:
                 names = ", ".join(sorted(task.get_name() for task in others))
                 logger.error("background tasks do not end although they are cancelled, and are left behind: %s", names)
                 return
-            await asyncio.wait(others, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
+            if len(begun) < len(others):  # cancelled before its first step, a task would not clean up
+                await asyncio.sleep(0)
+            else:
+                await asyncio.wait(others, timeout=remaining, return_when=asyncio.FIRST_COMPLETED)
 
     def _others(self, besides: asyncio.Task[Any] | None) -> list[asyncio.Task[Any]]:
         left_out = asyncio.current_task(), besides
@@ -160,6 +166,14 @@ class BackgroundTasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.pop(task, None)
         _report(task)
+
+
+def has_begun(task: asyncio.Task[Any]) -> bool:
+    """Return whether a task has run its first step. A task that is cancelled before runs nothing at all."""
+    work = task.get_coro()
+    if isinstance(work, WatchedCoroutine):
+        work = work.work
+    return not isinstance(work, CoroutineType) or inspect.getcoroutinestate(work) != inspect.CORO_CREATED
 
 
 def is_being_cancelled() -> bool:

@@ -79,8 +79,6 @@ def call_sync(
             finally:
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(what, began)
-            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - the outcome reports it
             outcome.raised(error)
             continue

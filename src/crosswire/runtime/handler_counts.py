@@ -26,9 +26,6 @@ class HandlerCount(JobEvents, Protocol):
         """Function that returns a fresh context for the handlers of one event."""
         ...
 
-    def handler_ended(self) -> None:
-        """Count a handler as ended."""
-
 
 class SharedHandlerCount:
     """Count of the asynchronous handlers of all senders; each runs in a copy of the current context."""
@@ -40,14 +37,13 @@ class SharedHandlerCount:
     def __init__(self) -> None:
         self.running = 0
 
-    def handler_ended(self) -> None:
-        """Count a handler as ended."""
+    def job_dropped(self) -> None:
+        """Count a handler as ended, which was not begun."""
         self.running -= 1
-
-    job_dropped = handler_ended
 
     def task_waits(self, task: asyncio.Task[None]) -> None:
         """Ignore the task: it is cancelled with all other tasks."""
 
-    def task_released(self, task: asyncio.Task[None]) -> None:
-        """Ignore the end of the job."""
+    def job_ended(self, _task: asyncio.Task[None] | None) -> None:
+        """Count a handler as ended."""
+        self.running -= 1

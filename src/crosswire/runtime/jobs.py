@@ -17,8 +17,8 @@ class JobEvents(Protocol):
     def task_waits(self, task: asyncio.Task[None], /) -> None:
         """Note the task of a job that waits for the first time; ``task`` runs no other jobs until the job has ended."""
 
-    def task_released(self, task: asyncio.Task[None], /) -> None:
-        """Note the end of the job that was alone in ``task``."""
+    def job_ended(self, task: asyncio.Task[None] | None, /) -> None:
+        """Note the end of a job: of the one that was alone in ``task``, or with None of one that has never waited."""
 
     def job_dropped(self) -> None:
         """Note that a job was discarded before it has begun."""

@@ -20,7 +20,7 @@ from crosswire.runtime import environment
 from crosswire.runtime.answer_futures import AnswerFuture
 from crosswire.runtime.background_tasks import BackgroundTasks
 from crosswire.runtime.contexts import resume
-from crosswire.runtime.jobs import Entry, Job, JobEvents
+from crosswire.runtime.jobs import Entry, Job
 
 MAX_IDLE = 512
 """Lanes of one owner that are kept while no handler uses them; each takes less than 2 KiB."""
@@ -53,12 +53,14 @@ class Lane:
         "_tasks",
         "_waits_for",
         "_wake",
+        "_watch",
         "task",
     )
 
     def __init__(self, task: asyncio.Task[None], tasks: BackgroundTasks) -> None:
         self.task = task
         self._tasks = tasks
+        self._watch = tasks.watch
         self._loop = asyncio.get_running_loop()
         self._asyncio_future_blocking = False
         self._wake: Callable[[], object] | None = None
@@ -79,35 +81,22 @@ class Lane:
         """End the task, which stands for no job."""
         self._wake_task()
 
-    # Steps of a job
+    # Steps of a job. Each call of another node takes two, so what usually follows the first one stands behind it, and
+    # what usually follows the last one behind the others.
 
-    def go_on(self, begins: Entry | None = None) -> bool:
-        """Run the next step of the job now: what it waited for is there. Or run the first step of one that begins.
-
-        It is one function, as it is run twice for each call of another node.
-
-        Args:
-            begins: the job that begins; None to go on with the present one.
-
-        Returns:
-            False if it is not possible, as a task is at work. The present job then goes on in the next turn.
-        """
+    def begin(self, entry: Entry) -> bool:
+        """Run the first step of a job now; return False if that is not possible, as a task is at work."""
         loop, task = self._loop, self.task
         try:
             _enter_task(loop, task)
-        except RuntimeError:  # a task brings the answer, such as that of a node to itself
-            if begins is None:
-                loop.call_soon(self._go_on)
+        except RuntimeError:
             return False
-        entry = begins or self._entry
-        assert entry is not None, "a job waits"
         self._entry = entry
-        self._waits_for = None
         job, context, events, what = entry
-        watch = self._tasks.watch
+        watch = self._watch
         began = 0.0 if watch is None else environment.monotonic()
         try:
-            waits_for = context.run(job.send, None) if not self._must_cancel else self._cancel_step(job, context)
+            waits_for = context.run(job.send, None)
         except StopIteration:
             waits_for = self
         except BaseException as error:  # noqa: BLE001 - the task raises it
@@ -116,29 +105,66 @@ class Lane:
         if watch is not None and environment.monotonic() - began > watch.limit:
             watch.report(what, began)
         if waits_for is self:
-            self._ended(events if begins is None else None)
+            if events is not None:
+                events.job_ended(None)
+            self._stand_for_next()
             return True
-        if begins is not None and events is not None:
+        if events is not None:
             events.task_waits(task)
-        self._waits_for = waits_for
-        if isinstance(waits_for, AnswerFuture) and waits_for.go_on is None:
+        if isinstance(waits_for, AnswerFuture) and waits_for.go_on is None and not self._must_cancel:
+            self._waits_for = waits_for
             waits_for.go_on = self._go_on
-            if self._must_cancel:
-                self._must_cancel = False
-                self.cancel()
         else:
-            self._wake_task()
+            self._wait_for(waits_for)
         return True
+
+    def go_on(self) -> None:
+        """Run the next step of the job now: what it waited for is there."""
+        loop, task, entry = self._loop, self.task, self._entry
+        assert entry is not None, "a job waits"
+        try:
+            _enter_task(loop, task)
+        except RuntimeError:  # a task brings the answer, such as that of a node to itself: go on in the next turn
+            loop.call_soon(self._go_on)
+            return
+        self._waits_for = None
+        job, context, events, what = entry
+        watch = self._watch
+        began = 0.0 if watch is None else environment.monotonic()
+        try:
+            waits_for = context.run(job.send, None) if not self._must_cancel else self._cancel_step(job, context)
+        except StopIteration:
+            waits_for = self
+        except BaseException as error:  # noqa: BLE001 - as above
+            waits_for, self._error = None, error
+        _leave_task(loop, task)
+        if watch is not None and environment.monotonic() - began > watch.limit:
+            watch.report(what, began)
+        if waits_for is not self:
+            self._wait_for(waits_for)
+            return
+        if events is not None:
+            events.job_ended(task)
+        self._stand_for_next()
 
     def _cancel_step(self, job: Job, context: Context) -> Any:
         """Cancel the job where it waits; return what it waits for next."""
         self._must_cancel = False
         return context.run(job.throw, asyncio.CancelledError())
 
-    def _ended(self, events: JobEvents | None) -> None:
-        """Stand for the next job, or end the task; ``events`` know the task of the job that has ended as waiting."""
-        if events is not None:
-            events.task_released(self.task)
+    def _wait_for(self, waits_for: Any) -> None:
+        """Wait for what the job waits for: the lane for an answer, the task for all else, and for what has raised."""
+        self._waits_for = waits_for
+        if not isinstance(waits_for, AnswerFuture) or waits_for.go_on is not None:
+            self._wake_task()
+            return
+        waits_for.go_on = self._go_on
+        if self._must_cancel:
+            self._must_cancel = False
+            self.cancel()
+
+    def _stand_for_next(self) -> None:
+        """Stand for the next job, or end the task."""
         self._entry = None
         self._must_cancel = False  # of the job that has ended, which has not waited again
         tasks = self._tasks  # the rest is `may_be_kept`, which would be one call more
@@ -162,10 +188,10 @@ class Lane:
                     waits_for = context.run(job.throw, asyncio.CancelledError())
                 except StopIteration:
                     return
-            yield from resume(job, waits_for, context, self._tasks.watch, what)
+            yield from resume(job, waits_for, context, self._watch, what)
         finally:
             if events is not None:
-                events.task_released(self.task)
+                events.job_ended(self.task)
 
     def _wake_task(self) -> None:
         wake = self._wake

@@ -161,3 +161,28 @@ class MeasuredAnswerer:
         self._count_event(name)
         timed: _TimedCall | None = None if call is None else (call, name, environment.perf_counter())
         return self._answerer.handle_sole(name, listener, call_handler, subject, payload, sender, timed, count)
+
+
+class MeasuredAnswering:
+    """An ``AnsweringObserver`` that measures.
+
+    Args:
+        times: where the durations of calls are counted.
+        answered: set while a call is being answered.
+        count_event: called with the name of each event that has a handler.
+    """
+
+    __slots__ = ("_answered", "_count_event", "_times")
+
+    def __init__(self, times: AnswerTimes, answered: AnsweredCall, count_event: Callable[[str], None]) -> None:
+        self._times = times
+        self._answered = answered
+        self._count_event = count_event
+
+    def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
+        """Return callers that count how long calls take; see ``AnsweringObserver``."""
+        return MeasuredCallers(callers, self._times, self._answered)
+
+    def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
+        """Return an answerer that counts events; see ``AnsweringObserver``."""
+        return MeasuredAnswerer(answerer, self._count_event)

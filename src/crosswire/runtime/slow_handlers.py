@@ -70,12 +70,15 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
         work: the coroutine.
         what: name of the event or hook.
         watch: log of steps that take too long.
+
+    Attributes:
+        work: as given.
     """
 
-    __slots__ = ("_watch", "_what", "_work")
+    __slots__ = ("_watch", "_what", "work")
 
     def __init__(self, work: Coroutine[Any, Any, Any], what: str, watch: SlowHandlerWatch) -> None:
-        self._work = work
+        self.work = work
         self._what = what
         self._watch = watch
 
@@ -83,7 +86,7 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
         """Run the coroutine's next step."""
         began = environment.monotonic()
         try:
-            return self._work.send(value)
+            return self.work.send(value)
         finally:
             if environment.monotonic() - began > self._watch.limit:
                 self._watch.report(self._what, began)
@@ -94,14 +97,14 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
         """Throw an exception into the coroutine."""
         began = environment.monotonic()
         try:
-            return self._work.throw(kind if value is None else value)
+            return self.work.throw(kind if value is None else value)
         finally:
             if environment.monotonic() - began > self._watch.limit:
                 self._watch.report(self._what, began)
 
     def close(self) -> None:
         """Close the coroutine that is wrapped."""
-        self._work.close()
+        self.work.close()
 
     def __await__(self) -> Generator[Any, Any, Any]:
         return self  # type: ignore[return-value] # it has all methods that `await` uses
@@ -112,7 +115,7 @@ class WatchedCoroutine(Coroutine[Any, Any, Any]):
     def __next__(self) -> Any:
         began = environment.monotonic()  # as send does; calling it would cost time
         try:
-            return self._work.send(None)
+            return self.work.send(None)
         finally:
             if environment.monotonic() - began > self._watch.limit:
                 self._watch.report(self._what, began)

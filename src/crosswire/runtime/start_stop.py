@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import inspect
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import partial
-from types import CoroutineType
-from typing import Any, cast
+from typing import Any
 
 from crosswire.core.listeners import Hook, Listener
 from crosswire.errors import ConfigError, NotConnected, UsageError
-from crosswire.runtime.background_tasks import BackgroundTasks, ends_loop
+from crosswire.runtime.background_tasks import BackgroundTasks, ends_loop, has_begun
 from crosswire.runtime.handler_calls import fire_some
 from crosswire.runtime.log_records import get_logger
 
@@ -163,7 +161,7 @@ async def _wait_through(task: asyncio.Task[None]) -> None:
             await asyncio.wait({task})
         except asyncio.CancelledError:
             # The end of an event loop cancels both: that is one cancellation, not two.
-            if _has_begun(task) and (cancelled or not task.cancelling()):
+            if has_begun(task) and (cancelled or not task.cancelling()):
                 task.cancel()
             elif not task.cancelling():
                 asyncio.get_running_loop().call_soon(task.cancel)
@@ -172,11 +170,6 @@ async def _wait_through(task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None and not ends_loop(error):
             logger.error("%s failed after it was cancelled", task.get_name(), exc_info=error)
         raise asyncio.CancelledError
-
-
-def _has_begun(task: asyncio.Task[None]) -> bool:
-    """Return whether a task has run its first step. A task that is cancelled before runs nothing at all."""
-    return inspect.getcoroutinestate(cast("CoroutineType[Any, Any, None]", task.get_coro())) != inspect.CORO_CREATED
 
 
 async def carry_through(*steps: Step) -> None:
@@ -197,7 +190,7 @@ async def carry_through(*steps: Step) -> None:
                 await asyncio.wait({task})
             except asyncio.CancelledError:
                 hurried = True
-                if _has_begun(task):
+                if has_begun(task):
                     task.cancel()
         if hurried and not await _hurry(task):
             continue

@@ -9,6 +9,7 @@ import signal
 from types import FrameType, TracebackType
 from typing import Any
 
+from crosswire.runtime.background_tasks import is_being_cancelled
 from crosswire.runtime.watchdog import WAKE_SIGNAL, Watchdog
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -28,6 +29,13 @@ _NOT_OF_APPLICATION = (
 
 class InterruptedBySignal(asyncio.CancelledError):
     """Raised in code of the application that a signal interrupts. It is not a failure of that code."""
+
+
+def is_broken_off(error: BaseException) -> bool:
+    """Return whether a handler raised an error because a stop or a signal breaks it off, so that it has not failed."""
+    return isinstance(error, InterruptedBySignal) or (
+        isinstance(error, asyncio.CancelledError) and is_being_cancelled()
+    )
 
 
 class StopSignals:

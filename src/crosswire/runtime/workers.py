@@ -66,7 +66,7 @@ class Workers:
         entry = (job, context, events, what)
         if self._idle and not self.waiting:
             lane = self._idle.pop()
-            if lane.go_on(entry):
+            if lane.begin(entry):
                 return
             self._idle.append(lane)
         self.waiting.append(entry)
@@ -165,7 +165,7 @@ class Workers:
             return is_answer
         finally:
             if events is not None:
-                events.task_released(task)
+                events.job_ended(task)
 
     def _end_turn(self) -> None:
         self._turn = None
@@ -194,8 +194,12 @@ class Workers:
         try:
             waits_for = context.run(job.send, None)
         except StopIteration:
+            if events is not None:
+                events.job_ended(None)
             return False
         except BaseException:
+            if events is not None:
+                events.job_ended(None)
             self._stop_taking()  # the exception ends this worker, and is reported for it
             raise
         finally:
@@ -209,7 +213,7 @@ class Workers:
             yield from resume(job, waits_for, context, watch, what)
         finally:
             if events is not None:
-                events.task_released(task)
+                events.job_ended(task)
         return True
 
 

@@ -70,7 +70,8 @@ class DuplicatePolicy:
         self._probe_timeout = probe_timeout
         self._channels: GetChannels = no_channels
         self._tasks: BackgroundTasks
-        self._contested: dict[UserConnection, asyncio.Future[None]] = {}  # connections that an older one may keep out
+        # What ends the waits for objections to a connection; until it does not belong to its user any more.
+        self._contested: dict[UserConnection, asyncio.Future[None]] = {}
         self._probed: set[UserConnection] = set()  # connections whose peers were pinged and have not answered yet
 
     def attach(self, channels: GetChannels, tasks: BackgroundTasks) -> None:
@@ -131,19 +132,15 @@ class DuplicatePolicy:
         """Wait until a server with an older connection of the user has had time to ping it and to object."""
         if not connection.is_open:
             return
-        withdrawn = self._contested[connection] = asyncio.get_running_loop().create_future()
-        try:
+        withdrawn = self._contested.setdefault(connection, asyncio.get_running_loop().create_future())
+        with suppress(TimeoutError):  # no server objected
             async with asyncio.timeout(self._probe_timeout + CLAIM_ROUND_TRIP):
-                await withdrawn
-        except TimeoutError:
-            pass  # no server objected
-        finally:
-            del self._contested[connection]
+                await asyncio.shield(withdrawn)  # another announcement may wait for it too
 
     def withdraw(self, connection: UserConnection) -> None:
         """Stop waiting for objections to a connection, as it does not belong to its user any more."""
-        if (waiting := self._contested.get(connection)) is not None and not waiting.done():
-            waiting.set_result(None)
+        if (withdrawn := self._contested.pop(connection, None)) is not None:
+            withdrawn.set_result(None)
 
     def claimed(self, user: str, claim: Claim) -> None:
         """Compare the connections of a user with one that another server claims, and close those that must go."""

@@ -104,20 +104,18 @@ class HeldMessage:
         self._handlers.held += self._weight
         self._handlers.running = number
 
-    def handler_ended(self) -> None:
+    def job_ended(self, task: asyncio.Task[None] | None) -> None:
         """Count the handlers of the message as ended."""
         self._handlers.held -= self._weight
-        self._handlers.handler_ended()
+        self._handlers.job_ended(task)
 
-    job_dropped = handler_ended
+    def job_dropped(self) -> None:
+        """Count the handlers of the message as ended, which were not begun."""
+        self.job_ended(None)
 
     def task_waits(self, task: asyncio.Task[None]) -> None:
         """Note the task of a handler that waits."""
         self._handlers.task_waits(task)
-
-    def task_released(self, task: asyncio.Task[None]) -> None:
-        """Note that the handler of such a task has ended."""
-        self._handlers.task_released(task)
 
 
 def text_size(data: str | bytes) -> int:

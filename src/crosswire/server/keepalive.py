@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from math import inf
 
 from crosswire.core.limits import Heartbeat
@@ -93,13 +94,13 @@ class Keepalive:
         connection = self._connection
         if connection is None:
             return False
-        if self._probe is None:
-            self._probe = asyncio.get_running_loop().create_future()
+        if (probe := self._probe) is None:
+            probe = self._probe = asyncio.get_running_loop().create_future()
             now = environment.monotonic()
             self._note_life(connection, now)
             self._ping(connection, now)
-            self._wheel.start(timeout, self._probe_timed_out)
-        return await asyncio.shield(self._probe)
+            self._wheel.start(timeout, partial(self._probe_timed_out, probe))
+        return await asyncio.shield(probe)
 
     def on_timer(self) -> None:
         """Check the peer, and ping it if an interval has passed; called by the wheel."""
@@ -159,11 +160,12 @@ class Keepalive:
         check = now + timeout / CHECKS_PER_TIMEOUT if is_slow else inf
         return min(ping, self._unanswered_since + timeout, check) - now
 
-    def _probe_timed_out(self) -> None:
-        self._wheel.start(0, self._check_probe)  # data that arrived while the process stood still is read first
+    def _probe_timed_out(self, probe: asyncio.Future[bool]) -> None:
+        # data that arrived while the process stood still is read first
+        self._wheel.start(0, partial(self._check_probe, probe))
 
-    def _check_probe(self) -> None:
-        if self._probe is not None:
+    def _check_probe(self, probe: asyncio.Future[bool]) -> None:
+        if probe is self._probe:  # else it was answered, and perhaps another one has begun
             has_traffic = self._connection is not None and self._has_traffic(self._connection)
             self._finish_probe(alive=self.heard or self.paused or has_traffic)
 

@@ -9,8 +9,13 @@ from crosswire.server.client_calls import ClientCalling
 from crosswire.server.router import MessageRouter
 
 
-class ServerObserver(AnsweringObserver, Protocol):
+class ServerObserver(Protocol):
     """Sees what clients send and how it is handled. Without one, nothing of it is there."""
+
+    @property
+    def answering(self) -> AnsweringObserver:
+        """The observer of how events of clients are handled."""
+        ...
 
     def router(self, router: MessageRouter, /) -> MessageRouter:
         """Return what handles the messages of clients through this."""

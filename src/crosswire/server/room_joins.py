@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -48,6 +48,25 @@ class Welcome(NamedTuple):
     slice: RecoveredSlice
 
 
+class _WaitingJoin:
+    """Join of a room whose messages do not come here yet.
+
+    Args:
+        clients: those that are let in.
+        joined: those of them that were not in the room before.
+
+    Attributes:
+        clients: as given.
+        undone: those that leave again if it fails: they are in the room for nothing but this join.
+    """
+
+    __slots__ = ("clients", "undone")
+
+    def __init__(self, clients: Iterable[Client], joined: Iterable[Client]) -> None:
+        self.clients = tuple(clients)
+        self.undone = dict.fromkeys(joined)
+
+
 NOTHING = RecoveredSlice(None, 0, 0)
 """Slice for a client that gets no messages."""
 
@@ -69,7 +88,7 @@ class RoomJoins:
         recoveries: counts what clients got.
     """
 
-    __slots__ = ("_fanout", "_frames", "_outbox", "_registry", "_subscriptions", "_turns", "recoveries")
+    __slots__ = ("_fanout", "_frames", "_outbox", "_registry", "_subscriptions", "_turns", "_waiting", "recoveries")
 
     def __init__(
         self,
@@ -86,6 +105,7 @@ class RoomJoins:
         self._outbox = outbox
         self._frames = RecoveredFrames(replaces=replaces)
         self._turns = JoinTurns()
+        self._waiting: dict[ToRoom, list[_WaitingJoin]] = {}  # joins of rooms without a history
         self.recoveries = Recoveries()
 
     async def join(self, clients: Collection[Client], room: ToRoom, rewind: int = 0) -> int:
@@ -112,11 +132,35 @@ class RoomJoins:
             for client in clients:
                 if self._registry.join(client, room.namespace, room.id):
                     joined.append(client)  # noqa: PERF401 - the list is complete even if the next one is refused
-            await self._subscriptions.room_ready(room.namespace, room.id)
         except BaseException:
             self._leave_again(joined, room)
             raise
+        if (ready := self._subscriptions.room_ready(room.namespace, room.id)) is not None:
+            await self._wait_until_ready(ready, room, _WaitingJoin(clients, joined))
         return len(joined)
+
+    async def _wait_until_ready(self, ready: Coroutine[Any, Any, None], room: ToRoom, own: _WaitingJoin) -> None:
+        """Wait until messages to a room come here; if that fails, take those out that no other join has let in too."""
+        waiting = self._waiting.setdefault(room, [])
+        waiting.append(own)
+        try:
+            await ready
+        except BaseException:
+            for client in tuple(own.undone):
+                heir = next((each for each in waiting if each is not own and client in each.clients), None)
+                if heir is not None:
+                    del own.undone[client]
+                    heir.undone[client] = None
+            self._leave_again(own.undone, room)
+            raise
+        else:
+            for each in waiting:
+                for client in own.clients:
+                    each.undone.pop(client, None)
+        finally:
+            waiting.remove(own)
+            if not waiting:
+                del self._waiting[room]
 
     async def _join_with_history(self, clients: Collection[Client], room: ToRoom, rewind: int) -> int:
         joins: list[PendingJoin[Client]] = []
@@ -125,7 +169,8 @@ class RoomJoins:
             for client in clients:
                 if (join := self._registry.begin_join(client, room.namespace, room.id)) is not None:
                     joins.append(join)  # noqa: PERF401 - the list is complete even if the next one is refused
-            await self._subscriptions.room_ready(room.namespace, room.id)
+            if (ready := self._subscriptions.room_ready(room.namespace, room.id)) is not None:
+                await ready
             if joins:
                 await self._turns.run(partial(self._let_in, joins, room, rewind, joined))
         except BaseException:
@@ -138,11 +183,13 @@ class RoomJoins:
 
     def _leave_again(self, joined: Collection[Client], room: ToRoom) -> None:
         """Take connections out: a caller that gets an error, or stops waiting, has nobody in the room."""
-        for client in joined:
+        for client in tuple(joined):
             self.leave(client, room)
 
     def leave(self, client: Client, room: ToRoom) -> bool:
         """Take a connection out of a room; return whether it was in it, or about to be."""
+        for each in self._waiting.get(room, ()):
+            each.undone.pop(client, None)
         left = self._registry.leave(client, room.namespace, room.id)
         if left and client.offered is not None and self._subscriptions.keeps_history(room.namespace):
             client.send_encoded(client.format.encode(event(LEFT, RoomLeft((room.namespace, room.id)))))

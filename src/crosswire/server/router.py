@@ -166,8 +166,6 @@ class Router:
             finally:
                 if watch is not None and environment.monotonic() - began > watch.limit:
                     watch.report(event, began)
-            if (returns := listener.returns) is not None and not isinstance(value, returns.sure):
-                value = returns.checked(value)
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it may raise anything; it is reported
             self._base_answerer.fail(event, session, callback_id, error)
             return True

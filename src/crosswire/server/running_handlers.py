@@ -104,15 +104,28 @@ class RunningHandlers:
         """Bytes that the handlers at work take, with their messages."""
         return self.held + self.running * HANDLER_OVERHEAD
 
-    def handler_ended(self) -> None:
-        """Count a handler as ended; :attr:`running` was incremented when it was started."""
+    def job_ended(self, task: asyncio.Task[None] | None) -> None:
+        """Count a handler as ended; :attr:`running` was incremented when it was started.
+
+        Args:
+            task: that waited for something, if it did; see :meth:`task_waits`.
+        """
         self.running -= 1
+        if task is not None:
+            assert self._waiting is not None, "task_waits was called first"
+            self._waiting.pop(task, None)
+            total = self.total
+            total.waiting -= 1
+            if total.full:
+                total.check()
         then = self._next
         if then is not None:
             self._next = None
             then()
 
-    job_dropped = handler_ended
+    def job_dropped(self) -> None:
+        """Count a handler as ended, which was not begun."""
+        self.job_ended(None)
 
     def when_one_ends(self, then: Callable[[], None]) -> None:
         """Call ``then``, once, when the next handler ends."""
@@ -136,15 +149,6 @@ class RunningHandlers:
         if total.waiting >= total.limit:
             total.check()
 
-    def task_released(self, task: asyncio.Task[None]) -> None:
-        """Note that the handler of such a task has ended."""
-        assert self._waiting is not None, "task_waits was called first"
-        self._waiting.pop(task, None)
-        total = self.total
-        total.waiting -= 1
-        if total.full:
-            total.check()
-
     def is_waiting(self, task: asyncio.Task[Any] | None) -> bool:
         """Return whether a task belongs to a handler that waits."""
         return self._waiting is not None and task in self._waiting
@@ -157,5 +161,4 @@ class RunningHandlers:
 
     def _done(self, held: int, task: asyncio.Task[None]) -> None:
         self.held -= held
-        self.task_released(task)
-        self.handler_ended()
+        self.job_ended(task)

@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Any, overload
+from typing import Any, Final, overload
 
 from crosswire.cluster.interface import Bus
 from crosswire.cluster.node import Node
@@ -93,6 +93,9 @@ class Server:
             in ``uvicorn.access``.
         owns: namespaces whose rooms this server may own, see :meth:`Node.owner`; None for all.
 
+    Attributes:
+        cluster: node of this server: events and calls between servers, the members of the cluster, its Redis.
+
     Raises:
         ConfigError: an option can't be used.
 
@@ -168,14 +171,14 @@ class Server:
         self._hooks = parts.hooks
         self._events = parts.events
         self._registry = parts.registry
-        self._cluster = Node(
+        self.cluster: Final = Node(
             name, redis=redis, bus=bus, clients=parts.clients(lambda: self.name), slow_handler=slow_handler, owns=owns
         )
-        parts.attach(self._cluster)
-        self._audiences = self._cluster.audiences
+        parts.attach(self.cluster)
+        self._audiences = self.cluster.audiences
         self._known_users = self._audiences.known
         self._authentication = parts.authentication
-        self._routes = PlainRoutes(self._cluster, publish_endpoint(publish_key, self._cluster, limits))
+        self._routes = PlainRoutes(self.cluster, publish_endpoint(publish_key, self.cluster, limits))
         self._acceptor = Upgrades(
             self._routes, self._authentication, terms, parts.sessions, parts.open_session, parts.failures, watch
         )
@@ -192,7 +195,7 @@ class Server:
             count_refusal=parts.failures.losses.dropped,
         )
         self._lifecycle = Lifecycle(
-            self._hooks, parts.tasks, parts.failures, parts.drain, self._acceptor, self._listener, self._cluster
+            self._hooks, parts.tasks, parts.failures, parts.drain, self._acceptor, self._listener, self.cluster
         )
         async_upgrades = AsyncUpgrades(self._acceptor, parts.tasks, limits.auth_timeout, parts.failures)
         context = ListenerContext(limits, flusher, compress=compression)
@@ -200,7 +203,7 @@ class Server:
         if app is not None:
             self._share_port(app)
 
-        self._instruments = ServerInstruments(parts, self._cluster.instruments)
+        self._instruments = ServerInstruments(parts, self.cluster.instruments)
         if metrics:
             self._routes.add("/metrics", metrics_page(self._instruments.measure()))
 
@@ -220,7 +223,7 @@ class Server:
     @property
     def name(self) -> str:
         """Name of the server, unique in the cluster."""
-        return self._cluster.name
+        return self.cluster.name
 
     @property
     def port(self) -> int:
@@ -287,7 +290,7 @@ class Server:
             server.policy("price", "latest", key="item")
             server.policy("cursor", "volatile")
         """
-        self._cluster.policy(event, policy, key=key)
+        self.cluster.policy(event, policy, key=key)
 
     def history(self, namespace: str, *, size: int = 100, ttl: float = 300) -> None:
         """Keep the last messages of each room of a namespace, on all servers, for clients that come back.
@@ -308,7 +311,7 @@ class Server:
 
             server.history("chat", size=100, ttl=300)
         """
-        self._cluster.history(namespace, size=size, ttl=ttl)
+        self.cluster.history(namespace, size=size, ttl=ttl)
 
     def authenticate(self, hook: UserHookT) -> UserHookT:
         """Call this hook for each new connection, before any of its events, to find out its user.
@@ -371,12 +374,7 @@ class Server:
 
             await server.revoke(user="13")  # log out everywhere; a token that is issued from now on is good
         """
-        return await self._cluster.revoke(user=user, token_id=token_id, lifetime=lifetime)
-
-    @property
-    def cluster(self) -> Node:
-        """Node of this server: events and calls between servers, the members of the cluster, its Redis."""
-        return self._cluster
+        return await self.cluster.revoke(user=user, token_id=token_id, lifetime=lifetime)
 
     @property
     def local_rooms(self) -> RoomQueries:
@@ -482,7 +480,7 @@ class Server:
         Raises:
             ConfigError: the server runs already, or an option can't be used.
         """
-        self._cluster.configure(name=name, redis=redis)
+        self.cluster.configure(name=name, redis=redis)
         if app is not None:
             self._share_port(app)
         self._listener.configure(host=host, port=port, reuse_port=reuse_port, tls=tls)

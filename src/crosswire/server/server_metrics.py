@@ -10,8 +10,7 @@ from crosswire.core.payload_types import PayloadType
 from crosswire.core.skipped_messages import SkippedMessages
 from crosswire.core.tallies import EventHistograms
 from crosswire.runtime import environment
-from crosswire.runtime.answering import Callers, EventHandling
-from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswerer, MeasuredCallers
+from crosswire.runtime.measured_answering import AnsweredCall, AnswerTimes, MeasuredAnswering
 from crosswire.server.client_calls import CallableClient, ClientCalling
 from crosswire.server.connected_client import ConnectedClient
 from crosswire.server.losses import Losses
@@ -24,7 +23,7 @@ from crosswire.server.socket import Socket
 
 
 class ServerMetrics:
-    """Counts of one server, and the state that they are shown with; an ``AnsweringObserver``.
+    """Counts of one server, and the state that they are shown with.
 
     Args:
         registry: the connections by user and room.
@@ -34,19 +33,20 @@ class ServerMetrics:
         recoveries: what clients got from the history of rooms.
 
     Attributes:
+        answering: measures the handling of clients' events.
         received: messages of clients.
         sent: messages to clients.
         calls: durations of calls to clients.
     """
 
     __slots__ = (
-        "_answered",
         "_answers",
         "_losses",
         "_recoveries",
         "_registry",
         "_sessions",
         "_skipped",
+        "answering",
         "calls",
         "received",
         "sent",
@@ -66,22 +66,11 @@ class ServerMetrics:
         self._skipped = skipped
         self._recoveries = recoveries
         self._answers = AnswerTimes()
-        self._answered = AnsweredCall()
+        answered = AnsweredCall()
         self.received = ReceivedMessages()
-        self.sent = SentMessages(self._answered)
+        self.sent = SentMessages(answered)
+        self.answering = MeasuredAnswering(self._answers, answered, self.received.event)
         self.calls = EventHistograms()
-
-    # AnsweringObserver
-
-    def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
-        """Return callers that count how long calls take; see ``AnsweringObserver``."""
-        return MeasuredCallers(callers, self._answers, self._answered)
-
-    def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
-        """Return an answerer that counts events; see ``AnsweringObserver``."""
-        return MeasuredAnswerer(answerer, self.received.event)
-
-    # Metrics
 
     def families(self) -> Iterator[MetricFamily]:
         """Return the metrics of now."""

@@ -173,7 +173,7 @@ class ServerParts:
 
     def observe(self, observer: ServerObserver) -> None:
         """Let tracing see what clients send from now on; to be called before the first connection."""
-        self._router.observe(observer)
+        self._router.observe(observer.answering)
         self.router = self._session_parts.router = observer.router(self.router)
         sockets = self._client_factory.socket_parts
         sockets.calls = observer.client_calls(sockets.calls)
@@ -185,7 +185,7 @@ class ServerParts:
         self._metrics = metrics = ServerMetrics(
             self.registry, self.sessions, self.failures.losses, self._skipped, self.joins.recoveries
         )
-        self._router.observe(metrics)
+        self._router.observe(metrics.answering)
         self.router = self._session_parts.router = CountingRouter(self.router, metrics.received)
         self._delivery.measure(metrics.sent)
         self._client_factory.encoder = metrics.sent.encoder

@@ -211,7 +211,7 @@ class Socket:
         Args:
             event: its name.
             data: as for :meth:`send`.
-            timeout: seconds.
+            timeout: seconds, or ``math.inf``.
             type: what the answer is decoded into and must fit: as for a handler's data, a msgspec Struct, dataclass,
                 TypedDict or builtin type.
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from crosswire.cluster.client_channels import ClientChannels
 from crosswire.core.timeline import Timeline
@@ -61,13 +62,13 @@ class Subscriptions:
         if (channels := self._channels()) is not None:
             channels.unsubscribe_room(namespace, id)
 
-    async def room_ready(self, namespace: str, id: str) -> None:
-        """Wait until messages to a room, published anywhere, come here, and its history is known, if it has one.
+    def room_ready(self, namespace: str, id: str) -> Coroutine[Any, Any, None] | None:
+        """Return a coroutine that waits until messages to a room, published anywhere, come here; None if they do.
+
+        If the room keeps history, it waits too until that is known.
 
         Raises:
-            BusUnavailable: the bus refuses the subscription.
+            BusUnavailable: when awaited, if the bus refuses the subscription.
         """
-        if (channels := self._channels()) is not None:
-            waiting = channels.room_ready(namespace, id)
-            if waiting is not None:
-                await waiting
+        channels = self._channels()
+        return None if channels is None else channels.room_ready(namespace, id)

@@ -159,7 +159,7 @@ class AcceptGate:
         try:
             for each in self._sockets:
                 servers.append(await self._start_server(each.dup()))  # noqa: PERF401 - an error leaves the first
-        except OSError:
+        except BaseException:
             for server in servers:
                 server.close()
             raise

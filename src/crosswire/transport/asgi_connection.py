@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, ParamSpec, TypeVar
 
-from crosswire.core.formats import AnyOutbox, Offer
+from crosswire.core.formats import Offer
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.transport.asgi_sender import MessageSender, Sender
@@ -80,7 +80,7 @@ class AsgiConnection:
         else:
             self._sender = UvicornSender(protocol, send, context, self._send_failed, self)
         self.framed = self._sender.framed
-        self.outbox: AnyOutbox = self._sender.outbox
+        self.outbox = self._sender.outbox
         self._task: asyncio.Task[Any]
         self._close: Close | None = None  # set when the end begins
         self._timer: asyncio.TimerHandle | None = None
@@ -125,16 +125,16 @@ class AsgiConnection:
 
     def abort(self, close: Close) -> None:
         self._close = self._close or close
-        self._sender.discard()
+        self.outbox.discard()
         self._stop()
 
     @property
     def offer(self) -> Offer:
-        return self._sender.offer
+        return self.outbox.offer
 
     @property
     def behind(self) -> bool:
-        return self._sender.behind
+        return self.outbox.behind
 
     def pause_reading(self) -> None:
         if self._close is None:
@@ -149,10 +149,10 @@ class AsgiConnection:
 
     @property
     def buffered(self) -> int:
-        return self._sender.buffered
+        return self.outbox.buffered
 
     async def drained(self, below: int) -> bool:
-        return await self._sender.drained(below)
+        return await self.outbox.drained(below)
 
     @property
     def traffic(self) -> TrafficSnapshot:
@@ -243,7 +243,7 @@ class AsgiConnection:
         """Send nothing more. If the client has gone, its last messages and its Close can still be received."""
         if not isinstance(error, OSError) and not isinstance(error.__context__, OSError):
             logger.error("an ASGI server could not send a message", exc_info=error)
-        self._sender.discard()
+        self.outbox.discard()
         self._stop_later()
 
     def _stop_later(self) -> None:
@@ -266,7 +266,7 @@ class AsgiConnection:
         if self._timer is not None:
             self._timer.cancel()
         self._close = self._close or Close(CloseCode.ABNORMAL, "the connection was lost")
-        self._sender.discard()
+        self.outbox.discard()
         self._sender.stop()
         self._guard(self._receiver.closed, self._close)
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from crosswire.core.formats import AnyOutbox, Offer
 from crosswire.transport.asgi_writer import AsgiWriter, Send
 from crosswire.transport.listener_context import ListenerContext
 from crosswire.transport.message_outbox import MessageOutbox
-from crosswire.transport.outbox import OutboxEvents
+from crosswire.transport.outbox import Outbox, OutboxEvents
 from crosswire.types import Close
 
 
@@ -17,7 +16,7 @@ class Sender(Protocol):
     """Sending side of one connection."""
 
     @property
-    def outbox(self) -> AnyOutbox:
+    def outbox(self) -> Outbox | MessageOutbox:
         """Queue of what a format has encoded."""
         ...
 
@@ -26,33 +25,11 @@ class Sender(Protocol):
         """Whether ``outbox`` takes WebSocket frames; if not, it takes messages."""
         ...
 
-    @property
-    def offer(self) -> Offer:
-        """Function that queues what need not be sent if the client is behind."""
-        ...
-
-    @property
-    def behind(self) -> bool:
-        """Whether the client has not taken what was sent before."""
-        ...
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that wait to be sent."""
-        ...
-
     def start(self) -> None:
         """Begin to send, with the present context variables."""
 
-    async def drained(self, below: int) -> bool:
-        """Wait until fewer than ``below`` bytes wait; return False if nothing more is taken, now or meanwhile."""
-        ...
-
     def close(self, close: Close) -> None:
         """Take nothing more; what waits still leaves, and the Close after it."""
-
-    def discard(self) -> None:
-        """Take nothing more, and discard what waits."""
 
     def stop(self) -> None:
         """Cancel the sending that is under way."""
@@ -79,25 +56,6 @@ class MessageSender:
         self.outbox = MessageOutbox(self._writer, context.flusher, context.limits.outbox, events, context.slow_readers)
         self._writer.outbox = self.outbox
 
-    @property
-    def offer(self) -> Offer:
-        """Function that queues what need not be sent if the client is behind."""
-        return self.outbox.offer
-
-    @property
-    def behind(self) -> bool:
-        """Whether the ASGI server is held up."""
-        return self.outbox.behind
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that wait to be sent."""
-        return self.outbox.buffered
-
-    async def drained(self, below: int) -> bool:
-        """Wait until fewer than ``below`` bytes wait in the outbox."""
-        return await self.outbox.drained(below)
-
     def start(self) -> None:
         """Start the task of the writer."""
         self._writer.start()
@@ -105,10 +63,6 @@ class MessageSender:
     def close(self, close: Close) -> None:
         """Queue the Close as the last item."""
         self.outbox.seal(close)
-
-    def discard(self) -> None:
-        """Discard what waits in the outbox."""
-        self.outbox.discard()
 
     def stop(self) -> None:
         """Cancel the task of the writer."""

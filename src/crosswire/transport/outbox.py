@@ -56,7 +56,8 @@ FRAME_OVERHEAD = 64
 _HOLE = b""
 """Put in the place of a frame that was dropped."""
 _ONE_FRAME = -2
-"""In place of the socket's number while one frame is queued, and may be written to the socket by itself."""
+"""In place of the socket's number while one frame waits that may be written to the socket by itself."""
+_NOTHING = b""
 _SEALED = float("-inf")
 """Free bytes of a sealed outbox: less than any frame needs."""
 
@@ -96,6 +97,7 @@ class Outbox:
         "_slow_reader",
         "_slow_readers",
         "_socket",
+        "_sole",
         "_write",
         "_writer",
         "fd",
@@ -110,6 +112,7 @@ class Outbox:
         self.flusher = flusher
         self._limit = limit
         self._events: OutboxEvents | None = events
+        self._sole = _NOTHING  # while ``fd`` is _ONE_FRAME, the frame that waits; it is not in the queue, nor counted
         self._frames: list[bytes] = []
         # Bytes that may still be queued. The hottest path looks at this number alone: a sealed outbox has _SEALED.
         self._free: float = limit
@@ -135,7 +138,7 @@ class Outbox:
     @property
     def buffered(self) -> int:
         """Bytes that wait here and in the writer."""
-        return sum(map(len, self._frames)) + self._writer.waiting
+        return len(self._sole) + sum(map(len, self._frames)) + self._writer.waiting
 
     async def drained(self, below: int) -> bool:
         """Wait until fewer than ``below`` bytes wait; return False if the outbox is sealed, now or meanwhile."""
@@ -150,7 +153,6 @@ class Outbox:
 
     def push(self, frame: bytes) -> None:
         """Queue a frame for this turn's flush. After :meth:`seal` it is discarded."""
-        frames = self._frames
         if self.fd >= 0:  # nothing is queued, and the kernel has taken all, as nearly always
             filled = self.flusher.filled
             if filled:
@@ -158,17 +160,23 @@ class Outbox:
             elif not self._waits(frame):
                 return
             self.fd = _ONE_FRAME
-            self._free -= len(frame) + FRAME_OVERHEAD
-            frames.append(frame)
+            self._sole = frame
             return
-        if frames:
-            self.fd = -1
-        elif self._open and not self._waits(frame):
+        if self.fd == _ONE_FRAME:
+            self._queue_sole()
+        frames = self._frames
+        if not frames and self._open and not self._waits(frame):
             return
         self._free = room = self._free - len(frame) - FRAME_OVERHEAD
         if room < 0 and not self._make_room(len(frame) + FRAME_OVERHEAD):
             return
         frames.append(frame)
+
+    def _queue_sole(self) -> None:
+        """Queue the frame that was to be written by itself, as others follow it or it has to wait."""
+        frame, self._sole, self.fd = self._sole, _NOTHING, -1
+        self._free -= len(frame) + FRAME_OVERHEAD
+        self._frames.append(frame)
 
     def _waits(self, frame: bytes) -> bool:
         """Flush at the end of the turn, or write a frame at once if this is its end; return False then."""
@@ -204,11 +212,9 @@ class Outbox:
 
     def flush(self) -> None:
         """Write what waits, unless the outbox is paused: all of it, or as much as the writer can send soon."""
-        frames = self._frames
         if self.fd == _ONE_FRAME:  # the usual answer; see DirectWrites
-            frame = frames.pop()
+            frame, self._sole = self._sole, _NOTHING
             self.fd = fd = self._socket
-            self._free = self._limit
             try:
                 sent = _write(fd, frame)
             except OSError:  # the kernel is full, or the peer gone: the writer finds out
@@ -216,6 +222,7 @@ class Outbox:
             if sent != len(frame):
                 self._write(frame[sent:])
             return
+        frames = self._frames
         if self._paused or not frames:
             return
         if self._droppable is not None or (len(frames) > 1 and self._limit - self._free > HIGH_WATER_MARK):
@@ -233,7 +240,7 @@ class Outbox:
         if self._frames:
             self._paused, self._droppable = False, None
             self._frames[:] = [b"".join(self._frames)]
-            self.flush()
+        self.flush()
 
     def _write_in_pieces(self) -> None:
         """Write until the writer keeps enough; what is left waits until it resumes the outbox."""
@@ -268,11 +275,13 @@ class Outbox:
         """Let a fan-out write to the socket ``fd`` by itself while nothing is queued: the kernel has taken all."""
         if self._open:
             self._socket = fd
-            if not self._frames:
+            if not self._frames and self.fd != _ONE_FRAME:
                 self.fd = fd
 
     def forbid_direct(self) -> None:
         """Let nothing be written past the outbox: something waits in front of it, or the connection is at its end."""
+        if self.fd == _ONE_FRAME:
+            self._queue_sole()
         self.fd = self._socket = -1
 
     def watch(self) -> None:

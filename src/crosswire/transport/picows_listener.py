@@ -210,10 +210,15 @@ class PicowsListener:
         if self._poller is not None:
             return SocketServer(place, self._poller, self._make_handshake, self._gate, self._context.read_turns)
         loop = asyncio.get_running_loop()
-        options: dict[str, Any] = {"sock": place, "backlog": LOOP_ACCEPTED_AT_ONCE}
-        if self._unix is not None:
-            return LoopServer(await loop.create_unix_server(self._protocol, **options))
-        return LoopServer(await loop.create_server(self._protocol, **options))
+        options: dict[str, Any] = {"sock": place, "backlog": LOOP_ACCEPTED_AT_ONCE, "start_serving": False}
+        create = loop.create_server if self._unix is None else loop.create_unix_server
+        server = await create(self._protocol, **options)
+        try:
+            await server.start_serving()
+        except BaseException:  # it serves already if this is cancelled
+            server.close()
+            raise
+        return LoopServer(server)
 
     async def stop(self) -> None:
         self._gate.close()

@@ -158,40 +158,34 @@ class FrameParser(WSListener):
     # WSListener
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        """Pass a frame on to the connection, or keep its text.
+        """Pass a frame on to the connection, a whole text message right to the receiver; or keep its text.
 
         picows makes a member of an enum for the kind of a frame, which takes half as long as its parsing. So a whole
-        text message, as nearly every frame is one, is known by its header, and only its text is asked for.
+        text message, as nearly every frame is one, is known by its header, and only its text is asked for. All of it is
+        one function, as several calls of a client often come in one read.
         """
         connection = self.connection
-        if connection is not None:
-            self._pass_on(connection, frame)
+        if connection is None:
+            try:
+                self.text = frame.get_payload_as_utf8_text()
+            except UnicodeDecodeError:
+                self.is_invalid = True
             return
         try:
-            self.text = frame.get_payload_as_utf8_text()
-        except UnicodeDecodeError:
-            self.is_invalid = True
-
-    def _pass_on(self, connection: FrameReceiver, frame: WSFrame) -> None:
-        """Hand a frame over, a whole text message right to the receiver."""
-        try:
-            if self._filled and self._is_text(frame) and connection.takes_texts:
-                try:
-                    text = frame.get_payload_as_utf8_text()
-                except UnicodeDecodeError:
-                    connection.invalid_text()
+            if self._filled:
+                start, self._start = self._start, self._filled - frame.tail_size
+                if self.view[start] == TEXT_BYTE and connection.takes_texts:  # not compressed either
+                    try:
+                        text = frame.get_payload_as_utf8_text()
+                    except UnicodeDecodeError:
+                        connection.invalid_text()
+                    else:
+                        connection.receiver.text(text)
                     return
-                connection.receiver.text(text)
-            else:
-                connection.frame(frame)
+            connection.frame(frame)
         except Exception:
             logger.exception("a connection is closed, as receiving a message failed")
             connection.failed()  # at once: picows would pass on what is behind it in the read
-
-    def _is_text(self, frame: WSFrame) -> bool:
-        """Return whether the next frame of the view, which is this, is a whole text message that is not compressed."""
-        start, self._start = self._start, self._filled - frame.tail_size
-        return self.view[start] == TEXT_BYTE
 
     # What picows calls of a transport
 

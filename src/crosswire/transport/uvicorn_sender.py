@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from crosswire.core.formats import Offer
 from crosswire.transport.asgi_writer import Send
 from crosswire.transport.kernel_buffer import bytes_taken, has_hung_up
 from crosswire.transport.listener_context import ListenerContext
@@ -127,25 +126,6 @@ class UvicornSender:
 
     # Sender
 
-    @property
-    def offer(self) -> Offer:
-        """Function that queues what need not be sent if the client is behind."""
-        return self.outbox.offer
-
-    @property
-    def behind(self) -> bool:
-        """Whether bytes wait in the outbox or in uvicorn's transport."""
-        return self.outbox.behind
-
-    @property
-    def buffered(self) -> int:
-        """Bytes that wait in the outbox and in uvicorn's transport."""
-        return self.outbox.buffered
-
-    async def drained(self, below: int) -> bool:
-        """Wait until fewer than ``below`` bytes wait in the outbox and in uvicorn's transport."""
-        return await self.outbox.drained(below)
-
     def start(self) -> None:
         """Start the task that waits for uvicorn."""
         self._task = asyncio.get_running_loop().create_task(self._run(), name="crosswire uvicorn writer")
@@ -155,10 +135,6 @@ class UvicornSender:
         self._close = close
         self.outbox.seal()
         self._woken.set()
-
-    def discard(self) -> None:
-        """Discard what waits in the outbox."""
-        self.outbox.discard()
 
     def stop(self) -> None:
         """Cancel the task that waits for uvicorn."""

@@ -20,6 +20,7 @@ from tests.faults.history.diary import read_diary
 from tests.faults.history.workload import NODES, RoomWorkload
 from tests.faults.logs import read_published
 from tests.faults.programs import Line, Program
+from tests.faults.redis_servers import start_proxies, start_servers, urls_of
 
 
 class Life:
@@ -184,14 +185,10 @@ class RoomCluster:
     # Parts
 
     async def _start(self) -> None:
-        for redis in self.redis:
-            self._stack.callback(redis.stop)
-        await asyncio.gather(*[asyncio.to_thread(redis.start) for redis in self.redis])
-        self._urls = [redis.url for redis in self.redis]
+        self._urls = await start_servers(self.redis, self._stack)
         if self._proxied:
-            for redis in self.redis:
-                self.proxies.append(await self._stack.enter_async_context(TcpProxy("127.0.0.1", redis.port)))
-            self._urls = [f"redis://127.0.0.1:{proxy.port}" for proxy in self.proxies]
+            self.proxies = await start_proxies(self.redis, self._stack)
+            self._urls = urls_of(self.proxies)
         await asyncio.gather(*[self.start_server() for _ in range(NODES)])
         options = {
             "port": self._place.number,

@@ -25,7 +25,7 @@ from crosswire.testing.proxy import TcpProxy
 from tests.faults.history.diary import Diary
 from tests.faults.history.roaming_client import RoamingClient
 from tests.faults.history.workload import RoomWorkload
-from tests.faults.lines import stdin_lines
+from tests.faults.lines import print_line, stdin_lines
 
 SETTLE_TIMEOUT = 20.0
 """Seconds in which all clients must be in their rooms, or have the last messages, once nothing is broken any more."""
@@ -33,11 +33,6 @@ _POLL_INTERVAL = 0.02
 """Seconds between two looks at the clients."""
 _SHORTEST_AWAY = 0.1
 """Seconds that a client that drops its connection is away at least."""
-
-
-def print_line(what: str, **more: Any) -> None:
-    """Print a line for the test."""
-    print(json.dumps({"what": what, **more}), flush=True)
 
 
 class Crowd:

@@ -17,8 +17,8 @@ from typing import Any
 from crosswire import Redis, Server
 from crosswire.runtime import loops
 from tests.faults.history.workload import NAMESPACE, NODES, RoomWorkload
-from tests.faults.lines import stdin_lines
-from tests.faults.node_program import Publisher, add_handlers, print_line
+from tests.faults.lines import print_line, stdin_lines
+from tests.faults.node_program import Publisher, add_handlers
 
 DRAIN = 0.5
 """Seconds over which a server that gets SIGTERM closes its connections."""

@@ -8,6 +8,7 @@ from tests.faults.history.node_program import TTL
 from tests.faults.history.outcome import RoomOutcome
 from tests.faults.history.scenarios import LONG, SCENARIOS, SHORT
 from tests.faults.history.workload import NODES
+from tests.faults.tables import lasts, table_of
 
 HEADING = "## Rooms that keep history"
 _NEXT_HEADING = "## How it is done"
@@ -30,10 +31,7 @@ _COLUMNS = (
 
 def table(outcomes: Iterable[RoomOutcome]) -> str:
     """Return a Markdown table that is readable as it is."""
-    rows = [_COLUMNS, *map(_row, outcomes)]
-    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
-    rule = tuple("-" * width if not column else "-" * (width - 1) + ":" for column, width in enumerate(widths))
-    return "\n".join(_line(row, widths) for row in (rows[0], rule, *rows[1:]))
+    return table_of(_COLUMNS, map(_row, outcomes), texts=1)
 
 
 def put_section(page: str, outcomes: Sequence[RoomOutcome]) -> str:
@@ -48,7 +46,7 @@ def put_section(page: str, outcomes: Sequence[RoomOutcome]) -> str:
 
 def section(outcomes: Sequence[RoomOutcome]) -> str:
     """Return the text of the section."""
-    rows = "\n".join(f"| {each.name} | {each.title} | {_lasts(each.long)} |" for each in SCENARIOS)
+    rows = "\n".join(f"| {each.name} | {each.title} | {lasts(each.long)} |" for each in SCENARIOS)
     problems = "".join(f"- {outcome.scenario}: {problem}\n" for outcome in outcomes for problem in outcome.problems)
     if problems:
         problems = f"What did not hold:\n\n{problems}\n"
@@ -96,10 +94,6 @@ rooms-older-dump, with {SHORT.workload.clients} clients.
 """
 
 
-def _lasts(seconds: float) -> str:
-    return f"{seconds:g} s" if seconds else "for good"
-
-
 def _reasons(outcome: RoomOutcome) -> str:
     shown = ", ".join(f"{count} {reason}" for reason, count in sorted(outcome.broken.items()))
     return f"- {outcome.scenario}: told of a loss: {shown}."
@@ -121,11 +115,3 @@ def _row(outcome: RoomOutcome) -> tuple[str, ...]:
         f"{outcome.load:.1f}",
         "FAILED" if outcome.problems else "held",
     )
-
-
-def _line(row: Sequence[str], widths: Sequence[int]) -> str:
-    cells = [
-        cell.ljust(width) if not column else cell.rjust(width)
-        for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-    ]
-    return f"| {' | '.join(cells)} |"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import time
 from pathlib import Path
 
+from tests.faults.circumstances import today
 from tests.faults.history.cluster import RoomCluster
 from tests.faults.history.outcome import RoomJudge, RoomOutcome, new_outcome
 from tests.faults.history.scenarios import SHORT, Form, RoomScenario
@@ -21,7 +21,7 @@ async def run(scenario: RoomScenario, form: Form, directory: Path) -> RoomOutcom
         directory: for what the processes write; an empty one.
     """
     is_long = form is not SHORT
-    outcome = new_outcome(scenario, datetime.datetime.now(tz=datetime.UTC).date().isoformat())
+    outcome = new_outcome(scenario, today())
     cluster = RoomCluster(directory, form.workload, redis=scenario.redis, proxied=scenario.proxied)
     async with cluster:
         cluster.publish()

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from tests.support.running_program import RunningProgram
 
 HERE = Path(__file__).parent
-WAIT_TIMEOUT = 20.0
+WAIT_TIMEOUT = 45.0
 """Seconds that anything may take."""
 
 _PROGRAM = [sys.executable, "-m", "crosswire"]

@@ -17,7 +17,7 @@ from tests.integration.cli.program import serving
 from tests.support.running_program import RunningProgram
 
 INT, TERM = signal.SIGINT, signal.SIGTERM
-EXIT_TIMEOUT = 10.0
+EXIT_TIMEOUT = 25.0
 """Seconds for what takes a part of one, on a machine that is busy."""
 
 SIGNALS = pytest.mark.parametrize("number", [INT, TERM])

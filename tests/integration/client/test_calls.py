@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass
+from math import inf
 from typing import Any
 
 import pytest
@@ -45,6 +46,15 @@ async def test_a_refusal_is_raised() -> None:
             with pytest.raises(EventError) as caught:
                 await client.call("join")
             assert (caught.value.code, caught.value.message) == ("full", "the room is full")
+
+
+async def test_a_call_may_wait_without_end() -> None:
+    async with FakeServer() as server, quick_client(server.url) as client:
+        calls = [asyncio.create_task(client.call("later", timeout=timeout)) for timeout in (inf, 1e99)]
+        await wait_until(lambda: len(server.messages) == 2)
+        for message in server.messages:
+            await server.send({"payload": "at last", "callbackId": message["callbackId"]})
+        assert await asyncio.gather(*calls) == ["at last"] * 2
 
 
 async def test_a_call_without_an_answer_times_out_and_is_forgotten() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -12,11 +11,21 @@ import pytest
 from crosswire import Client, CloseCode, Handshake, Identity, Refused, Server
 from tests.integration.client.helpers import HookRecorder
 from tests.support.aio import wait_until
+from tests.support.moved_clock import MovedClock
 from tests.support.tokens import make_token, token_server
 
+RENEWAL = 45
+"""Seconds after which a client is asked for a new ticket or token instead of one that lasts a minute."""
 
-def ticket_server() -> Server:
-    """A server that lets clients in for one second, with a ticket that is new each time."""
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
+    """The server's clock."""
+    return MovedClock(monkeypatch)
+
+
+def ticket_server(clock: MovedClock) -> Server:
+    """A server that lets clients in for a minute, with a ticket that is new each time."""
     server = Server("test", port=0)
     used: set[str] = set()
 
@@ -25,7 +34,7 @@ def ticket_server() -> Server:
         ticket = handshake.query["ticket"]
         assert ticket not in used
         used.add(ticket)
-        return Identity("ada", expires=time.time() + 1, token_id=ticket)
+        return Identity("ada", expires=clock.time() + 60, token_id=ticket)
 
     return server
 
@@ -42,8 +51,8 @@ def ticket_office() -> Callable[[], dict[str, Any]]:
 
 
 @pytest.mark.parametrize("msgpack", [False, True])
-async def test_a_client_with_a_function_of_parameters_keeps_its_connection(msgpack: bool) -> None:
-    async with ticket_server() as server:
+async def test_a_client_with_a_function_of_parameters_keeps_its_connection(clock: MovedClock, msgpack: bool) -> None:
+    async with ticket_server(clock) as server:
         client = Client(
             f"ws://127.0.0.1:{server.port}",
             params=ticket_office(),
@@ -52,13 +61,15 @@ async def test_a_client_with_a_function_of_parameters_keeps_its_connection(msgpa
         hooks = HookRecorder(client)
         async with client:
             [socket] = server.sockets
-            await wait_until(lambda: (now := socket.identity) is not None and now.token_id == "3", 4)
+            for ticket in ("2", "3"):
+                clock.advance(RENEWAL)
+                await wait_until(lambda: (now := socket.identity) is not None and now.token_id == ticket)  # noqa: B023
             assert socket.is_open
         assert hooks.events == ["open", "close"]
 
 
-async def test_a_client_that_is_asked_calls_an_asynchronous_function() -> None:
-    tokens = [make_token(exp=int(time.time()) + 2), make_token(stage=2)]
+async def test_a_client_that_is_asked_calls_an_asynchronous_function(clock: MovedClock) -> None:
+    tokens = [make_token(), make_token(stage=2)]
 
     async def params() -> dict[str, Any]:
         await asyncio.sleep(0)
@@ -66,11 +77,12 @@ async def test_a_client_that_is_asked_calls_an_asynchronous_function() -> None:
 
     async with token_server() as server, Client(f"ws://127.0.0.1:{server.port}", params=params) as client:
         [socket] = server.sockets
+        clock.advance(RENEWAL)
         await wait_until(lambda: (now := socket.identity) is not None and "stage" in now.claims)
         assert (await client.call("claims"))["stage"] == 2
 
 
-async def test_a_client_whose_function_fails_connects_anew(caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_client_whose_function_fails_connects_anew(clock: MovedClock) -> None:
     sell = ticket_office()
     calls: list[int] = []
 
@@ -80,21 +92,25 @@ async def test_a_client_whose_function_fails_connects_anew(caplog: pytest.LogCap
             raise RuntimeError("the office is closed")
         return sell()
 
-    async with ticket_server() as server:
+    async with ticket_server(clock) as server:
         client = Client(f"ws://127.0.0.1:{server.port}", params=params, fast_interval=0.05)
         hooks = HookRecorder(client)
         async with client:
+            clock.advance(RENEWAL)
+            await wait_until(lambda: any("office is closed" in str(error) for error in hooks.errors))
+            assert hooks.count("close") == 0
+            clock.advance(60 - RENEWAL)
             await wait_until(lambda: hooks.count("open") == 2)
         assert hooks.closes[0] == (CloseCode.TOKEN_EXPIRED, "the token has expired")
-        assert any("office is closed" in str(error) for error in hooks.errors)
 
 
-async def test_a_client_with_fixed_parameters_comes_back_and_is_then_refused() -> None:
-    token = make_token(exp=int(time.time()) + 2)
+async def test_a_client_with_fixed_parameters_comes_back_and_is_then_refused(clock: MovedClock) -> None:
+    token = make_token()
     async with token_server() as server:
         client = Client(f"ws://127.0.0.1:{server.port}", params={"token": token}, fast_interval=0.05)
         hooks = HookRecorder(client)
         await client.connect()
+        clock.advance(60)
         await wait_until(lambda: len(hooks.closes) == 2)
         assert [close.code for close in hooks.closes] == [CloseCode.TOKEN_EXPIRED, CloseCode.AUTH_FAILED]
         with pytest.raises(Refused):

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -19,17 +18,11 @@ def loop_factory() -> LoopFactory | None:
     return loops.loop_factory()
 
 
-@pytest.fixture(scope="module")
-def redis_process() -> Iterator[RedisProcess]:
-    """A Redis for the tests of one module."""
+@pytest.fixture
+def redis() -> Iterator[RedisProcess]:
+    """A Redis that the test may kill."""
     with RedisProcess() as process:
         yield process
-
-
-@pytest.fixture
-def redis_bus(redis_process: RedisProcess) -> Redis:
-    """A bus over it, with channels of its own."""
-    return Redis(redis_process.url, prefix=f"test-{secrets.token_hex(4)}:")
 
 
 @pytest.fixture(params=["memory", "redis"])

@@ -53,7 +53,7 @@ async def test_a_thousand_users_on_three_nodes_at_once_keep_one_connection_each(
 async def test_the_newer_of_two_connections_of_a_user_stays(bus: Bus, duplicates: str, survivor: str) -> None:
     async with running_servers(bus, "a", "b", duplicates=duplicates) as (a, b), client(a, "1") as first:
         second = await log_in(b, "1")
-        close = await (first.closed() if survivor == "b" else second.receive(timeout=5))
+        close = await (first.closed() if survivor == "b" else second.receive(timeout=20))
         assert isinstance(close, Close)
         assert close.code == REPLACED
         assert {server.name for server in (a, b) if server.socket_of("1")} == {survivor}

@@ -14,7 +14,7 @@ from tests.integration.cluster.support import DETECTION_TIMEOUT, running_nodes
 from tests.integration.cluster.test_membership import Changes
 from tests.support.aio import wait_until
 
-START_TIMEOUT = 15.0
+START_TIMEOUT = 30.0
 """Seconds for a process to start, on a machine that has other things to do."""
 
 

@@ -71,7 +71,7 @@ async def test_a_threads_messages_arrive_in_order_whatever_they_are_for(bus: Bus
 async def test_many_threads_send_at_the_same_time(bus: Bus) -> None:
     async with running_servers(bus, "a", "b") as (a, b), client(b, "1") as peer:
         await peer.call("join", ["r", "1"])
-        together = threading.Barrier(THREADS, timeout=5)
+        together = threading.Barrier(THREADS, timeout=20)
 
         def work(thread: int) -> None:
             together.wait()

@@ -22,7 +22,7 @@ _MODULES = {
     "@opentelemetry/api": _CLIENT / "node_modules/@opentelemetry/api",
 }
 """What a script may import: the client of this repository, without a build, and what it is used with."""
-_TIMEOUT = 30.0
+_TIMEOUT = 60.0
 """Seconds for a script."""
 
 

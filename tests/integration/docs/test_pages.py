@@ -25,7 +25,7 @@ from tests.integration.docs.blocks import (
 from tests.integration.docs.not_run import REASONS
 
 Runs = dict[str, Future[subprocess.CompletedProcess[str]]]
-_PAGE_TIMEOUT = 100.0
+_PAGE_TIMEOUT = 280.0
 """Seconds for all code of a page."""
 _PAGES = [page for page in pages() if any(block.is_code for block in blocks_of(page))]
 _ALL_BLOCKS = [block for page in pages() for block in blocks_of(page)]
@@ -64,7 +64,7 @@ def runs(request: pytest.FixtureRequest, scripts: Path) -> Iterator[Runs]:
         workers.shutdown(cancel_futures=True)
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 @pytest.mark.skipif(
     isolation.obstacle() is not None, reason=f"no network of its own for a page: {isolation.obstacle()}"
 )
@@ -76,7 +76,7 @@ def test_the_code_of_a_page_runs(page: str, runs: Runs) -> None:
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(300)
 def test_the_scripts_of_the_pages_fit_the_types_of_the_client(scripts: Path, runs: Runs) -> None:
     for run in runs.values():
         run.result()

@@ -32,7 +32,7 @@ from tests.integration.cluster.node_program import program
 from tests.integration.cluster.support import clients, running_nodes, running_servers
 from tests.support.aio import wait_until
 
-START_TIMEOUT = 15.0
+START_TIMEOUT = 30.0
 
 
 async def asked(asker: Node | Emitter, question: Callable[[Any], Any]) -> Any:

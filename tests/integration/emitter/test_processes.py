@@ -48,7 +48,7 @@ async def test_messages_of_a_process_arrive_once_and_in_order(redis_bus: Redis, 
         assert (process.returncode, *output) == (0, b"", b"")
         a.everyone.send("end")
         expected = SENDERS[name]
-        got = [(await peers["1"].receive("x", timeout=5)).data for _ in range(sum(expected.values()))]
+        got = [(await peers["1"].receive("x", timeout=20)).data for _ in range(sum(expected.values()))]
         for sender, count in expected.items():
             assert [number for who, number in got if who == sender] == list(range(count))
         assert await received(peers["1"]) == []

@@ -120,7 +120,7 @@ async def test_messages_of_short_lived_emitters_are_neither_held_back_nor_taken_
                 # The next emitter begins when this one's messages have arrived: one that is held back is noticed.
             for peer in peers.values():
                 for each in expected[-6:]:
-                    event = await peer.receive(timeout=5)
+                    event = await peer.receive(timeout=20)
                     assert (event.event, event.data) == each
         assert [server.cluster.gaps for server in (a, b)] == [0, 0]
 
@@ -130,7 +130,7 @@ async def test_each_threads_messages_arrive_once_and_in_order(redis_bus: Redis) 
         await peers["1"].call("join", ["chat", "r"])
         with Emitter(redis=redis_bus) as emitter:
             audiences = (emitter.everyone, emitter.user("1"), emitter.room("chat", "r"))
-            together = threading.Barrier(THREADS, timeout=5)
+            together = threading.Barrier(THREADS, timeout=20)
 
             def work(thread: int) -> None:
                 together.wait()

@@ -53,7 +53,7 @@ async def send_all(emitter: Emitter, start: int = 0) -> None:
 
 async def receive_all(peer: EventClient, messages: int, start: int = 0) -> None:
     """Receive all messages, and check that each comes once, and those to a room in order."""
-    got = [(await peer.receive("x", timeout=5)).data for _ in range(messages * len(ROOMS))]
+    got = [(await peer.receive("x", timeout=20)).data for _ in range(messages * len(ROOMS))]
     for room in ROOMS:
         assert [number for where, number in got if where == room] == list(range(start, start + messages))
 
@@ -76,7 +76,7 @@ async def test_messages_arrive_once_and_in_order(lasting: list[RedisProcess], st
                 emitter.room("chat", "0").send("y", number)
                 emitter.everyone.send("y", number)
             for peer in peers.values():  # the next one begins when these have arrived
-                assert [(await peer.receive("y", timeout=5)).data for _ in range(3)] == [number] * 3
+                assert [(await peer.receive("y", timeout=20)).data for _ in range(3)] == [number] * 3
         assert [server.cluster.gaps for server in (a, b)] == [0, 0]
 
 

@@ -85,7 +85,7 @@ def test_the_demo_runs_and_ends_with_ctrl_c() -> None:
         demo.wait_for(r"\d connected to 3 nodes, \d+ messages so far")
 
         assert demo.interrupt() == 0
-        assert "Traceback" not in demo.output
+        assert "Traceback" not in demo.output, demo.output
         assert "there is no handler" not in demo.output
         assert re.search(r"\n  Stopped after \d+ messages\.\n$", demo.output)
 
@@ -254,7 +254,7 @@ async def test_a_node_that_is_killed_loses_nobody_and_comes_back() -> None:
             await late.call("say", {"to": "everyone", "text": "And I am again"})
             await recorder.wait_for("said", text="And I am again", **{"from": "Late"})
         assert demo.interrupt() == 0
-        assert "Traceback" not in demo.output
+        assert "Traceback" not in demo.output, demo.output
 
 
 def restarted(recorder: EventRecorder, before: Place) -> bool:
@@ -291,7 +291,7 @@ async def test_visitors_kill_a_redis_and_a_node_and_nothing_is_lost() -> None:
         for name in (*REDIS, "node-2"):
             assert f"{name} ended with SIGKILL" in demo.output
         assert demo.interrupt() == 0
-        assert "Traceback" not in demo.output
+        assert "Traceback" not in demo.output, demo.output
 
 
 async def test_news_of_the_launcher_are_published_on_both_redis(demo: Script) -> None:
@@ -375,4 +375,4 @@ def test_a_port_in_use_is_reported_with_advice() -> None:
             assert "can't listen on" in demo.output
             assert re.search(r"node-\d can't be started", demo.output)
             assert "Choose other ports: make demo PORT=" in demo.output
-            assert "Traceback" not in demo.output
+            assert "Traceback" not in demo.output, demo.output

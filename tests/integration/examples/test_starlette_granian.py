@@ -74,7 +74,7 @@ async def test_messages_cross_the_workers(address: str) -> None:
         for speaker in visitors.values():
             speaker.client.send("say", {"room": "lobby", "text": "hello"})
             for visitor in visitors.values():
-                said = await asyncio.wait_for(visitor.heard.get(), 5)
+                said = await asyncio.wait_for(visitor.heard.get(), 20)
                 assert said == {"from": speaker.name, "text": "hello"}
 
 
@@ -85,7 +85,7 @@ async def test_a_route_of_any_worker_reaches_the_room_on_all(address: str) -> No
             assert answer.status_code == 202
             assert {visitor.name for visitor in visitors.values()} <= set(answer.json()["members"])
             for visitor in visitors.values():
-                said = await asyncio.wait_for(visitor.heard.get(), 5)
+                said = await asyncio.wait_for(visitor.heard.get(), 20)
                 assert said == {"from": "the announcer", "text": "Dinner is ready"}
 
 

@@ -215,13 +215,17 @@ async def test_a_route_that_is_cancelled_ends_the_connection(server: Server) -> 
     closes: list[int] = []
     server.on_disconnect(lambda _socket, close: closes.append(close.code))
 
+    deadlines: list[asyncio.Timeout] = []
+
     async def route(websocket: WebSocket) -> None:
-        async with asyncio.timeout(0.05):
+        async with asyncio.timeout(None) as deadline:
+            deadlines.append(deadline)
             await server.accept(websocket, user="me")
 
     async with running(server):
         client = await connect(application_of(route), "/")
         assert await client.call("who") == "me"
+        deadlines[0].reschedule(0)  # the time is over now
         await wait_until(lambda: closes)
         assert server.socket_of("me") is None
         with pytest.raises(TimeoutError):

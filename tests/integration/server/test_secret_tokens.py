@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import time
 import urllib.request
 from typing import Any
 
@@ -18,8 +17,9 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from crosswire import Client, NotConnected, Server
 from crosswire.integrations.otel import instrument
 from tests.integration.server.support import connect
-from tests.integration.server.test_tokens import ALL_SOURCES, answer_renewal, way_of
+from tests.integration.server.test_tokens import ALL_SOURCES, RENEWAL, answer_renewal, way_of
 from tests.support.aio import wait_until
+from tests.support.moved_clock import MovedClock
 from tests.support.tokens import make_token, token_server
 
 BAD = jwt.encode({"sub": "mallory", "exp": 1 << 33}, "another secret that is long enough", "HS256")
@@ -73,9 +73,11 @@ def watched_server(seen: Seen) -> Server:
 
 
 @pytest.mark.parametrize("source", ["header", "subprotocol", "query", "message"])
-async def test_nothing_shows_a_token(source: str, caplog: pytest.LogCaptureFixture) -> None:
-    seen = Seen(caplog)
-    good, renewed = make_token(exp=int(time.time()) + 2, jti="j"), make_token(jti="k")
+async def test_nothing_shows_a_token(
+    source: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    seen, clock = Seen(caplog), MovedClock(monkeypatch)
+    good, renewed = make_token(jti="j"), make_token(jti="k", lasts=600)
     server = watched_server(seen)
     async with server:
         for token in (good, BAD):
@@ -89,6 +91,7 @@ async def test_nothing_shows_a_token(source: str, caplog: pytest.LogCaptureFixtu
                     await peer.closed()
                     continue
                 await peer.refused("fail")
+                clock.advance(RENEWAL)
                 await answer_renewal(peer, {"token": renewed})
                 await peer.send_text(f"no json {'' if source == 'message' else '!'}")
                 await peer.call("claims")

@@ -242,4 +242,4 @@ async def test_a_user_that_identifies_and_leaves_during_a_gather_is_missing_at_o
         await question(peer)
         await socket.identify("2")
         socket.close(4000)
-        assert (await asyncio.wait_for(gathering, 5)).missing == ("1",)
+        assert (await asyncio.wait_for(gathering, 20)).missing == ("1",)

@@ -14,9 +14,20 @@ from crosswire.server.authorities import Authorities
 from crosswire.testing import connect as connect_in_memory
 from tests.integration.server.support import HookRecorder, Peer, connect, make_server
 from tests.support.aio import wait_until
+from tests.support.moved_clock import MovedClock
 from tests.support.tokens import make_token, token_server
 
 ALL_SOURCES = {"sources": ["header", "subprotocol", "query", "message"]}
+RENEWAL = 45
+"""Seconds after which a client is asked for a new token instead of one that lasts a minute."""
+CHECKED_WITHIN = 0.3
+"""Seconds in which the server looks at its clock, if nothing holds it up."""
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovedClock:
+    """The server's clock."""
+    return MovedClock(monkeypatch)
 
 
 def way_of(source: str, token: str) -> dict[str, Any]:
@@ -149,7 +160,7 @@ async def test_a_token_that_is_not_good_is_refused(claims: dict[str, Any], reaso
 # The end of a token, and its renewal
 
 
-def ticket_server(**options: Any) -> Server:
+def ticket_server(clock: MovedClock, **options: Any) -> Server:
     """A server whose clients say in their query who they are and for how long; a user "!" is thrown out."""
     server = Server(**{"name": "test", "port": 0, **options})
 
@@ -161,62 +172,68 @@ def ticket_server(**options: Any) -> Server:
             raise Reject(CloseCode.FORCED_LOGOUT, "go")
         if query["user"] == "?":
             raise Reject(CloseCode.AUTH_FAILED, "who?")
-        expires = time.time() + float(query["lasts"])
+        expires = clock.time() + float(query["lasts"])
         return Identity(query["user"], expires=expires, token_id=query.get("id"), claims=query)
 
     server.on("claims", lambda socket: socket.identity.claims)
     return server
 
 
-async def test_a_token_that_expires_closes_its_connection() -> None:
-    token = make_token(exp=int(time.time()) + 2)
-    async with token_server() as server, connect(server, path=f"/?token={token}") as peer:
+async def test_a_token_that_expires_closes_its_connection(clock: MovedClock) -> None:
+    async with token_server() as server, connect(server, path=f"/?token={make_token()}") as peer:
         assert await peer.call("claims")
+        clock.advance(60)
         assert await peer.closed() == (CloseCode.TOKEN_EXPIRED, "the token has expired")
 
 
-async def test_the_leeway_counts_at_both_ends_of_a_connection() -> None:
+async def test_the_leeway_counts_at_both_ends_of_a_connection(clock: MovedClock) -> None:
     token = make_token(exp=int(time.time()) - 1)
-    began = time.time()
-    async with token_server(jwt_options={"leeway": 3}) as server, connect(server, path=f"/?token={token}") as peer:
+    async with token_server(jwt_options={"leeway": 60}) as server, connect(server, path=f"/?token={token}") as peer:
+        await asyncio.sleep(CHECKED_WITHIN)
         assert await peer.call("claims")
+        clock.advance(60)
         assert (await peer.closed()).code == CloseCode.TOKEN_EXPIRED
-    assert time.time() - began >= 0.9
 
 
-async def test_a_client_with_a_token_renews() -> None:
-    path = f"/?_cw_renew=1&token={make_token(exp=int(time.time()) + 2, stage=1)}"
+async def test_a_client_with_a_token_renews(clock: MovedClock) -> None:
+    path = f"/?_cw_renew=1&token={make_token(stage=1)}"
     async with token_server() as server, connect(server, path=path) as peer:
         [socket] = server.sockets
         assert socket.identity is not None
         assert socket.identity.claims["stage"] == 1
+        clock.advance(RENEWAL)
         await answer_renewal(peer, {"token": make_token(stage=2)})
         await wait_until(lambda: (identity := socket.identity) is not None and identity.claims["stage"] == 2)
 
 
-async def test_a_client_that_renews_keeps_its_connection_and_has_its_new_claims() -> None:
+async def test_a_client_that_renews_keeps_its_connection_and_has_its_new_claims(clock: MovedClock) -> None:
     headers: dict[str, Any] = {"additional_headers": {"Authorization": "Basic abc", "X-Page": "1"}}
-    path = "/?room=5&_cw_renew=1&user=ada&lasts=1&stage=1"
-    async with ticket_server() as server, connect(server, path=path, **headers) as peer:
+    path = "/?room=5&_cw_renew=1&user=ada&lasts=60&stage=1"
+    async with ticket_server(clock) as server, connect(server, path=path, **headers) as peer:
         [socket] = server.sockets
         assert socket.handshake.query.keys() == {"room", "user", "lasts", "stage"}
-        await answer_renewal(peer, {"lasts": 1, "stage": 2})
-        await answer_renewal(peer, {"lasts": 60, "stage": [2, 3]})
-        await asyncio.sleep(1.2)
-        assert await peer.call("claims") == {"room": "5", "user": "ada", "lasts": "60", "stage": "3"}
+        for lasts, stage in ((60, 2), (600, [2, 3])):
+            clock.advance(RENEWAL)
+            before = socket.identity
+            await answer_renewal(peer, {"lasts": lasts, "stage": stage})
+            await wait_until(lambda: socket.identity is not before)  # noqa: B023 - it is called here
+        clock.advance(60)
+        await asyncio.sleep(CHECKED_WITHIN)
+        assert await peer.call("claims") == {"room": "5", "user": "ada", "lasts": "600", "stage": "3"}
 
 
-async def test_the_hook_sees_a_renewal_as_the_request_with_other_parameters() -> None:
+async def test_the_hook_sees_a_renewal_as_the_request_with_other_parameters(clock: MovedClock) -> None:
     seen: list[Handshake] = []
     server = Server("test", port=0)
 
     @server.authenticate
     def who(handshake: Handshake) -> Identity:
         seen.append(handshake)
-        return Identity("ada", expires=time.time() + (60 if handshake.is_renewal else 1))
+        return Identity("ada", expires=clock.time() + 60)
 
     headers: dict[str, Any] = {"additional_headers": {"Authorization": "Basic abc", "X-Page": "1"}}
     async with server, connect(server, path="/a%20b?room=5&_cw_renew=1", **headers) as peer:
+        clock.advance(RENEWAL)
         await answer_renewal(peer, {"yes": True, "tags": ["a", 1, False], "text": "a&b=c/é"})
         await wait_until(lambda: len(seen) == 2)
         first, second = seen
@@ -229,17 +246,19 @@ async def test_the_hook_sees_a_renewal_as_the_request_with_other_parameters() ->
 
 
 @pytest.mark.parametrize("answer", ["nothing", "a refusal", "no parameters"])
-async def test_a_client_that_does_not_renew_is_closed_at_the_expiry(answer: str) -> None:
-    began = time.time()
-    async with ticket_server() as server, connect(server, path="/?_cw_renew=1&user=ada&lasts=1") as peer:
+async def test_a_client_that_does_not_renew_is_closed_at_the_expiry(clock: MovedClock, answer: str) -> None:
+    async with ticket_server(clock) as server, connect(server, path="/?_cw_renew=1&user=ada&lasts=60") as peer:
+        clock.advance(RENEWAL)
         asked = await peer.receive()
         if answer == "a refusal":
             refusal = {"code": "HANDLER_ERROR", "message": "no"}
             await peer.send_text(json.dumps({"callId": asked["callId"], "error": refusal}))
         elif answer == "no parameters":
             await peer.send_text(json.dumps({"callId": asked["callId"], "payload": "?"}))
+        await asyncio.sleep(CHECKED_WITHIN)
+        assert await peer.call("claims")
+        clock.advance(60 - RENEWAL)
         assert await peer.closed() == (CloseCode.TOKEN_EXPIRED, "the token has expired")
-    assert time.time() - began >= 1
 
 
 @pytest.mark.parametrize(
@@ -250,36 +269,49 @@ async def test_a_client_that_does_not_renew_is_closed_at_the_expiry(answer: str)
         ("!", (CloseCode.FORCED_LOGOUT, "go")),
     ],
 )
-async def test_a_new_token_that_is_not_good_ends_the_connection(user: str, close: tuple[int, str]) -> None:
-    async with ticket_server() as server, connect(server, path="/?_cw_renew=1&user=ada&lasts=1") as peer:
+async def test_a_new_token_that_is_not_good_ends_the_connection(
+    clock: MovedClock, user: str, close: tuple[int, str]
+) -> None:
+    async with ticket_server(clock) as server, connect(server, path="/?_cw_renew=1&user=ada&lasts=60") as peer:
+        clock.advance(RENEWAL)
         await answer_renewal(peer, {"user": user})
         assert await peer.closed() == close
 
 
-async def test_a_token_that_lasts_no_longer_is_not_asked_for_again_and_expires() -> None:
+async def test_a_token_that_lasts_no_longer_is_not_asked_for_again_and_expires(clock: MovedClock) -> None:
     server = Server("test", port=0)
-    expires = time.time() + 1
+    expires = clock.time() + 60
     server.authenticate(lambda: Identity("ada", expires=expires))
     async with server, connect(server, path="/?_cw_renew=1") as peer:
+        clock.advance(RENEWAL)
         await answer_renewal(peer, {})
+        clock.advance(10)
+        await asyncio.sleep(CHECKED_WITHIN)
+        assert await peer.rest() == []
+        clock.advance(50 - RENEWAL)
         assert (await peer.closed()).code == CloseCode.TOKEN_EXPIRED
 
 
-async def test_a_hook_that_fails_at_a_renewal_is_reported(caplog: pytest.LogCaptureFixture) -> None:
-    async with ticket_server() as server, connect(server, path="/?_cw_renew=1&user=ada&lasts=1") as peer:
+async def test_a_hook_that_fails_at_a_renewal_is_reported(clock: MovedClock, caplog: pytest.LogCaptureFixture) -> None:
+    async with ticket_server(clock) as server, connect(server, path="/?_cw_renew=1&user=ada&lasts=60") as peer:
+        clock.advance(RENEWAL)
         await answer_renewal(peer, {"lasts": "long"})
+        await wait_until(lambda: caplog.records)
+        clock.advance(60 - RENEWAL)
         assert (await peer.closed()).code == CloseCode.TOKEN_EXPIRED
     assert [record.message for record in caplog.records if record.exc_info] == ["authenticate failed"]
 
 
-async def test_an_open_connection_may_come_to_last_for_ever() -> None:
+async def test_an_open_connection_may_come_to_last_for_ever(clock: MovedClock) -> None:
     server = Server("test", port=0)
-    server.authenticate(lambda handshake: "ada" if handshake.is_renewal else Identity("ada", expires=time.time() + 1))
+    server.authenticate(lambda handshake: "ada" if handshake.is_renewal else Identity("ada", expires=clock.time() + 60))
     async with server, connect(server, path="/?_cw_renew=1") as peer:
+        clock.advance(RENEWAL)
         await answer_renewal(peer, {})
-        await asyncio.sleep(1.2)
+        await wait_until(lambda: len(authorities_of(server)._due) == 0)
+        clock.advance(60)
+        await asyncio.sleep(CHECKED_WITHIN)
         assert len(server.sockets) == 1
-        assert len(authorities_of(server)._due) == 0
 
 
 @pytest.mark.parametrize("expires", ["soon", True, float("nan"), float("inf")])
@@ -295,15 +327,14 @@ async def test_an_identity_that_makes_no_sense_lets_nobody_in(expires: Any, capl
     assert "expires of an Identity is in seconds" in caplog.text
 
 
-async def test_a_clock_that_jumps_ends_tokens_when_it_says_so() -> None:
+async def test_a_clock_that_jumps_ends_tokens_when_it_says_so(clock: MovedClock) -> None:
     async with token_server() as server, connect(server, path=f"/?token={make_token(lasts=3000)}") as peer:
-        authorities = authorities_of(server)
-        authorities._now = lambda: time.time() - 3600
-        await asyncio.sleep(0.6)
+        clock.advance(-3600)
+        await asyncio.sleep(CHECKED_WITHIN)
         assert await peer.call("claims"), "the clock went back"
-        authorities._now = lambda: time.time() + 3600
+        clock.advance(7200)
         assert (await peer.closed()).code == CloseCode.TOKEN_EXPIRED
-        assert len(authorities) == 0
+        assert len(authorities_of(server)) == 0
 
 
 # Revocation
@@ -341,9 +372,10 @@ async def test_one_token_of_a_user_is_revoked() -> None:
         assert await laptop.call("claims")
 
 
-async def test_a_revoked_token_can_not_be_the_new_one() -> None:
-    async with ticket_server() as server, connect(server, path="/?_cw_renew=1&user=ada&lasts=1") as peer:
+async def test_a_revoked_token_can_not_be_the_new_one(clock: MovedClock) -> None:
+    async with ticket_server(clock) as server, connect(server, path="/?_cw_renew=1&user=ada&lasts=60") as peer:
         await server.revoke(token_id="stolen")
+        clock.advance(RENEWAL)
         await answer_renewal(peer, {"id": "stolen", "lasts": 60})
         assert await peer.closed() == (CloseCode.FORCED_LOGOUT, "the token was revoked")
 

@@ -54,12 +54,6 @@ def tracing() -> Iterator[Tracing]:
     tracing.provider.shutdown()
 
 
-@pytest.fixture(scope="module")
-def redis_process() -> Iterator[RedisProcess]:
-    with RedisProcess() as process:
-        yield process
-
-
 def trace_of(span: ReadableSpan) -> int:
     assert span.context is not None
     trace_id: int = span.context.trace_id

@@ -40,7 +40,7 @@ def tls_of(folder: Path, **options: Any) -> Tls:
 
 def shown_by(port: int) -> str:
     """The certificate that a server shows."""
-    return ssl.get_server_certificate(("127.0.0.1", port), timeout=5)
+    return ssl.get_server_certificate(("127.0.0.1", port), timeout=20)
 
 
 async def shows(port: int, folder: Path) -> bool:
@@ -49,7 +49,7 @@ async def shows(port: int, folder: Path) -> bool:
 
 
 async def wait_until_shown(port: int, folder: Path) -> None:
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(20):
         while not await shows(port, folder):  # noqa: ASYNC110 - a server in another process has no event
             await asyncio.sleep(0.02)
 
@@ -263,7 +263,7 @@ async def test_new_authorities_of_clients_are_used_too(tmp_path: Path) -> None:
 
         assert (await let_in(first), await let_in(second)) == (True, False)
         shutil.copy(second / CERTIFICATE, authority)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             while not await let_in(second):  # noqa: ASYNC110 - nothing tells when it is used
                 await asyncio.sleep(0.02)
         assert not await let_in(first)

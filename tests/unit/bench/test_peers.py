@@ -12,8 +12,9 @@ from bench.native import BenchError, NotInstalled, Serving
 from bench.peers import installed, runs
 from bench.peers.__main__ import is_chosen
 from bench.peers.peers import JSON, PEERS, Peer
+from bench.peers.progress import OVERHEAD
 from bench.peers.report import as_markdown
-from bench.peers.rounds import USUAL_RUNS, Runs, rounds_of
+from bench.peers.rounds import USUAL_RUNS, USUAL_SECONDS, Runs, Seconds, rounds_of
 from bench.peers.runs import MAX_FAILURES, MAX_WARMUP, Result, duration, is_measured, measure
 from bench.peers.summary import (
     is_disturbed,
@@ -117,7 +118,7 @@ def test_peers_take_turns_and_those_that_cannot_are_left_out(monkeypatch: pytest
 
     monkeypatch.setattr(runs, "run_once", run_once)
     peers = [peer("a", "dance"), peer("b"), peer("c", "dance", "sing")]
-    a, c = measure([work("calls", "dance")], peers, Runs.equally(2), 1.0, tell=lambda line: None)
+    a, c = measure([work("calls", "dance")], peers, Runs.equally(2), Seconds.equally(1.0), tell=lambda line: None)
     assert order == ["a", "c", "a", "c"]
     assert (a.runs, c.runs) == ([{"cpu_us": 1.0}, {"cpu_us": 3.0}], [{"cpu_us": 2.0}, {"cpu_us": 4.0}])
 
@@ -133,7 +134,7 @@ def test_a_run_that_fails_is_told_and_repeated_after_the_others(monkeypatch: pyt
         return {"cpu_us": 1.0}
 
     monkeypatch.setattr(runs, "run_once", run_once)
-    a, b = measure([work()], [peer("a"), peer("b")], Runs.equally(2), 1.0, tell=told.append)
+    a, b = measure([work()], [peer("a"), peer("b")], Runs.equally(2), Seconds.equally(1.0), tell=told.append)
     assert order == ["a", "b", "a", "b", "a"]
     assert (a.errors, len(a.runs), len(b.runs)) == (["no port is free"], 2, 2)
     assert told.count("  failed: no port is free") == 1
@@ -148,7 +149,9 @@ def test_a_peer_that_fails_again_is_left_out_of_the_work(monkeypatch: pytest.Mon
         raise BenchError("it lost a message")
 
     monkeypatch.setattr(runs, "run_once", run_once)
-    one, _ = measure([work("one"), work("two")], [peer("a")], Runs.equally(5), 1.0, tell=lambda line: None)
+    one, _ = measure(
+        [work("one"), work("two")], [peer("a")], Runs.equally(5), Seconds.equally(1.0), tell=lambda line: None
+    )
     assert tries == ["one"] * MAX_FAILURES + ["two"] * MAX_FAILURES
     assert "2 of 2 runs failed: it lost a message" in as_markdown([one], [one.peer])
 
@@ -159,16 +162,45 @@ def test_an_error_of_our_own_is_no_failure_of_a_peer(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(runs, "run_once", run_once)
     with pytest.raises(ZeroDivisionError):
-        list(measure([work()], [peer("a")], Runs.equally(1), 1.0, tell=lambda line: None))
+        list(measure([work()], [peer("a")], Runs.equally(1), Seconds.equally(1.0), tell=lambda line: None))
 
 
 def test_peers_that_a_target_compares_have_more_runs() -> None:
     peers = [peer(name) for name in ("crosswire", "c", "bun")]
     calls, idle = (next(each for each in WORKS if each.id == id) for id in ("calls-1", "idle"))
     counts = [[len(turn) for turn in rounds_of(each, peers, USUAL_RUNS)] for each in (calls, idle)]
-    assert counts == [[3, 3, 3, 2, 2], [3, 3]]
-    assert [len(turn) for turn in rounds_of(calls, peers[:2], USUAL_RUNS)] == [2, 2, 2]
+    assert counts == [[3, 3, 2, 2, 2], [3, 3]]
+    assert [len(turn) for turn in rounds_of(calls, peers[:2], USUAL_RUNS)] == [2, 2]
     assert [len(turn) for turn in rounds_of(calls, peers, Runs.equally(4))] == [3] * 4
+
+
+def test_runs_are_longer_where_a_target_compares_peers() -> None:
+    calls, idle, deflate = (next(each for each in WORKS if each.id == id) for id in ("calls-1", "idle", "deflate-4k"))
+    seconds = Seconds(usual=1, with_target=2)
+    assert [seconds.of(each) for each in (calls, idle, deflate)] == [2, 1, 1]
+    assert Seconds.equally(3).of(calls) == 3
+
+
+def test_a_run_is_as_long_as_its_work_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    took: dict[str, float] = {}
+
+    def run_once(work: PeerWork, peer: Peer, seconds: float) -> Figures:
+        took[work.id] = seconds
+        return {"cpu_us": 1.0}
+
+    monkeypatch.setattr(runs, "run_once", run_once)
+    list(measure([work("calls-1"), work("other")], [peer("a")], Runs.equally(1), Seconds(1, 2), tell=lambda line: None))
+    assert took == {"calls-1": 2, "other": 1}
+
+
+def test_a_whole_comparison_is_planned_to_take_twenty_minutes() -> None:
+    planned = [
+        sum(duration(each, peer, USUAL_SECONDS.of(each)).values()) + OVERHEAD
+        for each in WORKS
+        for turn in rounds_of(each, [peer for peer in PEERS if is_measured(each, peer)], USUAL_RUNS)
+        for peer in turn
+    ]
+    assert sum(planned) < 20.5 * 60
 
 
 def test_a_peer_that_is_not_installed_is_left_out_after_the_first_try(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +212,7 @@ def test_a_peer_that_is_not_installed_is_left_out_after_the_first_try(monkeypatc
         raise NotInstalled("bun is not installed")
 
     monkeypatch.setattr(runs, "run_once", run_once)
-    (missing,) = measure([work()], [peer("a")], Runs.equally(5), 1.0, tell=lambda line: None)
+    (missing,) = measure([work()], [peer("a")], Runs.equally(5), Seconds.equally(1.0), tell=lambda line: None)
     assert (tries, missing.missing, missing.errors) == (1, "bun is not installed", [])
     assert "bun is not installed" in as_markdown([missing], [missing.peer])
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from bench.peers import __main__ as command
 from bench.peers.peers import PEERS, Peer
-from bench.peers.rounds import USUAL_RUNS, Runs
+from bench.peers.rounds import USUAL_RUNS, USUAL_SECONDS, Runs, Seconds
 from bench.peers.runs import Result, is_measured
 from bench.peers.works import WORKS, PeerWork
 
-Measure = Callable[[Sequence[PeerWork], Sequence[Peer], Runs, float, Callable[[str], None]], Iterator[Result]]
+Measure = Callable[[Sequence[PeerWork], Sequence[Peer], Runs, Seconds, Callable[[str], None]], Iterator[Result]]
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def run(monkeypatch: pytest.MonkeyPatch, measure: Measure, *arguments: str) -> i
 
 
 def fine(
-    works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: float, tell: Callable[[str], None]
+    works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: Seconds, tell: Callable[[str], None]
 ) -> Iterator[Result]:
     for work in works:
         for peer in peers:
@@ -54,7 +54,7 @@ def test_a_failed_run_makes_the_exit_status_1_and_is_on_the_page(
     page = tmp_path / "page.md"
 
     def once_failed(
-        works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: float, tell: Callable[[str], None]
+        works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: Seconds, tell: Callable[[str], None]
     ) -> Iterator[Result]:
         yield Result(works[0], peers[0], [{"cpu_us": 1.0}], ["it lost a message"])
 
@@ -70,13 +70,13 @@ def test_what_was_measured_before_an_interruption_is_kept_and_not_measured_again
     asked: list[str] = []
 
     def stopped(
-        works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: float, tell: Callable[[str], None]
+        works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: Seconds, tell: Callable[[str], None]
     ) -> Iterator[Result]:
         yield from fine(works[:2], peers, runs, seconds, tell)
         signal.raise_signal(signal.SIGTERM)
 
     def noted(
-        works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: float, tell: Callable[[str], None]
+        works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: Seconds, tell: Callable[[str], None]
     ) -> Iterator[Result]:
         asked.extend(work.id for work in works)
         return fine(works, peers, runs, seconds, tell)
@@ -93,18 +93,25 @@ def test_what_was_measured_before_an_interruption_is_kept_and_not_measured_again
     assert {each["work"] for each in found["results"]} == {work.id for work in WORKS}
 
 
-def test_runs_that_are_asked_for_are_those_of_every_peer(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[Runs] = []
+def test_runs_and_seconds_that_are_asked_for_are_those_of_every_peer_and_work(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[Runs, Seconds]] = []
 
     def noted(
-        works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: float, tell: Callable[[str], None]
+        works: Sequence[PeerWork], peers: Sequence[Peer], runs: Runs, seconds: Seconds, tell: Callable[[str], None]
     ) -> Iterator[Result]:
-        asked.append(runs)
+        asked.append((runs, seconds))
         return fine(works, peers, runs, seconds, tell)
 
     run(monkeypatch, noted, "--only", "calls-1")
     run(monkeypatch, noted, "--only", "calls-1", "--runs", "4")
-    assert asked == [USUAL_RUNS, Runs(4, 4, 4)]
+    run(monkeypatch, noted, "--only", "calls-1", "--seconds", "2")
+    run(monkeypatch, noted, "--only", "calls-1", "--quick")
+    assert asked == [
+        (USUAL_RUNS, USUAL_SECONDS),
+        (Runs(4, 4), USUAL_SECONDS),
+        (USUAL_RUNS, Seconds(2, 2)),
+        (USUAL_RUNS, Seconds(0.4, 0.4)),
+    ]
 
 
 def test_every_peer_has_a_work() -> None:

@@ -10,6 +10,15 @@ from crosswire.errors import NotConnected
 from crosswire.transport.client_connection import ClientConnection, ClientReceiver, ConnectTarget
 from crosswire.types import Close
 
+READY = '{"event":"$ready","payload":null}'
+"""Message of a server that lets a client in."""
+
+
+async def settle() -> None:
+    """Let everything happen that waits for no time."""
+    for _ in range(10):
+        await asyncio.sleep(0)
+
 
 class FakeConnection:
     """An attempt to connect, and the connection that becomes of it."""

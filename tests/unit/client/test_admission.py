@@ -9,25 +9,13 @@ from hypothesis import strategies as st
 
 from crosswire.client.admission import READY_TIMEOUT
 from crosswire.errors import NotConnected, Refused
-from crosswire.runtime import environment
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
-from tests.unit.client.fake_client import FakeClient
+from tests.unit.client.fake_client import READY, FakeClient, settle
 
-pytestmark = on_instant_loop
+pytestmark = [on_instant_loop, pytest.mark.usefixtures("half_jitter")]
 
-READY = '{"event":"$ready","payload":null}'
 NEWS = '{"event":"news","payload":1}'
-
-
-@pytest.fixture(autouse=True)
-def half(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "random", lambda: 0.5)
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 async def test_connect_waits_for_a_server_that_announces_admission() -> None:

@@ -14,16 +14,9 @@ from crosswire.client.open_close import MAX_WAITING
 from crosswire.runtime import environment
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
-from tests.unit.client.fake_client import FakeClient
+from tests.unit.client.fake_client import READY, FakeClient, settle
 
 pytestmark = on_instant_loop
-
-READY = '{"event":"$ready","payload":null}'
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 class TraceRecorder:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from math import inf
 from typing import Any
 
 import pytest
@@ -26,7 +27,7 @@ NAN = float("nan")
         {"ping_text": None},
         {"ping_text": b""},
         {"call_timeout": 0},
-        {"call_timeout": float("inf")},
+        {"call_timeout": inf},
         {"pending_after": -1},
         {"fast_retries": -1},
         {"fast_retries": 1.5},

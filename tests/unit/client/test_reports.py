@@ -11,16 +11,9 @@ import pytest
 from crosswire.errors import EventError, InvalidMessage, NotConnected
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
-from tests.unit.client.fake_client import FakeClient
+from tests.unit.client.fake_client import READY, FakeClient, settle
 
 pytestmark = on_instant_loop
-
-READY = '{"event":"$ready","payload":null}'
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 @asynccontextmanager

@@ -9,7 +9,7 @@ from typing import Any
 from crosswire import RoomState
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
-from tests.unit.client.fake_client import FakeClient
+from tests.unit.client.fake_client import FakeClient, settle
 
 pytestmark = on_instant_loop
 
@@ -21,11 +21,6 @@ def room(at: str | None, recovered: bool | None = None) -> str:
 
 def said(data: Any, at: str) -> str:
     return json.dumps({"event": "said", "payload": data, "at": at})
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 class Connected:

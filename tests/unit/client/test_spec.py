@@ -20,7 +20,7 @@ from crosswire.errors import ConfigError, CrosswireError, EventError, NotConnect
 from crosswire.runtime import environment
 from crosswire.types import Close
 from tests.support.loops import on_instant_loop
-from tests.unit.client.fake_client import FakeClient
+from tests.unit.client.fake_client import FakeClient, settle
 
 pytestmark = on_instant_loop
 
@@ -97,17 +97,12 @@ async def test_play(kind: str, case: Case, monkeypatch: pytest.MonkeyPatch) -> N
     await runner.end(strict=kind not in FROM_THE_BEGINNING)
 
 
-async def settle() -> None:
-    """Let everything happen that waits for no time."""
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
 class FixedTrace:
     """Traces a client whose messages are always at the same place."""
 
     def __init__(self, place: str) -> None:
         self._place = place
+        self.answering = self
 
     def traceparent(self) -> str:
         return self._place

@@ -10,23 +10,10 @@ from typing import Any
 import pytest
 
 from crosswire.errors import NotConnected
-from crosswire.runtime import environment
 from tests.support.loops import on_instant_loop
-from tests.unit.client.fake_client import FakeClient
+from tests.unit.client.fake_client import READY, FakeClient, settle
 
-pytestmark = on_instant_loop
-
-READY = '{"event":"$ready","payload":null}'
-
-
-@pytest.fixture(autouse=True)
-def half(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "random", lambda: 0.5)
-
-
-async def settle() -> None:
-    for _ in range(10):
-        await asyncio.sleep(0)
+pytestmark = [on_instant_loop, pytest.mark.usefixtures("half_jitter")]
 
 
 def numbered() -> Callable[[], dict[str, str]]:

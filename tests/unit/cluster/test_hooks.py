@@ -101,6 +101,24 @@ async def test_joins_and_leaves_of_a_node_alternate_whatever_their_handlers_awai
         assert heard == [cycle_of[number % 4] for number in range(len(heard))]
 
 
+@pytest.mark.parametrize("by", ["the stop", "itself"])
+async def test_a_hook_that_the_stop_cancels_has_not_failed(by: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def wait() -> None:
+        if by == "itself":
+            raise asyncio.CancelledError
+        await asyncio.sleep(60)
+
+    tasks = BackgroundTasks()
+    hooks = NodeHooks(tasks, lambda: None, lambda name: None, lambda: None)
+    hooks.on_gap(wait)
+    hooks.fire_gap(GapInfo("redis://a", 1, 3.5))
+    await asyncio.sleep(1)
+    await tasks.cancel()
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == (
+        ["on_gap failed"] if by == "itself" else []
+    )
+
+
 async def test_a_handler_that_does_not_end_delays_a_bounded_number_of_calls(
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -37,24 +37,24 @@ def test_a_handler_gets_as_much_as_it_takes(
     wire: tuple[Codec, Callable[[Any], bytes]], arity: int, takes_data: bool, arguments: tuple[Any, ...]
 ) -> None:
     codec, encode = wire
-    call = decoded_call(together, codec, payload_type(int), arity=arity, takes_data=takes_data)
+    call = decoded_call(together, codec, payload_type(int), None, arity=arity, takes_data=takes_data)
     assert call("subject", msgspec.Raw(encode(5))) == arguments
 
 
 @pytest.mark.parametrize("arity", [1, 2])
 def test_absent_data_is_none(wire: tuple[Codec, Callable[[Any], bytes]], arity: int) -> None:
     codec, _ = wire
-    call = decoded_call(together, codec, payload_type(int | None), arity=arity, takes_data=True)
+    call = decoded_call(together, codec, payload_type(int | None), None, arity=arity, takes_data=True)
     assert call("subject", ABSENT)[-1] is None
     with pytest.raises(InvalidPayload):
-        decoded_call(together, codec, payload_type(int), arity=arity, takes_data=True)("subject", ABSENT)
+        decoded_call(together, codec, payload_type(int), None, arity=arity, takes_data=True)("subject", ABSENT)
 
 
 @pytest.mark.parametrize("arity", [1, 2])
 def test_data_that_does_not_fit_reaches_no_handler(wire: tuple[Codec, Callable[[Any], bytes]], arity: int) -> None:
     codec, encode = wire
     called: list[Any] = []
-    call = decoded_call(lambda *them: called.append(them), codec, payload_type(int), arity=arity, takes_data=True)
+    call = decoded_call(lambda *them: called.append(them), codec, payload_type(int), None, arity=arity, takes_data=True)
     with pytest.raises(InvalidPayload, match="Expected `int`"):
         call("subject", msgspec.Raw(encode("five")))
     assert called == []
@@ -66,6 +66,6 @@ def test_what_a_handler_raises_is_not_taken_for_data_that_does_not_fit() -> None
     def fail(subject: Any, data: Any) -> None:
         raise ValueError("the handler's own")
 
-    call = decoded_call(fail, JSON, payload_type(int), arity=2, takes_data=True)
+    call = decoded_call(fail, JSON, payload_type(int), None, arity=2, takes_data=True)
     with pytest.raises(ValueError, match="the handler's own"):
         call("subject", msgspec.Raw(b"5"))

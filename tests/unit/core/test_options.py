@@ -49,6 +49,14 @@ def test_an_invalid_number_of_seconds_is_refused(value: Any) -> None:
         require_seconds("probe", value)
 
 
+@pytest.mark.parametrize("value", [MAX_SECONDS + 1, 1e308, 10**400, inf])
+def test_more_than_a_century_is_endless_where_that_makes_sense(value: float) -> None:
+    assert require_seconds("wait", value, endless=True) == inf
+    for refused in (0, -1, nan, -inf, True, "5", None):
+        with pytest.raises(ConfigError, match=r"wait=.*: give a number of seconds greater than 0$"):
+            require_seconds("wait", refused, endless=True)
+
+
 def test_zero_seconds_are_allowed_where_they_make_sense() -> None:
     assert require_seconds("pause", 0, zero=True) == 0
     for value in (-1, nan, inf, False, None):

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, OrderedDict
-from collections.abc import Awaitable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
-from typing import Annotated, Any, Literal, NamedTuple, NewType, NoReturn, Protocol, TypedDict, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, NewType, NoReturn, Protocol, TypedDict, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -18,7 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from crosswire.core.codecs import CLIENT_JSON, JSON, MSGPACK, NODE_MSGPACK, Codec
+from crosswire.core.decoded_calls import decoded_call
 from crosswire.core.listeners import EventListeners, Hook
+from crosswire.core.messages import ABSENT
+from crosswire.core.payload_types import ANY
 from crosswire.core.return_types import ReturnType, return_type
 from crosswire.errors import InvalidPayload
 from tests.support.aio import run
@@ -174,16 +178,16 @@ MISFITS: list[tuple[Any, Any]] = [
 
 
 def require(kind: ReturnType, value: Any) -> None:
-    """Check a value as those do that call handlers; asking for the result of an awaitable is the same for others."""
-    if isinstance(value, kind.sure):
-        return
+    """Check a value as it is where handlers are called; for the result of an awaitable it is the same."""
+    call = decoded_call(lambda _subject, _data: value, JSON, ANY, kind, arity=2, takes_data=True)
     try:
-        kind.require(value)
+        if not isinstance(value, kind.sure):
+            kind.require(value)
     except TypeError as error:
         with pytest.raises(TypeError, match=re.escape(str(error))):
-            kind.checked(value)
+            call(None, ABSENT)
         raise
-    assert kind.checked(value) is value
+    assert call(None, ABSENT) is value
 
 
 @pytest.mark.parametrize(("annotation", "value"), FITS)
@@ -251,7 +255,7 @@ def test_the_result_of_a_coroutine_is_checked() -> None:
 
 
 def test_only_handlers_of_events_answer() -> None:
-    def handler() -> int:
+    async def handler() -> int:
         return 5
 
     events, hook = EventListeners(), Hook[[], []]("on_open")
@@ -259,6 +263,29 @@ def test_only_handlers_of_events_answer() -> None:
     hook(handler)
     assert events.of("say")[0].returns is not None
     assert hook.take()[0].returns is None
+
+
+def no_arguments() -> int:
+    return cast("int", "five")
+
+
+def data_alone(data: object) -> int:
+    return cast("int", "five")
+
+
+def usual(subject: str, data: object) -> dict[str, int]:
+    return cast("dict[str, int]", {"text": "five"})
+
+
+@pytest.mark.parametrize("handler", [no_arguments, data_alone, usual])
+@pytest.mark.parametrize("codec", [JSON, MSGPACK, NODE_MSGPACK, CLIENT_JSON])
+def test_what_a_plain_function_returns_is_checked_by_its_call(handler: Callable[..., Any], codec: Codec) -> None:
+    events = EventListeners(subject=str)
+    events.on("say", handler)
+    (listener,) = events.of("say")
+    assert listener.returns is None  # so nobody checks it again
+    with pytest.raises(TypeError, match="which does not fit its annotation"):
+        listener.call_as(codec)("subject", ABSENT)
 
 
 scalars = (

@@ -14,7 +14,8 @@ from crosswire.cluster.log.interface import Append
 from crosswire.cluster.log.memory_rooms import Appended, MemoryRooms
 from crosswire.core.kept_messages import Kept
 from crosswire.core.timeline import Change, Timeline
-from tests.support.history_model import HistoryModel, Lie, ModelNode, RoomFrame
+from tests.support.history_model import HistoryModel, ModelNode
+from tests.support.model_client import Lie, RoomFrame
 
 NODES = CLIENTS = 3
 EXAMPLES = int(os.environ.get("CROSSWIRE_MACHINE_EXAMPLES", "0"))
@@ -102,7 +103,7 @@ class RoomMachine(RuleBasedStateMachine):
 
     @rule(client=st.integers(0, CLIENTS - 1), node=st.integers(0, NODES - 1), rewind=st.integers(0, 3))
     def join(self, client: int, node: int, rewind: int) -> None:
-        if self.model.clients[client].node is None:
+        if not self.model.is_connected(self.model.clients[client]):
             self.model.join(self.model.clients[client], self.model.nodes[node])
             self.model.admit(self.model.nodes[node], rewind)
 

@@ -6,6 +6,7 @@ import logging
 import pytest
 
 from crosswire.runtime.background_tasks import BackgroundTasks
+from crosswire.runtime.slow_handlers import SlowHandlerWatch
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop
@@ -137,3 +138,38 @@ async def test_a_task_that_ignores_its_cancellation_is_logged_and_left_behind(
     stop.set()
     await task
     assert "are left behind: stubborn" in caplog.text
+
+
+@pytest.mark.parametrize("watch", [None, SlowHandlerWatch(1.0)])
+async def test_a_task_that_is_cancelled_right_after_its_start_begins_and_cleans_up(
+    watch: SlowHandlerWatch | None,
+) -> None:
+    tasks, told = BackgroundTasks(watch), list[str]()
+
+    async def work() -> None:
+        told.append("begun")
+        try:
+            await asyncio.sleep(1)
+        finally:
+            told.append("cleaned up")
+
+    tasks.start(work(), "a", "what")
+    await tasks.cancel()
+    assert told == ["begun", "cleaned up"]
+
+
+async def test_tasks_that_begin_others_while_they_clean_up_are_cancelled_with_them() -> None:
+    tasks, ended = BackgroundTasks(), list[int]()
+
+    async def work(number: int) -> None:
+        try:
+            await asyncio.sleep(1)
+        finally:
+            ended.append(number)
+            if number < 5:
+                tasks.start(work(number + 1), "another")
+
+    tasks.start(work(1), "first")
+    await tasks.cancel()
+    assert ended == [1, 2, 3, 4, 5]
+    assert len(tasks) == 0

@@ -62,6 +62,7 @@ class Jobs:
         self.workers = Workers(self.tasks)
         self.peer = Peer()
         self.waiting: list[asyncio.Task[None]] = []
+        self.at_work = 0
 
     async def open_lane(self) -> asyncio.Task[Any]:
         """Run a job that waits for an answer, and return the task that is kept."""
@@ -84,18 +85,23 @@ class Jobs:
         return seen[0]  # type: ignore[no-any-return]
 
     def start(self, job: Coroutine[Any, Any, None]) -> None:
+        self.at_work += 1
         self.workers.start(job, copy_context(), self, "x")
 
     def task_waits(self, task: asyncio.Task[None]) -> None:
         self.waiting.append(task)
 
-    def task_released(self, task: asyncio.Task[None]) -> None:
-        self.waiting.remove(task)
+    def job_ended(self, task: asyncio.Task[None] | None) -> None:
+        self.at_work -= 1
+        if task is not None:
+            self.waiting.remove(task)
 
-    def job_dropped(self) -> None: ...
+    def job_dropped(self) -> None:
+        self.at_work -= 1
 
     async def end(self) -> None:
         assert await self.tasks.wait(20)
+        assert not self.at_work
         assert not self.waiting
         assert not self.tasks.idle
 

@@ -10,7 +10,7 @@ from crosswire.core.envelopes import Claim
 from crosswire.core.formats import JSON_TEXT, AnyOutbox, Encoded, Format
 from crosswire.rooms.users import UserIndex
 from crosswire.runtime.background_tasks import BackgroundTasks
-from crosswire.server.duplicates import DuplicatePolicy, Duplicates
+from crosswire.server.duplicates import CLAIM_ROUND_TRIP, DuplicatePolicy, Duplicates
 from tests.support.loops import on_instant_loop
 
 pytestmark = on_instant_loop
@@ -59,13 +59,15 @@ class FakeChannels:
 
     def __init__(self, *, elsewhere: bool) -> None:
         self.claims: list[tuple[int, bool]] = []
+        self.is_ready = False
         self._elsewhere = elsewhere
 
     def stamp(self) -> int:
         return 7
 
     async def user_ready(self, user: str) -> None:
-        await asyncio.sleep(0)
+        if not self.is_ready:
+            await asyncio.sleep(0)
 
     async def may_be_elsewhere(self, user: str) -> bool:
         return self._elsewhere
@@ -162,3 +164,40 @@ async def test_a_newer_one_waits_for_objections_until_the_timeout_or_its_end() -
     tested.policy.withdraw(tested.connection)
     await waiting
     assert loop.time() - began < 0.1
+
+
+async def test_two_announcements_of_one_connection_both_wait_for_objections() -> None:
+    tested = DuplicatesUnderTest("refuse", elsewhere=True)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    first = asyncio.create_task(tested.policy.announce(tested.connection))
+    await asyncio.sleep(1)
+    await tested.policy.announce(tested.connection)
+    assert loop.time() - began >= 1 + 2 + CLAIM_ROUND_TRIP
+    assert first.done()
+    await first
+
+
+async def test_a_connection_that_is_kept_out_waits_no_more_in_any_announcement() -> None:
+    tested = DuplicatesUnderTest("refuse", elsewhere=True)
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    announcements = [asyncio.create_task(tested.policy.announce(tested.connection)) for _ in range(2)]
+    await asyncio.sleep(1)
+    tested.policy.withdraw(tested.connection)
+    await asyncio.gather(*announcements)
+    assert loop.time() - began < 1.5
+
+
+async def test_a_connection_that_gets_another_user_is_announced_anew_in_the_same_turn() -> None:
+    tested = DuplicatesUnderTest("refuse", elsewhere=True)
+    loop = asyncio.get_running_loop()
+    first = asyncio.create_task(tested.policy.announce(tested.connection))
+    await asyncio.sleep(1)
+    began = loop.time()
+    loop.call_later(1, tested.policy.withdraw, tested.connection)
+    tested.channels.is_ready = True  # as on a bus in memory
+    tested.policy.withdraw(tested.connection)
+    await tested.policy.announce(tested.connection)
+    await first
+    assert loop.time() - began < 1.5

@@ -27,7 +27,7 @@ def test_a_message_counts_while_its_handlers_are_at_work() -> None:
     message.running += 1
     assert handlers.running == 1
     assert HANDLER_OVERHEAD + 1000 < handlers.memory < HANDLER_OVERHEAD + 2000
-    message.handler_ended()
+    message.job_ended(None)
     assert (handlers.running, handlers.memory) == (0, 0)
 
 

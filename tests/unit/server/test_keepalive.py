@@ -264,6 +264,17 @@ async def test_a_probe_is_answered_by_anything_that_arrives() -> None:
     assert [by_message, by_part] == [True, True]
 
 
+async def test_a_probe_has_all_its_time_though_another_was_begun_shortly_before() -> None:
+    peer, keepalive, wheel = make_keepalive(0.05)
+    await asyncio.sleep(5)
+    first = await keepalive.probe(1)
+    await asyncio.sleep(0.8)
+    peer.delay = 0.5  # the time of the first probe is over before the answer to the second one
+    second = await keepalive.probe(1)
+    wheel.stop()
+    assert [first, second] == [True, True]
+
+
 async def test_a_probe_of_a_connection_that_ends_returns_false() -> None:
     peer, keepalive, wheel = make_keepalive(None)
     peer.loop.call_later(0.5, keepalive.stop)

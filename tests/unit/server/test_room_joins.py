@@ -560,3 +560,55 @@ async def test_results_and_messages_are_counted() -> None:
             await socket.join("chat", "1")
         assert server.joins.recoveries.results == {"recovered": 2, "ahead": 1, "first": 2}
         assert server.joins.recoveries.messages == 2
+
+
+async def waiting_joins(channels: HistoryChannels, socket: Socket, count: int) -> list[asyncio.Task[None]]:
+    """Begin to join a room without a history several times; it is ready when ``channels.readable`` is set."""
+    channels.readable.clear()
+    joins = [asyncio.create_task(socket.join("lobby", "1")) for _ in range(count)]
+    await wait_until(lambda: channels.waiting == count)
+    return joins
+
+
+@pytest.mark.parametrize("is_ready", [False, True])
+@on_instant_loop
+async def test_a_join_that_is_given_up_does_not_undo_another_one_of_the_same_room(is_ready: bool) -> None:
+    async with history_server() as (server, channels):
+        socket, _ = await connected(server)
+        first, second = await waiting_joins(channels, socket, 2)
+        if is_ready:
+            channels.readable.set()
+            await second
+        first.cancel()
+        await asyncio.wait({first})
+        channels.readable.set()
+        await second
+        assert socket.rooms == {"lobby": {"1"}}
+
+
+@on_instant_loop
+async def test_a_join_that_is_given_up_does_not_undo_one_after_a_leave() -> None:
+    async with history_server() as (server, channels):
+        socket, _ = await connected(server)
+        (first,) = await waiting_joins(channels, socket, 1)
+        await socket.leave("lobby", "1")
+        second = asyncio.create_task(socket.join("lobby", "1"))
+        await wait_until(lambda: channels.waiting == 2)
+        first.cancel()
+        await asyncio.wait({first})
+        channels.readable.set()
+        await second
+        assert socket.rooms == {"lobby": {"1"}}
+
+
+@pytest.mark.parametrize("order", [(0, 1), (1, 0)])
+@on_instant_loop
+async def test_nobody_is_in_a_room_when_all_joins_were_given_up(order: tuple[int, int]) -> None:
+    async with history_server() as (server, channels):
+        socket, _ = await connected(server)
+        joins = await waiting_joins(channels, socket, 2)
+        for number in order:
+            joins[number].cancel()
+            await asyncio.wait({joins[number]})
+        assert socket.rooms == {}
+        assert channels.subscribed == {}

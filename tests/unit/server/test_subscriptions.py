@@ -42,7 +42,7 @@ def attach(subscriptions: Subscriptions) -> FakeChannels:
 async def use(subscriptions: Subscriptions) -> None:
     subscriptions.add_user("13")
     subscriptions.add_room("chat", "1")
-    await subscriptions.room_ready("chat", "1")
+    assert subscriptions.room_ready("chat", "1") is None
     subscriptions.remove_room("chat", "1")
     subscriptions.remove_user("13")
 
@@ -68,5 +68,7 @@ async def test_a_room_that_is_not_ready_is_waited_for() -> None:
     subscriptions = Subscriptions()
     channels = attach(subscriptions)
     channels.is_ready = False
-    await subscriptions.room_ready("chat", "1")
+    ready = subscriptions.room_ready("chat", "1")
+    assert ready is not None
+    await ready
     assert channels.calls[-1] == ("waited", "chat", "1")

@@ -161,7 +161,7 @@ def test_a_loop_made_by_another_runner_works_as_well() -> None:
 
 def test_it_needs_no_pytest() -> None:
     script = "import sys, crosswire.testing.virtual_clock; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=50)
     assert "pytest" not in done.stdout.split()
 
 

@@ -173,3 +173,50 @@ async def test_the_last_frame_of_a_sealed_outbox_goes_to_the_writer(flusher: Flu
     flusher._end_turn()
     assert peers[0].written == [b"the end"]
     assert peers[0].received() == b""
+
+
+async def test_an_answer_that_waits_counts_and_is_kept_when_the_kernel_has_taken_the_rest(
+    flusher: Flusher, peers: list[Peer]
+) -> None:
+    peer = peers[0]
+    peer.outbox.push(b"answer")
+    assert peer.outbox.buffered == 6
+    peer.outbox.allow_direct(peer.own.fileno())
+    flusher._end_turn()
+    assert peer.received() == b"answer"
+    assert peer.outbox.buffered == 0
+
+
+async def test_an_answer_that_waits_when_the_outbox_pauses_is_held_and_counted(
+    flusher: Flusher, peers: list[Peer]
+) -> None:
+    peer = peers[0]
+    peer.outbox.push(b"answer")
+    peer.outbox.pause()
+    flusher._end_turn()
+    peer.outbox.push(b", later")
+    assert (peer.received(), peer.written, peer.outbox.buffered) == (b"", [], 13)
+    peer.outbox.resume()
+    assert peer.written == [b"answer, later"]
+    assert peer.outbox.buffered == 0
+
+
+async def test_an_answer_that_waits_is_within_the_limit_of_what_follows(flusher: Flusher, peers: list[Peer]) -> None:
+    peer = peers[0]
+    peer.outbox.push(bytes(900))  # of a limit of 1,000
+    peer.outbox.push(bytes(800))
+    assert peer.written == [bytes(900)], "the busy turn has to write"
+    flusher._end_turn()
+    assert peer.written == [bytes(900), bytes(800)]
+
+
+async def test_an_answer_that_waits_leaves_with_all_or_is_discarded(flusher: Flusher, peers: list[Peer]) -> None:
+    for peer in peers[:2]:
+        peer.outbox.push(b"answer")
+    peers[0].outbox.write_all()
+    peers[1].outbox.discard()
+    assert peers[0].received() == b"answer"
+    flusher._end_turn()
+    assert [peer.received() for peer in peers] == [b"", b"", b""]
+    assert [peer.written for peer in peers] == [[], [], []]
+    assert [peer.outbox.buffered for peer in peers] == [0, 0, 0]

@@ -8,7 +8,7 @@ import socket
 import struct
 import termios
 from contextlib import suppress
-from typing import Any, Protocol, cast
+from typing import Protocol, cast
 
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -24,43 +24,11 @@ from crosswire.transport.socket_poller import SocketPoller
 from crosswire.transport.socket_transport import SocketTransport
 from crosswire.types import Close
 from tests.support.aio import wait_until
+from tests.support.loop_transport import FakeTransport
 
 MAX_MESSAGE = 300
 ABORTED = Close(4001, "asked for")
 MASK = b"\x37\xfa\x21\x3d"
-
-
-class SocketsTransport:
-    """The event loop's transport over one end of a pair of sockets, which is read from by the test."""
-
-    def __init__(self, own: socket.socket) -> None:
-        self._own = own
-        self.reading = True
-        self.closing = False
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return self._own if name == "socket" else default
-
-    def get_write_buffer_size(self) -> int:
-        return 0
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def pause_reading(self) -> None:
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        self.reading = True
-
-    def can_write_eof(self) -> bool:
-        return False
-
-    def close(self) -> None:
-        self.closing = True
-
-    def abort(self) -> None:
-        self.closing = True
 
 
 class EventReceiver:
@@ -103,7 +71,7 @@ class ConnectionToRead:
     """A connection over a pair of sockets, whose reads a test makes."""
 
     def __init__(self, own: socket.socket, context: ListenerContext) -> None:
-        self.transport = SocketsTransport(own)
+        self.transport = FakeTransport(own)
         self.receiver = EventReceiver()
         loops_transport = cast(asyncio.Transport, self.transport)
         connection = PicowsConnection(self.receiver, context, deflate=False)

@@ -166,7 +166,10 @@ class Histories:
         return self._is_redundant or self._members.lack_history
 
     async def stop(self) -> None:
-        """Let messages get into the logs for a short while, deliver the rest past them, and disconnect."""
+        """Let messages get into the logs for a short while, deliver the rest past them, and disconnect.
+
+        If this is cancelled, it skips the waiting.
+        """
         self._notices.hold()
         if self._history is not None:
             await self._history.stop()

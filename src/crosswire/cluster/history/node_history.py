@@ -318,12 +318,19 @@ class NodeHistory:
         return room.namespace in self._kept and self.log.is_available(self.log_of(room))
 
     async def stop(self) -> None:
-        """Let messages get into the logs for a short while, deliver the rest past them, and disconnect."""
-        await self.appends.finish(DRAIN_TIME)
-        await self.log.stop()
-        self.appends.close()
-        self.rooms.clear()
-        self._held.close()
+        """Let messages get into the logs for a short while, deliver the rest past them, and disconnect.
+
+        If this is cancelled, it skips the waiting.
+        """
+        try:
+            try:
+                await self.appends.finish(DRAIN_TIME)
+            finally:
+                await self.log.stop()
+        finally:
+            self.appends.close()
+            self.rooms.clear()
+            self._held.close()
 
 
 def _ignore_positions(_positions: Sequence[LogPosition]) -> None:

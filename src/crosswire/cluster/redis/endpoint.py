@@ -13,14 +13,13 @@ from crosswire.cluster.redis.commands import publish
 from crosswire.cluster.redis.dialer import Dialer
 from crosswire.cluster.redis.link import Denied, Unreachable, Unresponsive
 from crosswire.cluster.redis.publisher import Message, Publisher
+from crosswire.cluster.redis.reconnecting import keep_connected
 from crosswire.cluster.redis.subscriber import Subscriber
 from crosswire.cluster.send_buffer import Budget
-from crosswire.core.backoff import Backoff
 from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 from crosswire.types import LinkStatus
 
-_BACKOFF = Backoff(fast_retries=1, fast_interval=0.05, max_interval=1)
 _STABLE_TIME = 1.0
 """Seconds for which a Redis must have worked to be connected again without a delay."""
 
@@ -157,11 +156,7 @@ class Endpoint:
 
     async def run(self) -> None:
         """Connect and probe the Redis, again after each failure, until cancelled."""
-        attempt = 0
-        while True:
-            attempt = 0 if await self._run_once() > _STABLE_TIME else attempt + 1
-            if attempt:
-                await asyncio.sleep(_BACKOFF.delay(attempt, environment.random))
+        await keep_connected(self._run_once, _STABLE_TIME)
 
     async def close(self) -> None:
         """Close the connections, after ``run`` was cancelled."""

@@ -157,9 +157,9 @@ class Endpoints:
         finally:  # a cancelled stop does not wait, but disconnects
             self._pool.close()
             for endpoint in list(self._all.values()):
-                await self._discard(endpoint)
-            await self._closing.wait(CLOSE_TIMEOUT)
+                self._begin_discard(endpoint)
             self._set_available(False)
+            await self._closing.wait(CLOSE_TIMEOUT)
 
     async def add(self, url: str) -> None:
         """Use one more Redis, or use a retired Redis again.
@@ -236,15 +236,17 @@ class Endpoints:
         return endpoint
 
     async def _discard(self, endpoint: Endpoint) -> None:
-        if endpoint.discarded:  # another call was faster
-            return
+        if not endpoint.discarded:  # if it is, another call was faster
+            await asyncio.shield(self._begin_discard(endpoint))  # a cancelled caller leaves no connection open
+
+    def _begin_discard(self, endpoint: Endpoint) -> asyncio.Task[None]:
+        """Use an endpoint no more, and return the task that disconnects from it."""
         endpoint.discarded = True
         tasks, embedded = self._tasks.pop(endpoint.id), self._embedded.pop(endpoint.id, None)
         del self._all[endpoint.id], self._reported[endpoint.id]
         self._update_pool()
         self._changed.set()
-        closing = self._closing.start(self._close(endpoint, tasks, embedded), "crosswire redis close")
-        await asyncio.shield(closing)  # a cancelled caller leaves no connection open
+        return self._closing.start(self._close(endpoint, tasks, embedded), "crosswire redis close")
 
     @staticmethod
     async def _close(endpoint: Endpoint, tasks: BackgroundTasks, embedded: EmbeddedRedis | None) -> None:

@@ -15,7 +15,6 @@ from crosswire.core.payload_types import PayloadType, RawPayload
 from crosswire.core.traceparents import incoming
 from crosswire.integrations.otel.spans import Spans, current_traceparent
 from crosswire.integrations.otel.traced_answering import TracedAnswering
-from crosswire.runtime.answering import Callers, EventHandling
 from crosswire.types import Replies
 
 
@@ -24,21 +23,16 @@ class NodeTracing:
 
     Args:
         spans: makes the spans.
+
+    Attributes:
+        answering: traces the handling of events.
     """
 
-    __slots__ = ("_answering", "_spans")
+    __slots__ = ("_spans", "answering")
 
     def __init__(self, spans: Spans) -> None:
         self._spans = spans
-        self._answering = TracedAnswering(spans)
-
-    def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
-        """Return callers that record exceptions; see ``NodeObserver``."""
-        return self._answering.callers(callers)
-
-    def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
-        """Return an answerer that makes spans; see ``NodeObserver``."""
-        return self._answering.answerer(answerer)
+        self.answering = TracedAnswering(spans)
 
     def dialect(self, dialect: RequestDialect) -> RequestDialect:
         """Return a dialect that sends the place in the trace; that of the original's servers has no room for it."""

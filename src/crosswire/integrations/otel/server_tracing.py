@@ -14,7 +14,6 @@ from crosswire.core.traceparents import incoming
 from crosswire.errors import InvalidMessage
 from crosswire.integrations.otel.spans import Spans, current_traceparent, traceparent_of
 from crosswire.integrations.otel.traced_answering import TracedAnswering
-from crosswire.runtime.answering import Callers, EventHandling
 from crosswire.server.client_calls import CallableClient, ClientCalling, PendingClientRequest
 from crosswire.server.router import MessageRouter
 from crosswire.server.session_view import SessionView
@@ -25,21 +24,16 @@ class ServerTracing:
 
     Args:
         spans: makes the spans.
+
+    Attributes:
+        answering: traces the handling of events.
     """
 
-    __slots__ = ("_answering", "_spans")
+    __slots__ = ("_spans", "answering")
 
     def __init__(self, spans: Spans) -> None:
         self._spans = spans
-        self._answering = TracedAnswering(spans)
-
-    def callers(self, callers: Callers[Any, Any]) -> Callers[Any, Any]:
-        """Return callers that record exceptions; see ``ServerObserver``."""
-        return self._answering.callers(callers)
-
-    def answerer(self, answerer: EventHandling[Any, Any]) -> EventHandling[Any, Any]:
-        """Return an answerer that makes spans; see ``ServerObserver``."""
-        return self._answering.answerer(answerer)
+        self.answering = TracedAnswering(spans)
 
     def router(self, router: MessageRouter) -> MessageRouter:
         """Return a router that reads the place of messages in their traces; see ``ServerObserver``."""

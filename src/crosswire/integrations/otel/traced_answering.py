@@ -102,14 +102,13 @@ class _TracedCount:
         context: in which the handlers run.
     """
 
-    __slots__ = ("_context", "_count", "_span", "task_released", "task_waits")
+    __slots__ = ("_context", "_count", "_span", "task_waits")
 
     def __init__(self, count: HandlerCount, span: Span, context: SpanContext) -> None:
         self._count = count
         self._span = span
         self._context = context
         self.task_waits = count.task_waits
-        self.task_released = count.task_released
 
     @property
     def running(self) -> int:
@@ -130,9 +129,9 @@ class _TracedCount:
         otel_context.attach(self._context)
         TRACEPARENT.set(None)  # what the handlers do has its own place in the trace
 
-    def handler_ended(self) -> None:
+    def job_ended(self, task: asyncio.Task[None] | None) -> None:
         """Count the handlers as ended, and end the span."""
-        self._count.handler_ended()
+        self._count.job_ended(task)
         self._span.end()
 
     def job_dropped(self) -> None:

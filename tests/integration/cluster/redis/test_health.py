@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import cycle
 
@@ -18,18 +18,6 @@ from crosswire.testing.proxy import TcpProxy
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.redis.support import RedisMember, Stopwatch, started_members
 from tests.support.aio import wait_until
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisProcess]:
-    with RedisProcess() as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def other() -> Iterator[RedisProcess]:
-    with RedisProcess() as process:
-        yield process
 
 
 def id_of(redis: RedisProcess) -> str:

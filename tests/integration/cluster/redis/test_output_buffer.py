@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 
 from crosswire import GapInfo, Node, Redis
@@ -11,7 +12,9 @@ from tests.integration.cluster.support import MAX_STANDSTILL, RecordingHandler, 
 from tests.support.aio import wait_until
 
 HELD_FOR = 3.0
-"""Seconds for which the event loop of the node is held."""
+"""Seconds for which the event loop of the node is held at least."""
+ENOUGH = 150
+"""Events, 10 MB together, that are more than Redis and the kernel keep for a subscriber that does not read."""
 TOLD_WITHIN = 2.0
 """Seconds in which the node tells of the gap."""
 
@@ -24,9 +27,10 @@ async def test_a_subscriber_that_redis_drops_tells_of_the_gap_within_two_seconds
             a.on_gap(gaps.append)
             a.on("big", heard)
             a.on("last", heard)
-            sender = asyncio.create_task(asyncio.to_thread(_send_for_a_while, redis.url, "a"))
+            done = threading.Event()
+            sender = asyncio.create_task(asyncio.to_thread(_send_for_a_while, redis.url, "a", done))
             await wait_until(lambda: heard.calls)
-            time.sleep(HELD_FOR)  # noqa: ASYNC251 - the loop is held, as by a handler that should not
+            assert done.wait(40)  # the loop is held, as by a handler that should not
             woke = time.monotonic()
             sent = await sender
             await wait_until(lambda: gaps and a.redis.status()[0].healthy, 10)
@@ -38,17 +42,18 @@ async def test_a_subscriber_that_redis_drops_tells_of_the_gap_within_two_seconds
             assert a.gaps == len(gaps)
 
 
-def _send_for_a_while(url: str, name: str) -> int:
-    """Send events from another thread and event loop, for as long as the other node's loop is held; return how many."""
+def _send_for_a_while(url: str, name: str, done: threading.Event) -> int:
+    """Send events from another thread and event loop, while the other node's loop is held; return how many."""
 
     async def send() -> int:
         sent = 0
         async with Node("sender", bus=Redis(url, buffer=64 * 1024 * 1024)) as node:
             ends = time.monotonic() + HELD_FOR
-            while time.monotonic() < ends:
+            while time.monotonic() < ends or sent < ENOUGH:
                 node.send("big", "x" * 65_536, to=name)
                 sent += 1
                 await asyncio.sleep(0.01)
+            done.set()
             return sent
 
     return asyncio.run(send())

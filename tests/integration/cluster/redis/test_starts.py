@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,18 +10,6 @@ from crosswire.cluster.redis.options import Redis
 from crosswire.testing.redis_process import RedisProcess
 from tests.integration.cluster.redis.support import Stopwatch, started_members
 from tests.support.aio import wait_until
-
-
-@pytest.fixture
-def redis() -> Iterator[RedisProcess]:
-    with RedisProcess() as process:
-        yield process
-
-
-@pytest.fixture(scope="module")
-def other() -> Iterator[RedisProcess]:
-    with RedisProcess() as process:
-        yield process
 
 
 async def test_an_unreachable_redis_delays_the_start_for_a_limited_time(

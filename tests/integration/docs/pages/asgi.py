@@ -57,7 +57,7 @@ async def _mounted(page: Page) -> None:
             await client.call("enter", "1000")
             async with httpx.AsyncClient(trust_env=False) as http:
                 await http.post("http://127.0.0.1:8000/rooms/1000/notices", params={"text": "hello"})
-            assert await asyncio.wait_for(notices.get(), 5) == {"text": "hello"}
+            assert await asyncio.wait_for(notices.get(), 20) == {"text": "hello"}
         with pytest.raises(Refused) as refused:
             await Client("ws://127.0.0.1:8000/chat/").connect()
         assert refused.value.status == httpx.codes.UNAUTHORIZED

@@ -29,7 +29,7 @@ async def run(page: Page) -> None:
             messages: asyncio.Queue[object] = asyncio.Queue()
             client.on("message", messages.put_nowait)
             await page.run_block(page.take(_SECTION, "sh"))
-            assert await asyncio.wait_for(messages.get(), 5) == {"from": "ada", "text": "hello"}
+            assert await asyncio.wait_for(messages.get(), 20) == {"from": "ada", "text": "hello"}
         async with tls_proxy(page.directory, page.environment, port=8000):
             script = page.take(_SECTION, "ts")
             await page.run_script(script, before=_BEFORE.format(token=token.strip()), after="await client.close();")

@@ -23,7 +23,7 @@ async def run(page: Page) -> None:
             client.on("comment", told.put_nowait)
             await client.call("read", "tea")
             await page.run(_SECTION)
-            assert await asyncio.wait_for(told.get(), 5) == {"author": "curl", "text": "I read too"}
+            assert await asyncio.wait_for(told.get(), 20) == {"author": "curl", "text": "I read too"}
         async with httpx.AsyncClient(trust_env=False) as http:
             assert "<h1" in (await http.get("http://localhost:8000/articles/tea")).text
         workers.interrupt()

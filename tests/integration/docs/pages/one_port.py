@@ -23,7 +23,7 @@ async def run(page: Page) -> None:
     async with started(server), Client("ws://127.0.0.1:8000/ws", params={"id": "13"}) as client:
         notices = await _notices_of_room(client)
         await page.run_block(page.take(_TITLE, "sh"))
-        assert await asyncio.wait_for(notices.get(), 5) == {"text": "hello"}
+        assert await asyncio.wait_for(notices.get(), 20) == {"text": "hello"}
         with pytest.raises(websockets.InvalidStatus, match="401"):
             await websockets.connect("ws://127.0.0.1:8000/ws")
     section = "In several processes"
@@ -36,7 +36,7 @@ async def run(page: Page) -> None:
             for number in range(8):
                 answer = await http.post(_NOTICES, params={"text": str(number)})
                 assert answer.json() == {"sent": True}
-                assert await asyncio.wait_for(notices.get(), 5) == {"text": str(number)}
+                assert await asyncio.wait_for(notices.get(), 20) == {"text": str(number)}
         workers.signal(signal.SIGTERM)
         assert await asyncio.to_thread(workers.wait) == 0
 

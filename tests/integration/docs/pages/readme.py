@@ -60,6 +60,6 @@ async def _run_in_an_application(page: Page) -> None:
             assert (
                 await http.post("http://localhost:8000/rooms/1000/notices", params={"text": "tea"})
             ).status_code == 200
-            assert await asyncio.wait_for(notices.get(), 5) == {"text": "tea"}
+            assert await asyncio.wait_for(notices.get(), 20) == {"text": "tea"}
         application.should_exit = True
         await serving

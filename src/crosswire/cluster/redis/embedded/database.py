@@ -97,19 +97,21 @@ class EmbeddedRedis:
 
         Raises:
             ConfigError: there is no server program, the server does not start, its directory can't be used, or this is
-                Windows. The server is not used then.
+                Windows. The server is not used then, if it was not before.
         """
         if sys.platform == "win32":
             raise ConfigError("redis='embedded' needs a POSIX system: on Windows, give the URL of a Redis")
         directory = private_directory(self._application)
-        try:
-            async with _start_lock(directory, self._timeout):
-                if self._users is None:
-                    self._users = await _lock(directory / USERS_LOCK, fcntl.LOCK_SH, self._timeout)
+        async with _start_lock(directory, self._timeout):
+            if self._users is not None:  # other connections may use it: they go on
                 await _ensure_server(directory, self._timeout)
-        except BaseException:
-            self.release()
-            raise
+            else:
+                self._users = await _lock(directory / USERS_LOCK, fcntl.LOCK_SH, self._timeout)
+                try:
+                    await _ensure_server(directory, self._timeout)
+                except BaseException:
+                    self.release()
+                    raise
         return f"unix://{quote(str(directory / SOCKET))}"
 
     def release(self) -> None:

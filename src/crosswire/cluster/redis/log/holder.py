@@ -13,10 +13,9 @@ from crosswire.cluster.redis.commands import command
 from crosswire.cluster.redis.link import Denied, Link, Unreachable
 from crosswire.cluster.redis.log.run import ASK_REPLICATION, ASK_SERVER, Run, require_no_error
 from crosswire.cluster.redis.log.scripts import ALL, Commands
-from crosswire.core.backoff import Backoff
+from crosswire.cluster.redis.reconnecting import keep_connected
 from crosswire.core.positions import EPOCH_LENGTH, LogPosition, parse_position
 from crosswire.errors import BusUnavailable
-from crosswire.runtime import environment
 from crosswire.runtime.log_records import get_logger
 
 NOT_BEHIND = 0
@@ -29,7 +28,6 @@ _ATTEMPTS = 5
 """Number of times that a read is sent, if each time somebody flushes the scripts or the run is another one."""
 _CHECKS = 3
 """Number of checks for a sign of life within the timeout of a heartbeat: see ``cluster/redis/endpoint.py``."""
-_BACKOFF = Backoff(fast_retries=1, fast_interval=0.05, max_interval=1)
 _STABLE_TIME = 0.2
 """Seconds for which a connection must have worked to be opened again without a delay: messages wait for it."""
 _UNUSABLE = re.compile(r"(?:^|-)(?:LOADING|READONLY|MASTERDOWN|CLUSTERDOWN|BUSY|UNBLOCKED)\b")
@@ -99,21 +97,19 @@ class Holder:
 
     async def run(self) -> None:
         """Connect and watch the connection, again after each failure, until cancelled."""
-        attempt = 0
-        while True:
-            attempt = 0 if await self._run_once() > _STABLE_TIME else attempt + 1
-            if attempt:
-                await asyncio.sleep(_BACKOFF.delay(attempt, environment.random))
+        await keep_connected(self._run_once, _STABLE_TIME)
 
     async def close(self, timeout: float) -> None:
         """Wait for replies for a limited time, and disconnect, after ``run`` was cancelled."""
         link = self._link
         if link is None:
             return
-        if self._on_their_way:
-            await asyncio.wait((self.ask(command(b"PING")),), timeout=timeout)
-        self._failure_logged = True  # the end is not a failure
-        link.close("the log of rooms is closed")
+        try:
+            if self._on_their_way:
+                await asyncio.wait((self.ask(command(b"PING")),), timeout=timeout)
+        finally:
+            self._failure_logged = True  # the end is not a failure
+            link.close("the log of rooms is closed")
         await link.closed()
 
     def append(self, append: Append, *, is_fresh: bool = False) -> None:
@@ -141,17 +137,22 @@ class Holder:
             BusUnavailable: the Redis can't be reached, or refuses.
         """
         async with self._reads:
-            is_fresh = False
-            for _ in range(_ATTEMPTS):
-                reply = await self.ask(encode(is_fresh))
-                if reply == ANOTHER_RUN or _is_forgotten(reply):
-                    is_fresh = await self._ask_for_run()
-                elif isinstance(reply, list):
-                    return reply
-                else:
-                    why = "the connection was lost" if reply is None else str(reply)
-                    raise BusUnavailable(f"{self._shown} does not give what a room has kept: {why}")
-            raise BusUnavailable(f"{self._shown} forgets the scripts again and again")
+            try:
+                return await self._read(encode)
+            except Unreachable as error:
+                raise BusUnavailable(f"{self._shown} does not give what a room has kept: {error}") from error
+
+    async def _read(self, encode: Callable[[bool], bytes]) -> list[Any]:
+        is_fresh = False
+        for _ in range(_ATTEMPTS):
+            reply = await self.ask(encode(is_fresh))
+            if reply == ANOTHER_RUN or _is_forgotten(reply):
+                is_fresh = await self._ask_for_run()
+            elif isinstance(reply, list):
+                return reply
+            else:
+                raise Unreachable("the connection was lost" if reply is None else str(reply))
+        raise Unreachable("it forgets the scripts again and again")
 
     def ask(self, encoded: bytes) -> asyncio.Future[Any]:
         """Send a command. The result of the future is the reply, or None if the connection is lost."""

