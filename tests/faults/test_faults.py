@@ -11,8 +11,6 @@ from tests.faults.run import run
 from tests.faults.scenarios import DELIVERIES, SCENARIOS, SHORT, Scenario
 from tests.support import aio
 
-pytestmark = pytest.mark.timeout(180)
-
 
 @pytest.fixture(scope="module", params=SCENARIOS, ids=[scenario.name for scenario in SCENARIOS])
 def outcomes(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Outcome]:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.soak import churn, clock_jump, cycles, netsplit, never_read, storm
-
-pytestmark = pytest.mark.timeout(180)
 
 
 async def test_nothing_is_left_of_connections_half_of_which_are_broken_off() -> None:

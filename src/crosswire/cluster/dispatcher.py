@@ -164,6 +164,26 @@ class ClusterDispatcher:
         cluster.dialect.to_clients(target, message, exclude)  # first, as it may raise, and then nobody gets the message
         clients.deliver(target, message, exclude)
 
+    def send_plain(self, target: Target, event: str, data: Any) -> None:
+        current, clients = self._current, self._clients
+        cluster = current.connection
+        head = self._heads.get(event) if type(event) is str else None
+        if (
+            head is None
+            or cluster is None
+            or get_ident() != current.thread
+            or not cluster.alone
+            or cluster.histories.kept
+            or clients.formats.wants_msgpack
+        ):
+            self._send_checked(target, event, data)
+            return
+        try:
+            text = head + _encode_json(data) + b"}"  # as an EventMessage, in half the time
+        except UNENCODABLE as error:
+            raise no_json_form(error) from error
+        clients.deliver(target, EncodedMessage(text), None)
+
     def send_to_user(self, target: ToUsers, event: str, data: Any) -> None:
         current, clients = self._current, self._clients
         cluster, user = current.connection, target.users[0]
@@ -177,17 +197,19 @@ class ClusterDispatcher:
             or clients.formats.wants_msgpack
             or user in clients.connected
         ):
-            if head is None:
-                require_event(event)
-            self.send(target, event, data, None, False)
-            if head is None and get_ident() == current.thread:
-                self._policies.keep_head(event)
+            self.send_plain(target, event, data)
             return
         try:
-            text = head + _encode_json(data) + b"}"  # as an EventMessage, in half the time
+            text = head + _encode_json(data) + b"}"
         except UNENCODABLE as error:
             raise no_json_form(error) from error
         to_user(user, text)
+
+    def _send_checked(self, target: Target, event: str, data: Any) -> None:
+        """Check the event's name and send it; its next message may find what messages of this event begin with."""
+        self.send(target, require_event(event), data, None, False)
+        if event not in self._heads and get_ident() == self._current.thread:
+            self._policies.keep_head(event)
 
     def _encoded(
         self, cluster: ClusterConnection, event: str, data: Any, policy: MessagePolicy | None

@@ -1,4 +1,4 @@
-"""Messages for one channel that follow one another in a turn of the event loop are published as one."""
+"""Messages for one channel that follow one another in a turn of the event loop are published as one, at its end."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ MAX_JOINED = 64 * 1024
 
 
 class JoinedMessages:
-    """The messages that wait for the end of the turn, or for one that they can't be joined with.
+    """The messages that wait for the end of the turn, or for one that must not wait.
 
     Only messages that follow one another are joined, so the order of a node's messages, on whatever channels, is that
-    in which they were sent.
+    in which they were sent. All batches of a turn are published together: that takes less time than publishing each
+    when the next one begins, between two messages of the application.
 
     Args:
         budget: has the bytes of the messages that wait, until they are published.
@@ -29,11 +30,13 @@ class JoinedMessages:
 
     __slots__ = (
         "_admits",
+        "_batches",
         "_beside",
         "_bodies",
         "_budget",
         "_buffer",
         "_channel",
+        "_channel_of",
         "_flusher",
         "_is_scheduled",
         "_joins",
@@ -60,12 +63,14 @@ class JoinedMessages:
         self._admits = admits
         self._publish = publish
         self._joins = self._joins_texts = True
-        # Of the messages that wait: if none does, there is no room, not even for an empty one.
+        self._batches: list[tuple[bytes, BatchKind, list[bytes]]] = []  # that wait, with their channels
+        # Of the last batch, which others may join: if there is none, there is no room, not even for an empty message.
         self._channel = b""
         self._kind: BatchKind | None = None
         self._bodies: list[bytes] = []
         self._name = ""  # of the user whose channel it is, if that is known
         self._beside, self._room = 0, -1
+        self._channel_of: Callable[[str], bytes] = str.encode
         self._is_scheduled = False
         self._taken = self._more = 0
 
@@ -94,7 +99,7 @@ class JoinedMessages:
     @property
     def uncounted(self) -> int:
         """Number of messages that have no number of their own: those that share one, and those that wait."""
-        return self._more + len(self._bodies)
+        return self._more + sum(len(bodies) for _, _, bodies in self._batches)
 
     def publish(self, channel: bytes, body: bytes, kind: BatchKind) -> None:
         """Publish a message, at the end of the turn, with those for the same channel that follow it at once.
@@ -114,19 +119,19 @@ class JoinedMessages:
             return
         self._publish_other(channel, body, kind)
 
-    def publish_text(self, channel_of: Callable[[str], bytes], name: str, text: bytes) -> None:
-        """Do the same as :meth:`publish` with the JSON of a message, on the channel of a user.
+    def publisher_for_users(self, channel_of: Callable[[str], bytes]) -> Callable[[str, bytes], None]:
+        """Return the function that does the same as :meth:`publish` with the JSON of a message, on a user's channel.
 
-        The messages for one user often follow one another, and then the name of the channel is not needed again.
+        It takes the name of the user and the JSON, and raises as :meth:`publish`. The messages for one user often
+        follow one another, and then the name of the channel is not needed again.
 
         Args:
             channel_of: returns the channel of a user.
-            name: of the user.
-            text: the JSON.
-
-        Raises:
-            BusUnavailable: as :meth:`publish`.
         """
+        self._channel_of = channel_of
+        return self._publish_text
+
+    def _publish_text(self, name: str, text: bytes) -> None:
         size = len(text)
         if name == self._name and size <= self._room:  # the rest is as _join, without a call
             taken, budget, bodies = size + self._beside, self._budget, self._bodies
@@ -136,7 +141,7 @@ class JoinedMessages:
                 self._taken += taken
                 budget.free -= taken
                 return
-        self._publish_other(channel_of(name), text, TextBatch, name)
+        self._publish_other(self._channel_of(name), text, TextBatch, name)
 
     def _join(self, body: bytes) -> bool:
         """Let a message wait with others for its channel; return False if they would be too many or too large."""
@@ -151,7 +156,7 @@ class JoinedMessages:
         return True
 
     def _publish_other(self, channel: bytes, body: bytes, kind: BatchKind, name: str = "") -> None:
-        """Publish a message that can't be joined with what waits, or does not fit in."""
+        """Begin a batch with a message that can't be joined with the last one, or does not fit in."""
         if kind is TextBatch and not self._joins_texts:
             self.publish(channel, encode(ClientMessage(body)), ClientBatch)
             return
@@ -159,8 +164,8 @@ class JoinedMessages:
         taken = beside + len(body)
         if taken > self._budget.free and not self._admits(channel, taken):
             return
-        self.publish_waiting()
         if not self._joins or self._flusher.ending or self._buffer.paused:
+            self.publish_waiting()
             self._publish(channel, body if kind is not TextBatch else encode(ClientMessage(body)))
             return
         if not self._is_scheduled:
@@ -168,8 +173,9 @@ class JoinedMessages:
             self._is_scheduled = True
         self._channel, self._name, self._kind = channel, name, kind
         self._beside, self._room = beside, MAX_JOINED - len(body)
-        self._bodies.append(body)
-        self._taken = taken
+        self._bodies = bodies = [body]
+        self._batches.append((channel, kind, bodies))
+        self._taken += taken
         self._budget.free -= taken
 
     def flush(self) -> None:
@@ -178,18 +184,19 @@ class JoinedMessages:
         self.publish_waiting()
 
     def publish_waiting(self) -> None:
-        """Publish the messages that wait, as another one comes that can't be joined with them."""
-        bodies, kind = self._bodies, self._kind
-        if not bodies or kind is None:
+        """Publish the messages that wait, as the turn is at its end, or another one comes that must not wait."""
+        batches = self._batches
+        if not batches:
             return
-        self._bodies = []
+        self._batches = []
         self._budget.free += self._taken
         self._taken, self._room, self._name = 0, -1, ""
-        count = len(bodies)
-        self._more += count - 1
-        if kind is TextBatch:
-            body = encode(TextBatch(bodies) if count > 1 else ClientMessage(bodies[0]))
-        else:
-            body = join(kind, bodies) if count > 1 else bodies[0]
         publish = self._publish  # read first: else Python looks for a method
-        publish(self._channel, body)
+        for channel, kind, bodies in batches:
+            count = len(bodies)
+            self._more += count - 1
+            if kind is TextBatch:
+                body = encode(TextBatch(bodies) if count > 1 else ClientMessage(bodies[0]))
+            else:
+                body = join(kind, bodies) if count > 1 else bodies[0]
+            publish(channel, body)

@@ -93,7 +93,7 @@ class NativeDialect(NativeClientMessages[OrderedPort]):
         self._node_channel = lru_cache(MAX_NODE_CHANNELS)(channels.node)
         self._warnings = ThrottledWarnings(logger)
         self._publish_joined = port.publish_joined
-        self.to_user: Callable[[str, bytes], None] = partial(port.publish_text, channels.user)
+        self.to_user: Callable[[str, bytes], None] = port.publisher_for_users(channels.user)
         self.unreadable = 0
 
     # Sending

@@ -44,7 +44,8 @@ class OrderedPort:
         gaps: how often messages may have been missed.
         take_stray_record: takes the channel and a message of a log which no log of a room is known to use; it returns
             whether that can be read.
-        publish_joined, publish_text: publish a message with those that follow it; see :class:`JoinedMessages`.
+        publish_joined: publishes a message with those that follow it; see :class:`JoinedMessages`.
+        publisher_for_users: returns the function that does so with the JSON of a message for a user.
         use_paths, is_listening, wait_listening, count_listeners: as of :class:`~crosswire.cluster.interface.Port`.
         remember: remembers the messages of a member's origin until it is gone; see
             :class:`~crosswire.core.silent_senders.SilentSenders`.
@@ -78,7 +79,7 @@ class OrderedPort:
         self.flusher = port.flusher if isinstance(port, FlushedPort) else Flusher()
         self._joined = JoinedMessages(self._budget, self._buffer, self.flusher, self._admits, self._publish_numbered)
         # Themselves: a method around them would be a call more for each message.
-        self.publish_joined, self.publish_text = self._joined.publish, self._joined.publish_text
+        self.publish_joined, self.publisher_for_users = self._joined.publish, self._joined.publisher_for_users
         self._receivers = Receivers(origin, port, self, signing)
         self.remember = self._receivers.remember
         self.forget = self._receivers.forget

@@ -78,11 +78,14 @@ class Dispatcher(Protocol):
 class RoomDispatcher(Dispatcher, Protocol):
     """Carries out the methods of rooms too that keep history, and those for a single user."""
 
-    def send_to_user(self, target: ToUsers, event: str, data: Any) -> None:
-        """Do the same as :meth:`send` for a target of one user, with nothing else given, as it mostly is.
+    def send_plain(self, target: Target, event: str, data: Any) -> None:
+        """Do the same as :meth:`send` with nothing else given, as it mostly is.
 
         The event's name has not been checked.
         """
+
+    def send_to_user(self, target: ToUsers, event: str, data: Any) -> None:
+        """Do the same as :meth:`send_plain` for a target of one user."""
 
     async def publish(self, room: ToRoom, event: str, data: Any, id: str | None) -> Position:
         """Send an event to a room that keeps history, and return its position there once it is kept."""
@@ -98,7 +101,7 @@ class Audience(msgspec.Struct, frozen=True, eq=False):
 
     # A Struct, which is made without a call of a Python function: an audience is often made for one message.
     target: Target
-    _dispatcher: Dispatcher
+    _dispatcher: RoomDispatcher
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.target!r}>"
@@ -139,6 +142,9 @@ class Audience(msgspec.Struct, frozen=True, eq=False):
 
             server.room("chat", "1000").send("said", {"text": "hi"}, exclude=[socket])
         """
+        if exclude is NOBODY and not local and policy is None and key is None:
+            self._dispatcher.send_plain(self.target, event, data)
+            return
         excluded = None if exclude is NOBODY else excluding(exclude)
         given = None if policy is None and key is None else given_policy(policy, key)
         self._dispatcher.send(self.target, require_event(event), data, excluded, local, given)
@@ -195,7 +201,6 @@ class UserAudience(Audience, frozen=True, eq=False):
     """Audience of one user, on all connections. Its messages take a shorter way, as long as they need no options."""
 
     target: ToUsers
-    _dispatcher: RoomDispatcher
 
     def send(
         self,
@@ -218,7 +223,6 @@ class Room(Audience, frozen=True, eq=False):
     """The members of one room, and the room itself."""
 
     target: ToRoom
-    _dispatcher: RoomDispatcher
 
     async def publish(self, event: str, data: Any = None, *, id: str | None = None) -> Position:
         """Send an event to the members of a room that keeps history, and return when the message is kept.

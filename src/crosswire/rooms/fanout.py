@@ -7,6 +7,7 @@ from itertools import islice
 from typing import Any
 
 from crosswire.core.formats import JSON_TEXT, AnyOutbox, EncodedMessage, Format
+from crosswire.core.frames import SHORT_TEXT
 from crosswire.core.skipped_messages import Droppable
 from crosswire.core.targets import Excluded
 from crosswire.rooms.held_messages import Frames, HeldMessages, Members, PushAll
@@ -92,7 +93,9 @@ class FanOut:
     def frames(self, message: EncodedMessage) -> Frames:
         """Return an encoded message as a frame of each format in use."""
         if len(self.formats) == 1:
-            return {JSON_TEXT: _wrap_text(message)}
+            text = message.json
+            size = len(text)  # the next line is `wrap`, which would be one call more
+            return {JSON_TEXT: SHORT_TEXT[size] + text if size < _SHORT else _wrap_text(message)}
         return {form: form.wrap(message) for form in self.formats}
 
     def push(
@@ -163,10 +166,10 @@ class FanOut:
             self.sent += len(messages.frames) * len(messages.members) - messages.left_out
             if messages.ahead is not None:
                 _push_rest_ahead(messages, messages.ahead)
-            push = messages.pushing(push_all)
+            push, encoded, recipients = messages.pushing(push_all)
             while True:
                 try:
-                    push()
+                    push(encoded, recipients)
                 except Exception:
                     logger.exception("pushing to a connection failed")  # and on to the next
                 else:
@@ -225,3 +228,4 @@ def _push_rest_ahead(messages: HeldMessages, ahead: Iterable[Recipient]) -> None
 
 
 _wrap_text = JSON_TEXT.wrap
+_SHORT = len(SHORT_TEXT)

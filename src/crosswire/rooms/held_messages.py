@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any
 
@@ -16,8 +16,8 @@ Frames = dict[Format, Any]
 """Frames of a message, by format."""
 Members = Mapping[Any, AnyOutbox]
 """Recipients with their outboxes, which most of a fan-out uses alone."""
-PushAll = Callable[[Any, Iterable[AnyOutbox]], None]
-"""Function that pushes the same frames, or messages, to many outboxes."""
+PushAll = Callable[[Any, Iterator[Any]], None]
+"""Function that pushes the same frames, or messages, to many outboxes, or to the members that they are of."""
 
 
 class HeldMessages(msgspec.Struct, eq=False):
@@ -53,11 +53,12 @@ class HeldMessages(msgspec.Struct, eq=False):
             ahead[member] += 1
         self.left_out += len(members)
 
-    def pushing(self, push_all: PushAll) -> Callable[[], None]:
-        """Return what pushes the messages to the members, and called again after it has failed, to the members left.
+    def pushing(self, push_all: PushAll) -> tuple[PushAll, Any, Iterator[Any]]:
+        """Return the function that pushes the messages to the members, and what it is called with.
 
-        Those who got some ahead, or were left out, are not among them. Members are copied only if there are such:
-        pushing runs no code of the application that could change them.
+        Called again after it has failed, it goes on with the members left. Those who got some ahead, or were left out,
+        are not among them. Members are copied only if there are such: pushing runs no code of the application that
+        could change them.
         """
         frames = self.frames[0] if len(self.frames) == 1 else _joined(self.frames)
         members, ahead = self.members, self.ahead
@@ -67,16 +68,16 @@ class HeldMessages(msgspec.Struct, eq=False):
             if ahead:  # the outboxes are looked at next anyhow, the members are not
                 others = {member.outbox for member in ahead}
                 outboxes = [outbox for outbox in outboxes if outbox not in others]
-            return partial(push_all, frame, iter(outboxes))
+            return push_all, frame, iter(outboxes)
         if ahead:
             members = {member: outbox for member, outbox in members.items() if member not in ahead}
         if self.droppable is not None:
-            return partial(_push_or_offer, frames, self.frames, self.droppable, iter(members))
-        return partial(_push_in_formats, frames, iter(members.items()))
+            return partial(_push_or_offer, self.frames, self.droppable), frames, iter(members)
+        return _push_in_formats, frames, iter(members.items())
 
 
 def _push_or_offer(
-    joined: Frames, held: list[Frames], droppable: dict[int, Droppable], members: Iterable[Recipient]
+    held: list[Frames], droppable: dict[int, Droppable], joined: Frames, members: Iterable[Recipient]
 ) -> None:
     """Push joined frames to members, and to those that are behind each by itself, as some need not be sent to them."""
     for member in members:

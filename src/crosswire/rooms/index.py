@@ -72,12 +72,15 @@ class RoomIndex(Generic[MemberT]):
     """Index of rooms by namespace and id, and of the rooms of each connection. A room exists while it has members.
 
     Joining, leaving and finding a room's members are O(1) in the number of other rooms, users and connections.
+
+    Attributes:
+        by_namespace: the rooms by namespace and id; only the index changes it.
     """
 
-    __slots__ = ("_rooms", "_rooms_of", "_rooms_of_user")
+    __slots__ = ("_rooms_of", "_rooms_of_user", "by_namespace")
 
     def __init__(self) -> None:
-        self._rooms: dict[str, dict[str, LocalRoom[MemberT]]] = {}
+        self.by_namespace: dict[str, dict[str, LocalRoom[MemberT]]] = {}
         self._rooms_of: dict[MemberT, dict[str, dict[str, None]]] = {}  # ids in order, as above
         self._rooms_of_user: dict[str, tuple[MemberT, ...]] = {}
 
@@ -90,7 +93,7 @@ class RoomIndex(Generic[MemberT]):
         ids = mine.get(namespace, {})
         if id in ids:
             return False
-        rooms = self._rooms.setdefault(namespace, {})
+        rooms = self.by_namespace.setdefault(namespace, {})
         room = rooms.get(id)
         if room is None:
             room = rooms[id] = LocalRoom()
@@ -129,20 +132,15 @@ class RoomIndex(Generic[MemberT]):
         self._forget(member)
         return rooms
 
-    def find(self, namespace: str, id: str) -> LocalRoom[MemberT] | None:
-        """Return a room, or None if it has no members here."""
-        rooms = self._rooms.get(namespace)
-        return None if rooms is None else rooms.get(id)
-
     def in_room(self, namespace: str, id: str) -> Mapping[MemberT, AnyOutbox]:
         """Return the connections in a room with their outboxes: the index's own mapping, which must not be kept."""
-        rooms = self._rooms.get(namespace)
+        rooms = self.by_namespace.get(namespace)
         room = None if rooms is None else rooms.get(id)
         return {} if room is None else room.members
 
     def users_in(self, namespace: str, id: str) -> Collection[str]:
         """Return the users in a room: the index's own collection, which must not be kept."""
-        room = self._rooms.get(namespace, {}).get(id)
+        room = self.by_namespace.get(namespace, {}).get(id)
         return () if room is None else room.users
 
     def rooms_of(self, member: MemberT) -> Mapping[str, Collection[str]]:
@@ -152,11 +150,11 @@ class RoomIndex(Generic[MemberT]):
     @property
     def number(self) -> int:
         """Number of rooms that have members."""
-        return sum(map(len, self._rooms.values()))
+        return sum(map(len, self.by_namespace.values()))
 
     def sizes(self, namespace: str | None, prefix: str) -> Iterator[tuple[str, str, int]]:
         """Yield namespace, id and number of users of each room, in a namespace or in all."""
-        spaces = self._rooms.items() if namespace is None else [(namespace, self._rooms.get(namespace, {}))]
+        spaces = self.by_namespace.items() if namespace is None else [(namespace, self.by_namespace.get(namespace, {}))]
         for space, rooms in spaces:
             for id_, room in rooms.items():
                 if id_.startswith(prefix):
@@ -206,9 +204,9 @@ class RoomIndex(Generic[MemberT]):
     def _namespaces(self, namespace: str, prefix: bool) -> Iterator[dict[str, LocalRoom[MemberT]]]:
         require_name(namespace, "a room's namespace")
         if prefix:
-            yield from (rooms for name, rooms in self._rooms.items() if name.startswith(namespace))
-        elif namespace in self._rooms:
-            yield self._rooms[namespace]
+            yield from (rooms for name, rooms in self.by_namespace.items() if name.startswith(namespace))
+        elif namespace in self.by_namespace:
+            yield self.by_namespace[namespace]
 
     def _matching(self, namespace: str, id: str | None, prefix: bool) -> Iterator[LocalRoom[MemberT]]:
         if id is None:
@@ -228,10 +226,10 @@ class RoomIndex(Generic[MemberT]):
             ((namespace, ids),) = mine.items()
             if len(ids) == 1:
                 (id_,) = ids
-                self._rooms[namespace][id_].shared += change
+                self.by_namespace[namespace][id_].shared += change
 
     def _remove(self, member: MemberT, namespace: str, id: str, is_shared: bool) -> None:
-        rooms = self._rooms[namespace]
+        rooms = self.by_namespace[namespace]
         room = rooms[id]
         if is_shared:
             room.shared -= 1
@@ -239,7 +237,7 @@ class RoomIndex(Generic[MemberT]):
         if not room.members:
             del rooms[id]
             if not rooms:
-                del self._rooms[namespace]
+                del self.by_namespace[namespace]
 
     def _forget(self, member: MemberT) -> None:
         del self._rooms_of[member]

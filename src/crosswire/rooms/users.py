@@ -13,19 +13,18 @@ MemberT = TypeVar("MemberT", bound=Recipient)
 
 
 class UserIndex(Generic[MemberT]):
-    """Index of connections by user. Every operation is O(1) in the number of users."""
+    """Index of connections by user. Every operation is O(1) in the number of users.
 
-    __slots__ = ("_by_user", "_members")
+    Attributes:
+        members: connections of all users on this server, with their outboxes; only the index changes it.
+    """
+
+    __slots__ = ("_by_user", "members")
 
     def __init__(self) -> None:
-        self._members: dict[MemberT, AnyOutbox] = {}  # in order, so that what depends on it can be repeated
+        self.members: dict[MemberT, AnyOutbox] = {}  # in order, so that what depends on it can be repeated
         # Nearly always there is one, which is kept without a tuple around it: an object less for the garbage collector.
         self._by_user: dict[str, MemberT | tuple[MemberT, ...]] = {}
-
-    @property
-    def members(self) -> Mapping[MemberT, AnyOutbox]:
-        """Connections of all users on this server, with their outboxes."""
-        return self._members
 
     @property
     def users(self) -> Collection[str]:
@@ -55,15 +54,15 @@ class UserIndex(Generic[MemberT]):
 
     def add(self, member: MemberT) -> None:
         """Add a connection under its user."""
-        self._members[member] = member.outbox
+        self.members[member] = member.outbox
         user = member.user
         self._by_user[user] = (*self.of(user), member) if user in self._by_user else member
 
     def remove(self, member: MemberT) -> bool:
         """Remove a connection, but not others of its user; return False if it was not known."""
-        if member not in self._members:
+        if member not in self.members:
             return False
-        del self._members[member]
+        del self.members[member]
         user = member.user
         if self._by_user[user] is member:
             del self._by_user[user]

@@ -66,11 +66,11 @@ class LocalDelivery:
         "_call_ids",
         "_duplicates",
         "_fanout",
-        "_find_room",
         "_joins",
         "_name",
         "_registry",
         "_rooms",
+        "_rooms_here",
         "_sent",
         "_sessions",
         "_skipped",
@@ -103,7 +103,7 @@ class LocalDelivery:
         self._users_here = registry.users
         self.connected = registry.users.users
         self._rooms = registry.rooms
-        self._find_room = registry.rooms.find
+        self._rooms_here = registry.rooms.by_namespace
         self._sent: SentMessages | None = None
         self._skipped = skipped
         self.deliver: Deliver = self._deliver
@@ -164,8 +164,8 @@ class LocalDelivery:
         members: Mapping[ConnectedClient[Socket], AnyOutbox]
         is_exclusive = False
         if type(target) is ToRoom:  # not isinstance, which takes ten times as long for a struct of another class
-            find = self._find_room  # functions in slots are read first: else Python looks for a method
-            room = find(target.namespace, target.id)
+            rooms = self._rooms_here.get(target.namespace)
+            room = None if rooms is None else rooms.get(target.id)
             if room is None:
                 return 0
             members, is_exclusive = room.members, not room.shared

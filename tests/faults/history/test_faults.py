@@ -11,8 +11,6 @@ from tests.faults.history.run import run
 from tests.faults.history.scenarios import SCENARIOS, SHORT
 from tests.support import aio
 
-pytestmark = pytest.mark.timeout(180)
-
 CHOSEN = ("rooms-kill-server", "rooms-kill-redis", "rooms-older-dump")
 
 

@@ -14,8 +14,6 @@ from tests.integration.cluster.support import DETECTION_TIMEOUT, running_nodes
 from tests.integration.cluster.test_membership import Changes
 from tests.support.aio import wait_until
 
-pytestmark = pytest.mark.timeout(150)  # several processes of its own take a while to start on a busy machine
-
 START_TIMEOUT = 30.0
 """Seconds for a process to start, on a machine that has other things to do."""
 

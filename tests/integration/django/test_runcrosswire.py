@@ -177,17 +177,21 @@ async def test_with_reload_the_server_starts_anew_when_the_code_changes(project:
 
 
 def change_until(module: Path, code: str, served: RunningProgram, pattern: str) -> None:
-    """Change a file, again if need be: the reloader misses what changes before it has looked at the files once."""
-    deadline = time.monotonic() + PROGRAM_TIMEOUT
+    """Change a file, again if need be: the reloader misses what changes before it has looked at the files once.
+
+    Each time it is given twice as long: a change while the server starts makes it start anew.
+    """
+    deadline, patience = time.monotonic() + PROGRAM_TIMEOUT, 2.0
     modified = module.stat().st_mtime
     module.write_text(code)
     while re.search(pattern, served.output) is None:
         assert time.monotonic() < deadline, served.output
         modified += 2  # for file systems with coarse times
         os.utime(module, (modified, modified))
-        for _ in range(20):
-            if re.search(pattern, served.output) is None:
-                time.sleep(0.1)
+        again = time.monotonic() + patience
+        patience *= 2
+        while time.monotonic() < again and re.search(pattern, served.output) is None:
+            time.sleep(0.1)
 
 
 ENDS_SLOWLY = """

@@ -9,8 +9,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.timeout(180)  # a pytest of its own takes a while to start on a busy machine
-
 APPLICATION = """
 from crosswire import Server
 

@@ -22,6 +22,7 @@ class JoinedUnderTest:
         self.bodies: list[bytes] = []
         self.asked: list[tuple[bytes, int]] = []  # what was asked of messages that do not fit in
         self.joined = JoinedMessages(self.budget, self.buffer, self.flusher, self._admits, self._publish)
+        self._publish_for_user = self.joined.publisher_for_users(str.encode)
 
     def add(self, channel: bytes, text: bytes, kind: BatchKind = ClientBatch) -> None:
         if kind is TextBatch:
@@ -31,7 +32,7 @@ class JoinedUnderTest:
         self.joined.publish(channel, envelopes.encode(message), kind)
 
     def add_for_user(self, channel: bytes, text: bytes) -> None:
-        self.joined.publish_text(str.encode, channel.decode(), text)
+        self._publish_for_user(channel.decode(), text)
 
     def _admits(self, channel: bytes, size: int) -> bool:
         self.asked.append((channel, size))
@@ -56,6 +57,16 @@ async def test_messages_for_one_channel_that_follow_one_another_are_published_as
     tested.joined.flush()
     assert tested.published == [(b"a", [b"1", b"2", b"3"])]
     assert tested.joined.uncounted == 2
+
+
+async def test_the_batches_of_a_turn_are_published_together_in_their_order() -> None:
+    tested = JoinedUnderTest()
+    for channel, text in ((b"a", b"1"), (b"b", b"2"), (b"b", b"3"), (b"a", b"4")):
+        tested.add(channel, text)
+    assert (tested.published, tested.joined.uncounted) == ([], 4)
+    tested.joined.flush()
+    assert tested.published == [(b"a", [b"1"]), (b"b", [b"2", b"3"]), (b"a", [b"4"])]
+    assert (tested.joined.uncounted, tested.budget.free) == (1, tested.budget.limit)
 
 
 async def test_a_single_message_is_no_batch() -> None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import pytest
 
-from crosswire.core.audience import MAX_USERS, Audience, Audiences, Dispatcher, Room, RoomDispatcher, require_close_code
+from crosswire.core.audience import MAX_USERS, Audience, Audiences, Room, RoomDispatcher, require_close_code
 from crosswire.core.event_policies import EventPolicy
 from crosswire.core.names import MAX_KEPT_NAME
 from crosswire.core.payload_types import ANY, payload_type
@@ -25,6 +25,9 @@ class Recorder:
     def send(self, *arguments: Any) -> None:
         self.asked.append(("send", *arguments))
 
+    def send_plain(self, *arguments: Any) -> None:
+        self.asked.append(("send_plain", *arguments))
+
     def send_to_user(self, *arguments: Any) -> None:
         self.asked.append(("send_to_user", *arguments))
 
@@ -43,7 +46,7 @@ def recorder() -> Recorder:
 
 @pytest.fixture
 def everyone(recorder: Recorder) -> Audience:
-    return Audience(Everyone(), cast(Dispatcher, recorder))
+    return Audience(Everyone(), cast(RoomDispatcher, recorder))
 
 
 @pytest.fixture
@@ -57,7 +60,7 @@ def test_send_passes_its_arguments_to_the_dispatcher(everyone: Audience, recorde
     everyone.send("news", exclude=[])
     assert recorder.asked == [
         ("send", Everyone(), "news", {"a": 1}, Excluded(("3",), ("socket of 4",), ("4",)), True, None),
-        ("send", Everyone(), "news", None, None, False, None),
+        ("send_plain", Everyone(), "news", None),
         ("send", Everyone(), "news", None, None, False, None),
     ]
 
@@ -127,7 +130,7 @@ async def test_other_methods_return_the_dispatchers_answer(room: Room, recorder:
 @pytest.mark.parametrize("event", ["", "$x", 5, None])
 async def test_an_events_name_is_checked_at_once(everyone: Audience, recorder: Recorder, event: Any) -> None:
     with pytest.raises(UsageError):
-        everyone.send(event)
+        everyone.send(event, local=True)
     with pytest.raises(UsageError):
         await everyone.gather(event)
     assert recorder.asked == []

@@ -93,7 +93,7 @@ class IndexMachine(RuleBasedStateMachine):
             for id_ in IDS:
                 sharing = {m for m, *room in self.model if room == [namespace, id_]}
                 sharing &= {m for m, *room in self.model if room != [namespace, id_]}
-                room = self.index.find(namespace, id_)
+                room = self.index.by_namespace.get(namespace, {}).get(id_)
                 assert (0 if room is None else room.shared) == len(sharing)
 
     @invariant()
