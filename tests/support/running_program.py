@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-PROGRAM_TIMEOUT = 50.0
+PROGRAM_TIMEOUT = 90.0
 """Seconds in which a program must print what a test waits for, and end."""
 
 

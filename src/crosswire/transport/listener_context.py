@@ -12,6 +12,7 @@ from crosswire.transport.grown_buffers import GrownBuffers
 from crosswire.transport.picows_parser import FrameParsers
 from crosswire.transport.read_turns import ReadTurns
 from crosswire.transport.slow_readers import SlowReaders
+from crosswire.types import Close, CloseCode
 
 
 def ignore_refusal(reason: str) -> None:
@@ -75,14 +76,14 @@ class ListenerContext:
         self.request_warnings = ThrottledWarnings(get_logger("crosswire.http"))
         self.connection_warnings = ThrottledWarnings(get_logger("crosswire.transport"))
 
-    def warn_of_overflow(self) -> str:
-        """Warn that a connection is dropped because its client does not read; return the reason for its close."""
+    def overflow_close(self) -> Close:
+        """Warn that a connection is dropped because its client does not read; return its close."""
         text = "a connection is dropped with what was sent to it: its client does not read, and %d bytes waited"
         self.connection_warnings.warn("overflow", text, self.limits.outbox)
-        return f"more than {self.limits.outbox} bytes were waiting"
+        return Close(CloseCode.TRY_AGAIN_LATER, f"more than {self.limits.outbox} bytes were waiting")
 
-    def warn_of_slow_reader(self) -> str:
-        """Warn that a connection is dropped because its client reads too slowly; return the reason for its close."""
+    def slow_reader_close(self) -> Close:
+        """Warn that a connection is dropped because its client reads too slowly; return its close."""
         text = "a connection is dropped with what was sent to it: its client has taken next to nothing for %s seconds"
         self.connection_warnings.warn("slow reader", text, self.limits.outbox_time)
-        return f"next to nothing was read for {self.limits.outbox_time} seconds"
+        return Close(CloseCode.TRY_AGAIN_LATER, f"next to nothing was read for {self.limits.outbox_time} seconds")

@@ -337,6 +337,7 @@ class Outbox:
             self.flush()
             self._free -= size
             if self._free >= 0 or not self._frames:
+                self.fd = -1  # the frame is about to be queued, so nothing may leave past the queue
                 return True
         if self._events is not None:
             self._drop(self._events.overflowed)

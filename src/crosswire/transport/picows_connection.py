@@ -231,10 +231,10 @@ class PicowsConnection:
     # OutboxEvents
 
     def overflowed(self) -> None:
-        self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_overflow()))
+        self.abort(self._context.overflow_close())
 
     def fell_behind(self) -> None:
-        self.abort(Close(CloseCode.TRY_AGAIN_LATER, self._context.warn_of_slow_reader()))
+        self.abort(self._context.slow_reader_close())
 
     # Frames other than a whole text message
 

@@ -86,7 +86,7 @@ def test_a_name_in_use_ends_serve(redis: RedisProcess) -> None:
     with serving(*ALONE, "--name", "shop", *cluster) as served:
         served.wait_for("INFO crosswire.serve: listening on port .*: shop-1$")
         with serving("app:nameless", "--name", "shop", *cluster) as second:
-            assert second.wait() == 1
+            assert second.wait() == 1, second.output
             assert "CONFIG: there is a living node of the name 'shop-1' already" in second.output
         assert set(incarnations(*cluster)) == {"shop-1"}
 

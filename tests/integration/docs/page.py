@@ -19,7 +19,7 @@ from tests.integration.docs.executed_lines import ExecutedLines, compiled
 from tests.integration.docs.formats import CHECKS
 from tests.support.running_program import RunningProgram
 
-_COMMAND_TIMEOUT = 60.0
+_COMMAND_TIMEOUT = 90.0
 """Seconds in which the commands of a block must end."""
 
 

@@ -220,3 +220,14 @@ async def test_an_answer_that_waits_leaves_with_all_or_is_discarded(flusher: Flu
     assert [peer.received() for peer in peers] == [b"", b"", b""]
     assert [peer.written for peer in peers] == [[], [], []]
     assert [peer.outbox.buffered for peer in peers] == [0, 0, 0]
+
+
+async def test_what_a_busy_turn_has_queued_leaves_before_what_comes_later(flusher: Flusher, peers: list[Peer]) -> None:
+    flusher.schedule(Turn(flusher, peers[:1], b", fan-out"))
+    for peer in peers[:2]:
+        peer.outbox.push(bytes(900))  # of a limit of 1,000
+        peer.outbox.push(bytes(800))
+    peers[1].outbox.push(b", answer")
+    flusher._end_turn()
+    assert [peer.received() for peer in peers[:2]] == [b"", b""], "nothing leaves past what is queued"
+    assert [b"".join(peer.written)[1700:] for peer in peers[:2]] == [b", fan-out", b", answer"]
