@@ -56,14 +56,14 @@ class _WaitingJoin:
         joined: those of them that were not in the room before.
 
     Attributes:
-        clients: as given.
+        clients: those that are let in, except those that have left meanwhile.
         undone: those that leave again if it fails: they are in the room for nothing but this join.
     """
 
     __slots__ = ("clients", "undone")
 
     def __init__(self, clients: Iterable[Client], joined: Iterable[Client]) -> None:
-        self.clients = tuple(clients)
+        self.clients = dict.fromkeys(clients)
         self.undone = dict.fromkeys(joined)
 
 
@@ -137,6 +137,8 @@ class RoomJoins:
             raise
         if (ready := self._subscriptions.room_ready(room.namespace, room.id)) is not None:
             await self._wait_until_ready(ready, room, _WaitingJoin(clients, joined))
+        elif self._waiting:  # other joins may not have gone on yet
+            self._keep(clients, room)
         return len(joined)
 
     async def _wait_until_ready(self, ready: Coroutine[Any, Any, None], room: ToRoom, own: _WaitingJoin) -> None:
@@ -154,13 +156,17 @@ class RoomJoins:
             self._leave_again(own.undone, room)
             raise
         else:
-            for each in waiting:
-                for client in own.clients:
-                    each.undone.pop(client, None)
+            self._keep(own.clients, room)
         finally:
             waiting.remove(own)
             if not waiting:
                 del self._waiting[room]
+
+    def _keep(self, clients: Iterable[Client], room: ToRoom) -> None:
+        """Let no join that waits take clients out if it fails."""
+        for each in self._waiting.get(room, ()):
+            for client in clients:
+                each.undone.pop(client, None)
 
     async def _join_with_history(self, clients: Collection[Client], room: ToRoom, rewind: int) -> int:
         joins: list[PendingJoin[Client]] = []
@@ -189,6 +195,7 @@ class RoomJoins:
     def leave(self, client: Client, room: ToRoom) -> bool:
         """Take a connection out of a room; return whether it was in it, or about to be."""
         for each in self._waiting.get(room, ()):
+            each.clients.pop(client, None)
             each.undone.pop(client, None)
         left = self._registry.leave(client, room.namespace, room.id)
         if left and client.offered is not None and self._subscriptions.keeps_history(room.namespace):

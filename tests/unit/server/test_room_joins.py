@@ -612,3 +612,32 @@ async def test_nobody_is_in_a_room_when_all_joins_were_given_up(order: tuple[int
             await asyncio.wait({joins[number]})
         assert socket.rooms == {}
         assert channels.subscribed == {}
+
+
+@on_instant_loop
+async def test_a_join_that_is_given_up_does_not_undo_one_that_had_nothing_to_wait_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with history_server() as (server, channels):
+        socket, _ = await connected(server)
+        (first,) = await waiting_joins(channels, socket, 1)
+        monkeypatch.setattr(channels, "room_ready", lambda _namespace, _id: None)  # the first one does not know it yet
+        await socket.join("lobby", "1")
+        first.cancel()
+        await asyncio.wait({first})
+        assert socket.rooms == {"lobby": {"1"}}
+
+
+@on_instant_loop
+async def test_a_join_before_a_leave_keeps_nobody_in_whose_join_after_it_is_given_up() -> None:
+    async with history_server() as (server, channels):
+        socket, _ = await connected(server)
+        (first,) = await waiting_joins(channels, socket, 1)
+        await socket.leave("lobby", "1")
+        second = asyncio.create_task(socket.join("lobby", "1"))
+        await wait_until(lambda: channels.waiting == 2)
+        channels.readable.set()
+        second.cancel()  # in the turn in which the first one ends
+        await asyncio.wait({first, second})
+        assert second.cancelled()
+        assert socket.rooms == {}

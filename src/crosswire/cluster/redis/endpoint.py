@@ -96,6 +96,7 @@ class Endpoint:
         dialer: connects to it.
         healthy: whether the last probe came back in time.
         usable: whether it can be published on, perhaps without a working subscriber.
+        adding: how many calls that add it wait until it works.
         retired_by: the calls that do not want messages to be published on it any more, or not yet.
         discarded: whether it was removed.
         latency: milliseconds of the round trip of the last probe.
@@ -121,6 +122,7 @@ class Endpoint:
         self.address = dialer.address
         self.id = dialer.address.id
         self.healthy = self.usable = self.discarded = False
+        self.adding = 0
         self.retired_by: set[object] = set()
         self.latency: float | None = None
         self.last_error: str | None = None

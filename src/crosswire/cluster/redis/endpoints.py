@@ -172,17 +172,19 @@ class Endpoints:
             ConfigError: the URL can't be used, or the Redis refuses this node.
             NotConnected: the node stops.
         """
-        known = self._find(url)
-        endpoint = known if known is not None else await self._create(url, added=True)
+        endpoint = self._find(url) or await self._create(url, added=True)
+        endpoint.adding += 1
         try:
             await self._wait_until(
                 lambda: endpoint.healthy or endpoint.denied is not None or endpoint.discarded, ADD_TIMEOUT
             )
             self._require_working(endpoint)
         except BaseException:
-            if known is None and endpoint.retired:  # if not, another call has added it meanwhile
+            if endpoint.adding == 1 and _BEING_ADDED in endpoint.retired_by:  # no other call has added it, or will
                 await self._discard(endpoint)
             raise
+        finally:
+            endpoint.adding -= 1
         endpoint.retired_by.clear()
         self._update_pool()
 

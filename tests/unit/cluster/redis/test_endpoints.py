@@ -10,6 +10,7 @@ import pytest
 
 from crosswire.cluster.redis.address import Address
 from crosswire.cluster.redis.endpoints import Endpoints
+from crosswire.errors import BusUnavailable
 from tests.support.loops import on_instant_loop
 
 
@@ -18,7 +19,7 @@ class FakeEndpoint:
 
     healthy = usable = True
     discarded = False
-    denied = None
+    denied = last_error = None
     status = None
 
     def __init__(self, address: Address, closed: list[str]) -> None:
@@ -26,6 +27,7 @@ class FakeEndpoint:
         self.address = address
         self.publisher = SimpleNamespace(connection=SimpleNamespace(connected=True), ask=self._ask)
         self.subscriber = SimpleNamespace(refusals={})
+        self.adding = 0
         self.retired_by: set[object] = set()
         self._closed = closed
 
@@ -112,4 +114,37 @@ async def test_a_redis_stays_in_use_once_all_its_removals_were_cancelled_or_it_w
     removals[1].cancel()
     await asyncio.wait(removals)
     assert [each.retired for each in endpoints.used] == [False, False]
+    await endpoints.stop()
+
+
+@pytest.mark.parametrize("cancelled", [0, 1])
+@on_instant_loop
+async def test_a_cancelled_addition_leaves_another_one_of_the_same_redis_alone(
+    cancelled: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoints = make_endpoints(FakeEndpoint, [], [])
+    await endpoints.start(("redis://a:1",))
+    monkeypatch.setattr(FakeEndpoint, "healthy", False)
+    additions = [asyncio.create_task(endpoints.add("redis://b:1")) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    additions[cancelled].cancel()
+    await asyncio.wait({additions[cancelled]})
+    monkeypatch.setattr(FakeEndpoint, "healthy", True)
+    endpoints._changed.set()
+    await additions[1 - cancelled]
+    assert [each.retired for each in endpoints.used] == [False, False]
+    await endpoints.stop()
+
+
+@on_instant_loop
+async def test_a_redis_is_not_used_once_all_its_additions_have_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    endpoints = make_endpoints(FakeEndpoint, [], [])
+    await endpoints.start(("redis://a:1",))
+    monkeypatch.setattr(FakeEndpoint, "healthy", False)
+    additions = [asyncio.create_task(endpoints.add("redis://b:1")) for _ in range(2)]
+    await asyncio.sleep(0.1)
+    additions[0].cancel()
+    await asyncio.wait(additions)
+    assert isinstance(additions[1].exception(), BusUnavailable)
+    assert endpoints.urls == ["redis://a:1"]
     await endpoints.stop()
