@@ -22,7 +22,7 @@ from crosswire.cluster.lists import (
 )
 from crosswire.cluster.thread_sends import ThreadSends
 from crosswire.core import envelopes
-from crosswire.core.codecs import JSON, UNENCODABLE, no_json_form
+from crosswire.core.codecs import JSON, UNENCODABLE
 from crosswire.core.event_policies import EventPolicies, MessagePolicy, SendPolicy
 from crosswire.core.formats import EncodedMessage, encode
 from crosswire.core.listeners import EventListeners
@@ -180,8 +180,9 @@ class ClusterDispatcher:
             return
         try:
             text = head + _encode_json(data) + b"}"  # as an EventMessage, in half the time
-        except UNENCODABLE as error:
-            raise no_json_form(error) from error
+        except UNENCODABLE:  # which an EventMessage leaves out, if it is UNSET, and refuses otherwise
+            self._send_checked(target, event, data)
+            return
         clients.deliver(target, EncodedMessage(text), None)
 
     def send_to_user(self, target: ToUsers, event: str, data: Any) -> None:
@@ -201,8 +202,9 @@ class ClusterDispatcher:
             return
         try:
             text = head + _encode_json(data) + b"}"
-        except UNENCODABLE as error:
-            raise no_json_form(error) from error
+        except UNENCODABLE:  # as above
+            self._send_checked(target, event, data)
+            return
         to_user(user, text)
 
     def _send_checked(self, target: Target, event: str, data: Any) -> None:

@@ -62,6 +62,14 @@ async def test_it_is_the_same_text(audience: Callable[[Server], Audience]) -> No
 
 
 @with_each_audience
+async def test_data_that_is_unset_is_left_out_each_time(audience: Callable[[Server], Audience]) -> None:
+    async with sending(audience) as tested:
+        for event in ("x", "first"):
+            tested.audience.send(event, msgspec.UNSET)
+            assert await tested.peer.receive_frame() == f'{{"event":"{event}"}}'
+
+
+@with_each_audience
 async def test_a_policy_that_is_declared_later_counts(audience: Callable[[Server], Audience]) -> None:
     async with sending(audience) as tested:
         tested.server.policy("x", "latest", key="id")
