@@ -11,17 +11,21 @@ OLD = 600
 """Milliseconds; a sentinel that asks a replica ten times a second, as while its master lives, knows nothing so old."""
 
 
-def replica_of(group: SentinelGroup, sentinel: RedisProcess) -> dict[str, str]:
-    """Return what a sentinel knows of the only replica."""
-    (flat,) = sentinel.command("SENTINEL", "REPLICAS", group.service)
-    return dict(zip(flat[::2], flat[1::2], strict=True))
+def master_and_replica(group: SentinelGroup, sentinel: RedisProcess) -> tuple[dict[str, str], dict[str, str]]:
+    """Return what a sentinel knows of the master and of the only replica."""
+    master = sentinel.command("SENTINEL", "MASTER", group.service)
+    (replica,) = sentinel.command("SENTINEL", "REPLICAS", group.service)
+    return dict(zip(master[::2], master[1::2], strict=True)), dict(zip(replica[::2], replica[1::2], strict=True))
 
 
 def wait_until_old(group: SentinelGroup, sentinel: RedisProcess) -> None:
-    """Wait until a sentinel has not heard for a while how a replica does, and still takes it for alive."""
+    """Wait until a sentinel takes the master for dead, has not heard for a while how a replica does, and trusts it."""
     deadline = time.monotonic() + 15
-    while int((known := replica_of(group, sentinel))["info-refresh"]) < OLD or known["flags"] != "slave":
-        assert time.monotonic() < deadline, known
+    while True:
+        master, replica = master_and_replica(group, sentinel)
+        if "s_down" in master["flags"] and int(replica["info-refresh"]) >= OLD and replica["flags"] == "slave":
+            return
+        assert time.monotonic() < deadline, (master, replica)
         time.sleep(0.01)
 
 

@@ -72,6 +72,7 @@ class Cluster(RuleBasedStateMachine):
             assert (gone is not None) == (before is not None and before.incarnation == message.incarnation)
             if gone is not None:
                 del self.present[message.name]
+                self.asked.pop(message.name, None)
             self.left[message.incarnation] = message.stamp, self.now
             return
         heard = self.members.receive(message, self.now)
@@ -245,6 +246,16 @@ def test_a_goodbye_that_comes_before_any_beat_counts() -> None:
     members = Membership()
     assert members.leave(goodbye(stamp=3), 0) is None
     assert members.receive(beat(stamp=2), 0) is BeatResult.OUTDATED
+
+
+def test_a_member_that_leaves_while_it_is_asked_is_not_dead_too() -> None:
+    members = Membership()
+    members.add(beat(every=2.0), 0)
+    assert members.doubt("a", "a1", 0.5) is not None
+    assert members.leave(goodbye(stamp=2), 0.5) is not None
+    assert members.check_silence(0.5 + ANSWER_TIME) == ([], [])
+    members.add(beat(run=2), 0.5)
+    assert members.check_silence(0.5 + ANSWER_TIME) == ([], [])
 
 
 def test_the_goodbye_of_an_earlier_run_does_not_remove_the_later_one() -> None:
