@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
+from typing import Any, cast
 
+from crosswire.core.event_policies import EventPolicies
 from crosswire.core.formats import encode
 from crosswire.core.messages import event
 from crosswire.core.positioned_messages import with_position
@@ -11,6 +14,7 @@ from crosswire.core.positions import LogPosition
 from crosswire.core.targets import Excluded, ToRoom
 from crosswire.core.timeline import Change, Kept, Timeline
 from crosswire.runtime import environment
+from crosswire.runtime.thread_calls import ThreadCalls
 from tests.support.fakes import FakeServer
 
 ROOM = ToRoom("chat", "1")
@@ -45,6 +49,17 @@ class HistoryChannels:
         self.log: dict[tuple[str, str], list[Kept]] = {}
         self._server = server
         self.waiting = 0
+
+    def attach(self) -> None:
+        """Give the server a node that has these channels, and no bus."""
+        node = SimpleNamespace(
+            thread_calls=ThreadCalls(),
+            policies=EventPolicies(),
+            revocations=SimpleNamespace(table=None),
+            client_channels=lambda: self,
+            user_channels=lambda: self,
+        )
+        self._server.attach(cast(Any, node))
 
     def subscribe_room(self, namespace: str, id: str) -> None:
         assert (namespace, id) not in self.subscribed

@@ -5,14 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any, cast
 
 import pytest
 
-from crosswire.core.event_policies import EventPolicies
 from crosswire.errors import BusUnavailable
-from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.server.authentication import Verdict
 from crosswire.server.duplicates import Duplicates
 from crosswire.server.socket import Socket
@@ -61,14 +57,7 @@ async def identifying_socket(
     """Yield a socket of the user "0", its server, and the channels on which other servers are waited for."""
     server = FakeServer(duplicates=duplicates)
     channels = SlowChannels(server)
-    node = SimpleNamespace(
-        thread_calls=ThreadCalls(),
-        policies=EventPolicies(),
-        revocations=SimpleNamespace(table=None),
-        client_channels=lambda: channels,
-        user_channels=lambda: channels,
-    )
-    server.attach(cast(Any, node))
+    channels.attach()
     session, _ = server.connect(Verdict(user="0"))
     await wait_until(lambda: session.ready_wait is None)
     channels.slow = True

@@ -5,20 +5,17 @@ import itertools
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import msgspec
 import pytest
 
-from crosswire.core.event_policies import EventPolicies
 from crosswire.core.formats import frame_format
 from crosswire.core.limits import Limits
 from crosswire.core.positions import LogPosition
 from crosswire.core.targets import Excluded, ToRoom
 from crosswire.errors import BusUnavailable, ConfigError, EventError, NotConnected, UsageError
 from crosswire.runtime import environment
-from crosswire.runtime.thread_calls import ThreadCalls
 from crosswire.server.authentication import Verdict
 from crosswire.server.session import Session
 from crosswire.server.socket import Socket
@@ -32,14 +29,7 @@ from tests.support.loops import on_instant_loop
 async def history_server(**limits: Any) -> AsyncIterator[tuple[FakeServer, HistoryChannels]]:
     server = FakeServer(Limits(**limits), duplicates="allow")
     channels = HistoryChannels(server)
-    node = SimpleNamespace(
-        thread_calls=ThreadCalls(),
-        policies=EventPolicies(),
-        revocations=SimpleNamespace(table=None),
-        client_channels=lambda: channels,
-        user_channels=lambda: channels,
-    )
-    server.attach(cast(Any, node))
+    channels.attach()
     try:
         yield server, channels
     finally:
